@@ -1,0 +1,102 @@
+"""Top-1 and top-5 accuracy of a network over a loader, on one or several devices."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import mxnet as mx
+
+from gluon_attn.errors import DataError
+
+IN_FLIGHT = 2  # batches queued ahead of the one whose result is read: the engine would otherwise queue the whole set
+
+
+def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> dict:
+    """Run ``net`` over ``loader`` once; every image counts exactly once.
+
+    ``loader`` is a :class:`gluon_attn.data.Loader`, or anything that iterates ``(images, labels)`` pairs or
+    ``mx.io.DataBatch`` es (whose ``pad`` images, the iterator's filling of its last batch, are left out).
+    ``progress`` is called with the number of images of each finished batch.
+
+    Returns ``top1`` and ``top5`` as fractions of 1, ``images`` and ``images_per_second`` (loading included).
+    """
+    ctx_list = list(ctx_list or [mx.cpu()])
+    hits, images, pending = [0, 0], 0, deque()
+
+    def collect(limit):
+        while len(pending) > limit:
+            for counts in pending.popleft():
+                top1, top5 = counts.asnumpy()
+                hits[0] += int(top1)
+                hits[1] += int(top5)
+
+    start = time.perf_counter()
+    for data, labels in _batches(loader):
+        pending.append([_hits(net, x, y, dtype) for x, y in _split(data, labels, ctx_list)])
+        images += len(labels)
+        collect(IN_FLIGHT)
+        if progress is not None:
+            progress(len(labels))
+    collect(0)
+    seconds = time.perf_counter() - start
+    if not images:
+        raise DataError("nothing to evaluate: the loader gave no images; check the dataset's folder and split")
+    return {
+        "top1": hits[0] / images,
+        "top5": hits[1] / images,
+        "images": images,
+        "images_per_second": images / seconds,
+    }
+
+
+def ranks(logits, labels):
+    """Place of the true class in each row, 0 for the best; equal logits go by class number, as in ``argmax``.
+
+    logits (N, C), labels (N,) -> (N,) float32. A row with a NaN ranks last: it must never count as a hit.
+    """
+    logits = logits.astype("float32")
+    labels = labels.astype("float32").as_in_context(logits.context)
+    classes = logits.shape[1]
+    own = logits.pick(labels).expand_dims(1)
+    earlier = mx.nd.broadcast_lesser(mx.nd.arange(classes, ctx=logits.context).expand_dims(0), labels.expand_dims(1))
+    ahead = mx.nd.broadcast_greater(logits, own) + mx.nd.broadcast_equal(logits, own) * earlier
+    broken = mx.nd.contrib.isnan(logits).sum(axis=1) > 0
+    return mx.nd.where(broken, mx.nd.full(broken.shape, classes, ctx=logits.context), ahead.sum(axis=1))
+
+
+def _hits(net, images, labels, dtype):
+    """How many of a batch are right at first and within five, as one array of two on the device."""
+    output = net(images.astype(dtype, copy=False))
+    logits = output[0] if isinstance(output, (list, tuple)) else output
+    _check_labels(labels, logits.shape[1])
+    place = ranks(logits, labels)
+    return mx.nd.concat((place < 1).sum(), (place < 5).sum(), dim=0)
+
+
+def _check_labels(labels, classes):
+    low, high = int(labels.min().asscalar()), int(labels.max().asscalar())
+    if low < 0 or high >= classes:
+        raise DataError(
+            f"the dataset has labels {low}..{high} but the network {classes} classes: "
+            "choose weights and dataset that belong together"
+        )
+
+
+def _batches(loader):
+    if hasattr(loader, "reset"):
+        loader.reset()
+    for batch in loader.epoch(0) if hasattr(loader, "epoch") else loader:
+        if not hasattr(batch, "pad"):
+            yield batch
+            continue
+        real = batch.data[0].shape[0] - (batch.pad or 0)
+        if real:
+            yield batch.data[0][:real], batch.label[0][:real]
+
+
+def _split(images, labels, ctx_list):
+    """Nearly equal shares of a batch, one a device; a last batch smaller than the devices leaves some idle."""
+    shares = min(len(ctx_list), len(images))
+    pieces = (mx.gluon.utils.split_data(array, shares, even_split=False) for array in (images, labels))
+    return [(x.as_in_context(ctx), y) for x, y, ctx in zip(*pieces, ctx_list)]
