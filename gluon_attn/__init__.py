@@ -1,0 +1,45 @@
+"""gluon_attn: attention CNNs for MXNet/Gluon, an extension of GluonCV's model zoo."""
+
+from __future__ import annotations
+
+import importlib
+
+from gluon_attn import _compat, _gluoncv
+
+__version__ = "0.1.0"
+
+# Names are resolved on first use, so that `gluon-attn --help` does not wait for MXNet.
+_PUBLIC = {
+    "get_model": "zoo",
+    "list_models": "zoo",
+    "model_info": "zoo",
+    "create_gate": "attention",
+    "list_gates": "attention",
+    "create_fuse": "attention",
+    "list_fuses": "attention",
+    "create_stage": "attention",
+    "list_stages": "attention",
+    "load_weights": "weights",
+    "GluonAttnError": "errors",
+    "WeightsError": "errors",
+    "DataError": "errors",
+}
+_MODULES = ("attention", "data", "deploy", "evaluate", "explain", "models", "train", "weights", "zoo")
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"gluon_attn.{_PUBLIC[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"gluon_attn.{name}")
+    raise AttributeError(f"module 'gluon_attn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_PUBLIC, *_MODULES])
+
+
+_compat.prepare_for_mxnet()
+_gluoncv.register_when_imported()

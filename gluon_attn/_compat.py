@@ -1,0 +1,37 @@
+"""What the archived MXNet 1.9.1 needs of a newer Python and NumPy before its first import.
+
+MXNet and GluonCV import `distutils` (gone in Python 3.12, supplied there by setuptools) and use the aliases
+`numpy.bool`, `numpy.int`, ... (gone in NumPy 1.24). Importing gluon_attn before mxnet puts both back.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
+
+
+def prepare_for_mxnet():
+    """Restore what MXNet looks for; raise ImportError with the remedy where it cannot work."""
+    version = tuple(int(part) for part in metadata.version("numpy").split(".")[:2])
+    if version >= (2, 0):
+        raise ImportError(
+            f"MXNet 1.9.1 cannot run on numpy {metadata.version('numpy')}: install "
+            + ("'numpy==1.26.4'." if sys.version_info >= (3, 12) else "'numpy<1.24'.")
+        )
+    if version >= (1, 24):
+        _restore_numpy_aliases()
+    if sys.version_info >= (3, 12):
+        import setuptools  # noqa: F401  (its import puts `distutils` back)
+
+
+def _restore_numpy_aliases():
+    if "numpy" in sys.modules and "mxnet" in sys.modules and not hasattr(sys.modules["mxnet"], "nd"):
+        raise ImportError("mxnet was imported before gluon_attn and failed: put `import gluon_attn` first.")
+    import numpy
+
+    for alias, builtin in _ALIASES.items():
+        # They stay in place: MXNet and GluonCV also look them up while they run.
+        if alias not in vars(numpy):
+            setattr(numpy, alias, builtin)

@@ -1,0 +1,38 @@
+"""Bottleneck Attention Module (Park et al., BMVC 2018, arXiv 1807.06514)."""
+
+from __future__ import annotations
+
+from mxnet.gluon import nn
+
+from gluon_attn.attention.gating import Gating
+from gluon_attn.attention.se import squeezed
+from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
+
+
+class BAM(nn.HybridBlock):
+    """x (1 + gating(channel(x) * spatial(x))), after a stage and so before the next; (N, C, H, W) -> same.
+
+    channel: GAP, C -> C/r, BN, ReLU, C/r -> C. spatial: 1x1 (C -> C/r), two 3x3 with dilation 4, each BN and ReLU, then
+    1x1 to one plane. All with biases, r = 16. The paper adds the branches; the authors' code, and so the published
+    weights, multiply them.
+    """
+
+    def __init__(self, channels, reduction=16, dilation=4, gating="sigmoid", alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        inner = squeezed(channels, reduction)
+        self.channel = sequence(
+            GlobalAvgPool(),
+            conv(channels, inner, bias=True),
+            batch_norm(inner),
+            relu(),
+            conv(inner, channels, bias=True),
+        )
+        spatial = [conv(channels, inner, bias=True), batch_norm(inner), relu()]
+        for _ in range(2):
+            spatial += [conv(inner, inner, 3, bias=True, dilation=dilation), batch_norm(inner), relu()]
+        self.spatial = sequence(*spatial, conv(inner, 1, bias=True))
+        self.gating = Gating(gating, alpha)
+
+    def hybrid_forward(self, F, x):
+        weight = self.gating(F.broadcast_mul(self.channel(x), self.spatial(x)))
+        return x + x * weight

@@ -1,0 +1,70 @@
+"""Convolutional Block Attention Module (Woo et al., ECCV 2018, arXiv 1807.06521)."""
+
+from __future__ import annotations
+
+from mxnet.gluon import nn
+
+from gluon_attn.attention.gating import Gating
+from gluon_attn.attention.se import squeezed
+from gluon_attn.errors import unknown
+from gluon_attn.layers import GlobalAvgPool, GlobalMaxPool, batch_norm, conv, relu, sequence
+
+_ORDERS = {"max_mean": ("max", "mean"), "mean_max": ("mean", "max")}
+
+
+class ChannelGate(nn.HybridBlock):
+    """x * gating(mlp(gap(x)) + mlp(gmp(x))) with one shared biased MLP, so its last bias counts twice."""
+
+    def __init__(self, channels, reduction=16, gating="sigmoid", alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        inner = squeezed(channels, reduction)
+        self.avg_pool, self.max_pool = GlobalAvgPool(), GlobalMaxPool()
+        self.mlp = sequence(conv(channels, inner, bias=True), relu(), conv(inner, channels, bias=True))
+        self.gating = Gating(gating, alpha)
+
+    def hybrid_forward(self, F, x):
+        return F.broadcast_mul(x, self.gating(self.mlp(self.avg_pool(x)) + self.mlp(self.max_pool(x))))
+
+
+class SpatialGate(nn.HybridBlock):
+    """x * gating(bn(conv7x7([max over channels, mean over channels]))), one weight a position.
+
+    The BatchNorm has PyTorch momentum 0.01 (0.99 here) and starts with gamma 0, as released: the gate begins at
+    a constant 0.5. `spatial_bn=False` and `spatial_order='mean_max'` give the form of Learning to ignore.
+    """
+
+    def __init__(self, spatial_bn=True, spatial_order="max_mean", kernel=7, gating="sigmoid", alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        if spatial_order not in _ORDERS:
+            raise unknown("spatial_order", spatial_order, _ORDERS)
+        self.order = _ORDERS[spatial_order]
+        self.conv = conv(2, 1, kernel)
+        self.bn = batch_norm(1, zero_gamma=True, momentum=0.99) if spatial_bn else None
+        self.gating = Gating(gating, alpha)
+
+    def hybrid_forward(self, F, x):
+        planes = [getattr(F, reduce)(x, axis=1, keepdims=True) for reduce in self.order]
+        z = self.conv(F.concat(*planes, dim=1))
+        return F.broadcast_mul(x, self.gating(z if self.bn is None else self.bn(z)))
+
+
+class CBAM(nn.HybridBlock):
+    """The channel gate, then the spatial gate; both use the same gating function. (N, C, H, W) -> same."""
+
+    def __init__(
+        self,
+        channels,
+        reduction=16,
+        spatial_bn=True,
+        spatial_order="max_mean",
+        kernel=7,
+        gating="sigmoid",
+        alpha=1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.channel = ChannelGate(channels, reduction, gating, alpha)
+        self.spatial = SpatialGate(spatial_bn, spatial_order, kernel, gating, alpha)
+
+    def hybrid_forward(self, F, x):
+        return self.spatial(self.channel(x))

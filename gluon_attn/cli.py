@@ -1,0 +1,62 @@
+"""The command line, `gluon-attn` or `python -m gluon_attn.cli`: a table of commands, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from gluon_attn import __version__
+from gluon_attn.errors import GluonAttnError, unknown
+
+COMMANDS = {
+    "list": "names of the zoo, by pattern, with or without published weights",
+    "info": "parameters, MACs, input and weights of one network",
+    "train": "train on digits, CIFAR or ImageNet",
+    "evaluate": "top-1 and top-5 of stored or published weights",
+    "predict": "classes of image files",
+    "explain": "pictures of what a network attends to, and a score for them",
+    "export": "ONNX or symbol files",
+    "benchmark": "images per second and memory, as ratios",
+    "pack": "image folders into RecordIO",
+    "launch": "training on several machines",
+    "tune": "search for hyper-parameters",
+    "env": "versions and devices, for a bug report",
+}
+
+
+def _help():
+    rows = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: gluon-attn COMMAND [options]\n\nAttention CNNs for MXNet/Gluon.\n\n"
+        f"commands:\n{rows}\n\n`gluon-attn COMMAND --help` shows the options of one."
+    )
+
+
+def main(argv=None):
+    """Run one command; returns the exit status (2 for a user's mistake, said in one sentence)."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    try:
+        return _run(argv[0], argv[1:]) or 0
+    except (GluonAttnError, FileNotFoundError) as error:
+        print(f"gluon-attn: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(name, argv):
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    command = importlib.import_module(f"gluon_attn.commands.{name}")
+    parser = argparse.ArgumentParser(prog=f"gluon-attn {name}", description=COMMANDS[name].capitalize() + ".")
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

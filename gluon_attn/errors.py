@@ -1,0 +1,26 @@
+"""Errors are sentences: the value that was given, what is allowed, and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+
+
+class GluonAttnError(ValueError):
+    """A mistake of the caller's; its text can be shown to a person as it stands."""
+
+
+class WeightsError(GluonAttnError):
+    """Weights that cannot be found, verified or loaded."""
+
+
+class DataError(GluonAttnError):
+    """A data set that is missing, incomplete or damaged."""
+
+
+def unknown(kind, value, choices, error=GluonAttnError):
+    """The error for a `value` that is none of the `choices`, with the nearest one as a hint."""
+    choices = sorted(choices)
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    shown = ", ".join(choices[:40]) + (f", ... ({len(choices)} in all)" if len(choices) > 40 else "")
+    return error(f"Unknown {kind} {value!r}.{hint} Choices: {shown}.")

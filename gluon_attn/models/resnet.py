@@ -1,0 +1,257 @@
+"""ResNet, ResNet-D, ResNeXt and their CIFAR forms, in one family; attention enters by slot.
+
+He et al., CVPR 2016 (arXiv 1512.03385) and ECCV 2016 (1603.05027); Xie et al., CVPR 2017 (1611.05431); He et al., CVPR
+2019 (1812.01187) for the `d` form. A block is y = gate(body(x)); out = relu(fuse(y, shortcut(x))), and the plain network
+is gate=identity, fuse=add.
+"""
+
+from __future__ import annotations
+
+from mxnet.gluon import nn
+
+from gluon_attn import attention
+from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.layers import batch_norm, conv, relu, sequence
+from gluon_attn.models.network import Classifier, Network
+
+
+def basic_body(in_channels, width, stride, zero_gamma, **_):
+    """3x3, 3x3; returns the layers and their output channels."""
+    return width, [
+        conv(in_channels, width, 3, stride),
+        batch_norm(width),
+        relu(),
+        conv(width, width, 3),
+        batch_norm(width, zero_gamma),
+    ]
+
+
+def bottleneck_body(in_channels, width, stride, zero_gamma, groups=1, group_width=None, stride_in="3x3"):
+    """1x1, 3x3, 1x1 to four times the width; with groups the inner width is groups * (width * group_width / 64).
+
+    stride_in: '3x3' (v1b/v1.5, as nearly all published weights) or '1x1' (the first convolution, as in the paper).
+    """
+    inner = width if group_width is None else groups * (width * group_width // 64)
+    first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
+    return 4 * width, [
+        conv(in_channels, inner, 1, first),
+        batch_norm(inner),
+        relu(),
+        conv(inner, inner, 3, second, groups),
+        batch_norm(inner),
+        relu(),
+        conv(inner, 4 * width),
+        batch_norm(4 * width, zero_gamma),
+    ]
+
+
+def preact_body(in_channels, width, stride, **_):
+    """BN ReLU 3x3, BN ReLU 3x3: nothing follows the sum."""
+    return width, [
+        batch_norm(in_channels),
+        relu(),
+        conv(in_channels, width, 3, stride),
+        batch_norm(width),
+        relu(),
+        conv(width, width, 3),
+    ]
+
+
+BODIES = {"basic": basic_body, "bottleneck": bottleneck_body, "preact": preact_body}
+
+
+def conv_shortcut(in_channels, channels, stride, normalise):
+    """A strided 1x1 convolution (and BatchNorm)."""
+    return sequence(conv(in_channels, channels, 1, stride), *([batch_norm(channels)] if normalise else []))
+
+
+def avg_shortcut(in_channels, channels, stride, normalise):
+    """Average pooling, then a 1x1 convolution (and BatchNorm): the `d` form, which drops no position."""
+    # Positions stay those of the published files where there is nothing to pool.
+    pool = attention.Identity(in_channels)
+    if stride > 1:
+        pool = nn.AvgPool2D(stride, stride, ceil_mode=True, count_include_pad=False)
+    return sequence(pool, conv(in_channels, channels), *([batch_norm(channels)] if normalise else []))
+
+
+SHORTCUTS = {"conv": conv_shortcut, "avg": avg_shortcut}
+
+
+def imagenet_stem(in_channels, width):
+    """7x7/2, BN, ReLU, max pool 3x3/2."""
+    return width, sequence(conv(in_channels, width, 7, 2), batch_norm(width), relu(), nn.MaxPool2D(3, 2, 1))
+
+
+def deep_stem(in_channels, first, second, third):
+    """Three 3x3 (the first strided), each BN and ReLU, then max pool 3x3/2: the `d` form."""
+    layers = []
+    for before, after, stride in ((in_channels, first, 2), (first, second, 1), (second, third, 1)):
+        layers += [conv(before, after, 3, stride), batch_norm(after), relu()]
+    return third, sequence(*layers, nn.MaxPool2D(3, 2, 1))
+
+
+def cifar_stem(in_channels, width):
+    """3x3, BN, ReLU at full size."""
+    return width, sequence(conv(in_channels, width, 3), batch_norm(width), relu())
+
+
+def preact_stem(in_channels, width):
+    """A BatchNorm without gamma and beta on the image, then 3x3: the pre-activation CIFAR form as published by AFF."""
+    whiten = nn.BatchNorm(scale=False, center=False, in_channels=in_channels)
+    return width, sequence(whiten, conv(in_channels, width, 3))
+
+
+STEMS = {"imagenet": imagenet_stem, "deep": deep_stem, "cifar": cifar_stem, "preact": preact_stem}
+
+
+class ResidualBlock(nn.HybridBlock):
+    """relu(fuse(gate(body(x)), shortcut(x))); without the ReLU in pre-activation form."""
+
+    def __init__(self, body, shortcut, gate, fuse, activate=True, **kwargs):
+        super().__init__(**kwargs)
+        self.body, self.shortcut, self.gate, self.fuse = body, shortcut, gate, fuse
+        self.activate = activate
+
+    def hybrid_forward(self, F, x):
+        y = self.fuse(self.gate(self.body(x)), self.shortcut(x))
+        return F.relu(y) if self.activate else y
+
+
+class ResNet(Network):
+    """A residual network as data.
+
+    Parameters
+    ----------
+    layers, widths : blocks and width of every stage; a bottleneck gives four times its width
+    block : 'basic', 'bottleneck' or 'preact'
+    stem, stem_widths : 'imagenet' (64,), 'deep' (three widths), 'cifar' or 'preact' (one width)
+    shortcut : 'conv' or 'avg', where the shape changes
+    groups, group_width, stride_in : of the bottleneck
+    gate, fuse : names from `list_gates()`, `list_fuses()`; `stages` says where (1-based; default: everywhere)
+    stage, stage_after : a name from `list_stages()` and where, {stage: (block, ...)} with blocks counted from 0 or,
+        negative, from the end; default: after every stage but the last
+    last_gamma : start the last BatchNorm of every residual branch at gamma 0
+    any argument of the gate, fusion or stage attention (reduction, gating, alpha, kernel, ...)
+
+    shortcut and the mechanisms' arguments may be a tuple: one value a stage.
+    """
+
+    def __init__(
+        self,
+        layers,
+        widths,
+        block="bottleneck",
+        stem="imagenet",
+        stem_widths=(64,),
+        shortcut="conv",
+        groups=1,
+        group_width=None,
+        stride_in="3x3",
+        gate="identity",
+        fuse="add",
+        stages=None,
+        stage=None,
+        stage_after=None,
+        last_gamma=False,
+        classes=1000,
+        in_channels=3,
+        **mechanism,
+    ):
+        super().__init__()
+        _check(block=(block, BODIES), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
+        count = len(layers)
+        slots = Slots(gate, fuse, stage, _stage_numbers(stages, count), mechanism, count)
+        body_kwargs = dict(groups=groups, group_width=group_width, stride_in=stride_in)
+        shortcuts = _per_stage(shortcut, count)
+        after = default_stage_after(count) if stage_after is None else stage_after
+
+        channels, self.stem = STEMS[stem](in_channels, *stem_widths)
+        self.stages = nn.HybridSequential()
+        for number, (depth, width) in enumerate(zip(layers, widths), start=1):
+            blocks = nn.HybridSequential()
+            positions = [i % depth for i in after.get(number, ())]
+            for index in range(depth):
+                stride = 2 if index == 0 and number > 1 else 1
+                channels, unit = residual_block(
+                    channels, width, stride, block, shortcuts[number - 1], slots, number, last_gamma, body_kwargs
+                )
+                blocks.add(unit)
+                if stage is not None and index in positions:
+                    blocks.add(slots.stage_attention(number, channels))
+            self.stages.add(blocks)
+        self.head = Classifier(channels, classes, normalise=block == "preact")
+
+
+def residual_block(in_channels, width, stride, block, shortcut, slots, number, last_gamma, body_kwargs):
+    """One block of stage `number`; returns its output channels and the block."""
+    _check(shortcut=(shortcut, SHORTCUTS))
+    channels, body = BODIES[block](in_channels, width, stride, zero_gamma=last_gamma, **body_kwargs)
+    same = stride == 1 and in_channels == channels
+    identity = attention.Identity(channels)
+    around = identity if same else SHORTCUTS[shortcut](in_channels, channels, stride, normalise=block != "preact")
+    gate, fuse = slots.gate(number, channels), slots.fuse(number, channels)
+    return channels, ResidualBlock(sequence(*body), around, gate, fuse, activate=block != "preact")
+
+
+def default_stage_after(count):
+    """A stage attention stands after the last block of every stage but the last (BAM's place)."""
+    return {number: (-1,) for number in range(1, count)}
+
+
+class Slots:
+    """What goes into the slots of stage `number`, and the share of the keyword arguments that each one takes."""
+
+    def __init__(self, gate, fuse, stage, numbers, mechanism, count):
+        self.numbers = numbers
+        self.names = {"gate": gate, "fuse": fuse, "stage": stage}
+        self.tables = {"gate": attention.GATES, "fuse": attention.FUSES, "stage": attention.STAGES}
+        self.arguments = {name: _per_stage(value, count) for name, value in mechanism.items()}
+        self.taken = {slot: self._taken_by(slot) for slot in self.names}
+        known = sorted(set().union(*self.taken.values()))
+        for keyword in mechanism:
+            if keyword not in known:
+                raise unknown(f"argument (gate={gate!r}, fuse={fuse!r}, stage={stage!r})", keyword, known or ["(none)"])
+
+    def _taken_by(self, slot):
+        name, table = self.names[slot], self.tables[slot]
+        if name is None:
+            return ()
+        if name not in table:
+            raise unknown(slot, name, table)
+        return attention.accepted(table, name)
+
+    def _create(self, slot, number, channels):
+        arguments = {k: v[number - 1] for k, v in self.arguments.items() if k in self.taken[slot]}
+        return self.tables[slot][self.names[slot]](channels, **arguments)
+
+    def gate(self, number, channels):
+        return self._create("gate", number, channels) if number in self.numbers else attention.Identity(channels)
+
+    def fuse(self, number, channels):
+        return self._create("fuse", number, channels) if number in self.numbers else attention.Add(channels)
+
+    def stage_attention(self, number, channels):
+        return self._create("stage", number, channels)
+
+
+def _per_stage(value, count):
+    if not isinstance(value, (tuple, list)):
+        return (value,) * count
+    if len(value) != count:
+        raise GluonAttnError(f"{value!r} has {len(value)} entries for {count} stages: give one value, or one a stage.")
+    return tuple(value)
+
+
+def _stage_numbers(stages, count):
+    allowed = range(1, count + 1)
+    chosen = tuple(allowed) if stages is None else tuple(stages)
+    for number in chosen:
+        if number not in allowed:
+            raise GluonAttnError(f"stages={chosen!r}: there is no stage {number}; this network has 1 to {count}.")
+    return chosen
+
+
+def _check(**choices):
+    for kind, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise unknown(kind, value, allowed)

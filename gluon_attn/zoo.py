@@ -1,0 +1,268 @@
+"""Names -> networks. The names are a product, [cifar_][attention_]backbone, written as three tables.
+
+This module is pure data until a network is asked for: it imports no framework.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import os
+import re
+from dataclasses import dataclass, field
+
+from gluon_attn import errors
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A family (module:class), its arguments, and what an attention is given on it."""
+
+    arch: dict
+    family: str = "gluon_attn.models.resnet:ResNet"
+    dataset: str = "imagenet"
+    paper: str = "arXiv 1512.03385"
+    # AFF and iAFF are published in ResNet-D form, stages 3 and 4 only; on CIFAR in every stage.
+    fusion: dict = field(default_factory=dict)
+    # The reduction of MS-CAM, AFF and iAFF (16; 4 in narrow blocks, as published).
+    context_reduction: int = 16
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The slot's arguments and the paper; `context` marks MS-CAM's relatives, which share one reduction."""
+
+    arch: dict
+    paper: str
+    context: bool = False
+    fuses: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One name: how to build it and what it expects."""
+
+    name: str
+    family: str
+    arch: dict
+    dataset: str
+    paper: str
+    attention: str = ""
+
+    @property
+    def classes(self):
+        return {"imagenet": 1000, "cifar": 100}[self.dataset]
+
+    @property
+    def input_size(self):
+        return {"imagenet": 224, "cifar": 32}[self.dataset]
+
+
+_AFF = "arXiv 2009.14082"
+_IGNORE = "arXiv 2111.05684"
+
+ATTENTIONS = {
+    "se": Attention(dict(gate="se"), "arXiv 1709.01507"),
+    "cbam": Attention(dict(gate="cbam"), "arXiv 1807.06521"),
+    "eca": Attention(dict(gate="eca"), "arXiv 1910.03151"),
+    "inv_se": Attention(dict(gate="inv_se"), _IGNORE),
+    "inv_cbam": Attention(dict(gate="inv_cbam"), _IGNORE),
+    "bam": Attention(dict(stage="bam"), "arXiv 1807.06514"),
+    "ms_cam": Attention(dict(gate="ms_cam"), _AFF, context=True),
+    "aff": Attention(dict(fuse="aff"), _AFF, context=True, fuses=True),
+    "iaff": Attention(dict(fuse="iaff"), _AFF, context=True, fuses=True),
+}
+
+_WIDTHS = (64, 128, 256, 512)
+_DEPTHS = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+}
+_D_FORM = dict(stem="deep", stem_widths=(32, 32, 64), shortcut="avg")
+_AFF_RESNET = dict(_D_FORM, stages=(3, 4))
+_AFF_RESNEXT = dict(stem="deep", stem_widths=(64, 64, 128), shortcut=("conv", "avg", "avg", "avg"), stages=(3, 4))
+_CIFAR_WIDTHS = (16, 32, 64)
+
+
+def _imagenet_backbones():
+    for depth, (block, layers) in _DEPTHS.items():
+        arch = dict(layers=layers, widths=_WIDTHS, block=block)
+        yield f"resnet{depth}", Backbone(arch, fusion=_AFF_RESNET)
+        yield f"resnet{depth}d", Backbone({**arch, **_D_FORM}, paper="arXiv 1812.01187", fusion=_AFF_RESNET)
+    for depth in (50, 101):
+        arch = dict(layers=_DEPTHS[depth][1], widths=_WIDTHS, groups=32, group_width=4)
+        yield f"resnext{depth}_32x4d", Backbone(arch, paper="arXiv 1611.05431", fusion=_AFF_RESNEXT)
+        yield f"resnext{depth}d_32x4d", Backbone({**arch, **_D_FORM}, paper="arXiv 1611.05431", fusion=_AFF_RESNEXT)
+
+
+def _cifar_backbones():
+    stem = dict(stem="cifar", stem_widths=(16,))
+    for depth in (20, 32, 56, 110):
+        arch = dict(layers=((depth - 2) // 6,) * 3, widths=_CIFAR_WIDTHS, block="basic", **stem)
+        yield f"cifar_resnet{depth}", Backbone(arch, dataset="cifar", context_reduction=4)
+    arch = dict(layers=(18,) * 3, widths=_CIFAR_WIDTHS, **stem)
+    yield "cifar_resnet164bn", Backbone(arch, dataset="cifar")
+    arch = dict(layers=(5,) * 3, widths=_WIDTHS[:3], block="preact", stem="preact", shortcut="avg")
+    yield "cifar_preresnet32_w4", Backbone(arch, dataset="cifar", paper="arXiv 1603.05027", context_reduction=4)
+    for depth in (38, 47):
+        arch = dict(layers=((depth - 2) // 9,) * 3, widths=_WIDTHS[:3], stem="cifar", shortcut="avg")
+        arch.update(groups=32, group_width=4)
+        yield f"cifar_resnext{depth}_32x4d", Backbone(arch, dataset="cifar", paper="arXiv 1611.05431")
+
+
+BACKBONES = dict([*_imagenet_backbones(), *_cifar_backbones()])
+
+# The form a mechanism has in one paper's code, under `variant=`: tag -> attention -> arguments.
+VARIANTS = {
+    "inverse_attention": {
+        **dict.fromkeys(("se", "inv_se"), dict(reduction=8)),
+        **dict.fromkeys(("cbam", "inv_cbam"), dict(reduction=8, spatial_bn=False, spatial_order="mean_max")),
+    },
+}
+
+
+def _product():
+    for name, backbone in BACKBONES.items():
+        yield Spec(name, backbone.family, backbone.arch, backbone.dataset, backbone.paper)
+        for label, attention in ATTENTIONS.items():
+            arch = {**backbone.arch, **attention.arch}
+            if attention.context:
+                arch["reduction"] = backbone.context_reduction
+            if attention.fuses:
+                arch.update(backbone.fusion)
+            yield Spec(_join(label, name), backbone.family, arch, backbone.dataset, attention.paper, label)
+
+
+def _join(attention, backbone):
+    prefix = "cifar_" if backbone.startswith("cifar_") else ""
+    return f"{prefix}{attention}_{backbone[len(prefix) :]}"
+
+
+_SPECS = {spec.name: spec for spec in _product()}
+
+
+def find(name):
+    """The Spec of a name (any case, as in GluonCV)."""
+    spec = _SPECS.get(str(name).lower())
+    if spec is None:
+        raise errors.unknown("model", name, _SPECS)
+    return spec
+
+
+def list_models(pattern="*", pretrained=False):
+    """Names that match the shell pattern, in natural order; with pretrained=True those that have weights."""
+    names = sorted(fnmatch.filter(_SPECS, pattern), key=_natural)
+    if pretrained:
+        from gluon_attn import weights
+
+        names = [name for name in names if weights.entries(name)]
+    return names
+
+
+def _natural(name):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3, ctx=None, root=None, **arch):
+    """The network `name`; input (N, in_channels, H, W) float32, normalised; output logits (N, classes).
+
+    Parameters
+    ----------
+    pretrained : False; True (the default entry); a tag ('openaff', 'imgclsmob', ...); or the path of a file
+    variant : a tag whose architecture to build without loading anything; by default that of the pretrained tag
+    classes, in_channels : other than the file's: everything else is kept
+    ctx, root : where pretrained weights go, and the folder they are looked for in
+    arch : what the backbone documents (gate, fuse, stages, reduction, gating, alpha, ...)
+
+    Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`.
+    """
+    spec = find(name)
+    entry = _pretrained_entry(spec, pretrained)
+    tag = variant if variant is not None else (entry.tag if entry else None)
+    if classes is None:
+        classes = entry.classes if entry else spec.classes
+    arguments = {**spec.arch, **_variant_arch(spec, tag), **arch}
+    net = _build(spec, classes=classes, in_channels=in_channels, **arguments)
+    if pretrained:
+        from gluon_attn import weights
+
+        if entry is None:
+            weights.load_weights(net, pretrained, ctx=ctx)
+        else:
+            weights.load_pretrained(net, entry, root=root, ctx=ctx)
+    return net
+
+
+def _build(spec, **arguments):
+    module, _, cls = spec.family.partition(":")
+    return getattr(importlib.import_module(module), cls)(**arguments)
+
+
+def _pretrained_entry(spec, pretrained):
+    """The published entry that `pretrained` means, or None where it is False or a path."""
+    if not pretrained or (isinstance(pretrained, (str, os.PathLike)) and _is_path(pretrained)):
+        return None
+    from gluon_attn import weights
+
+    return weights.choose(spec.name, pretrained)
+
+
+def _is_path(text):
+    text = os.fspath(text)
+    return os.path.exists(text) or os.sep in text or bool(os.path.splitext(text)[1])
+
+
+def _variant_arch(spec, tag):
+    if tag is None:
+        return {}
+    own = {label: forms[spec.attention] for label, forms in VARIANTS.items() if spec.attention in forms}
+    if tag in own:
+        return own[tag]
+    from gluon_attn import weights
+
+    published = {entry.tag: entry.arch for entry in weights.entries(spec.name)}
+    if tag not in published:
+        raise errors.unknown(f"variant of {spec.name}", tag, [*own, *published] or ["(none)"])
+    return published[tag]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a network costs and expects, and which weights there are for it."""
+
+    name: str
+    parameters: int
+    macs: int
+    input_size: int
+    mean: tuple
+    std: tuple
+    crop: float
+    weights: tuple
+    paper: str
+
+
+def model_info(name):
+    """ModelInfo of a name: parameters and MACs are counted on the network itself, from shapes."""
+    from gluon_attn import weights
+    from gluon_attn.complexity import complexity
+
+    spec = find(name)
+    cost = complexity(get_model(spec.name), spec.input_size)
+    imagenet = spec.dataset == "imagenet"
+    return ModelInfo(
+        name=spec.name,
+        parameters=cost.parameters,
+        macs=cost.macs,
+        input_size=spec.input_size,
+        mean=IMAGENET_MEAN if imagenet else CIFAR_MEAN,
+        std=IMAGENET_STD if imagenet else CIFAR_STD,
+        crop=0.875 if imagenet else 1.0,
+        weights=tuple(weights.entries(spec.name)),
+        paper=spec.paper,
+    )
