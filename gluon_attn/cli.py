@@ -1,4 +1,4 @@
-"""The command line, `gluon-attn` or `python -m gluon_attn.cli`: a table of commands, each loaded when it is asked for."""
+"""The command line, `gluon-attn` or `python -m gluon_attn.cli`: a table of commands, each loaded when asked for."""
 
 from __future__ import annotations
 

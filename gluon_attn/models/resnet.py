@@ -1,8 +1,8 @@
 """ResNet, ResNet-D, ResNeXt and their CIFAR forms, in one family; attention enters by slot.
 
 He et al., CVPR 2016 (arXiv 1512.03385) and ECCV 2016 (1603.05027); Xie et al., CVPR 2017 (1611.05431); He et al., CVPR
-2019 (1812.01187) for the `d` form. A block is y = gate(body(x)); out = relu(fuse(y, shortcut(x))), and the plain network
-is gate=identity, fuse=add.
+2019 (1812.01187) for the `d` form. A block is y = gate(body(x)); out = relu(fuse(y, shortcut(x))), and the plain
+network is gate=identity, fuse=add.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def residual_block(in_channels, width, stride, block, shortcut, slots, number, l
 
 def default_stage_after(count):
     """A stage attention stands after the last block of every stage but the last (BAM's place)."""
-    return {number: (-1,) for number in range(1, count)}
+    return dict.fromkeys(range(1, count), (-1,))
 
 
 class Slots:
