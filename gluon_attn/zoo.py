@@ -187,6 +187,7 @@ def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3,
     tag = variant if variant is not None else (entry.tag if entry else None)
     if classes is None:
         classes = entry.classes if entry else spec.classes
+    _check_positive(classes=classes, in_channels=in_channels)
     arguments = {**spec.arch, **_variant_arch(spec, tag), **arch}
     net = _build(spec, classes=classes, in_channels=in_channels, **arguments)
     if pretrained:
@@ -197,6 +198,14 @@ def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3,
         else:
             weights.load_pretrained(net, entry, root=root, ctx=ctx)
     return net
+
+
+def _check_positive(**counts):
+    for kind, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise errors.GluonAttnError(
+                f"{kind}={value!r} is not a positive whole number: give {kind}=10, for example."
+            )
 
 
 def _build(spec, **arguments):

@@ -7,6 +7,8 @@ network is gate=identity, fuse=add.
 
 from __future__ import annotations
 
+import inspect
+
 from mxnet.gluon import nn
 
 from gluon_attn import attention
@@ -207,10 +209,11 @@ class Slots:
         self.tables = {"gate": attention.GATES, "fuse": attention.FUSES, "stage": attention.STAGES}
         self.arguments = {name: _per_stage(value, count) for name, value in mechanism.items()}
         self.taken = {slot: self._taken_by(slot) for slot in self.names}
-        known = sorted(set().union(*self.taken.values()))
+        known = set().union(*self.taken.values())
         for keyword in mechanism:
             if keyword not in known:
-                raise unknown(f"argument (gate={gate!r}, fuse={fuse!r}, stage={stage!r})", keyword, known or ["(none)"])
+                choices = known.union(inspect.signature(ResNet).parameters) - {"mechanism"}
+                raise unknown(f"argument (gate={gate!r}, fuse={fuse!r}, stage={stage!r})", keyword, choices)
 
     def _taken_by(self, slot):
         name, table = self.names[slot], self.tables[slot]

@@ -1,0 +1,78 @@
+"""What the tests share: random parameters, a numpy reference of the usual layers, finite differences."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+
+import gluon_attn
+
+
+def randomise(net, seed=0):
+    """Give every parameter a random value: a zero-initialised one would hide what stands behind it."""
+    rng = np.random.RandomState(seed)
+    net.initialize(force_reinit=True)
+    for name, parameter in sorted(net._collect_params_with_prefix().items()):
+        positive = name.endswith(("gamma", "running_var"))
+        low, high = (0.5, 1.5) if positive else (-0.5, 0.5)
+        fan_in = max(int(np.prod(parameter.shape[1:])), 1) if name.endswith("weight") else 1
+        parameter.set_data(mx.nd.array(rng.uniform(low, high, parameter.shape) / np.sqrt(fan_in)))
+    return net
+
+
+def build(name, seed=0, **arch):
+    """A zoo network with random parameters."""
+    return randomise(gluon_attn.get_model(name, **arch), seed)
+
+
+def arrays(block):
+    """{attribute path: float64 array} of a block's parameters."""
+    return {name: p.data().asnumpy().astype("float64") for name, p in block._collect_params_with_prefix().items()}
+
+
+def images(*shape, seed=0):
+    return np.random.RandomState(seed).uniform(-1, 1, shape).astype("float32")
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def conv1x1(x, p, path):
+    """Pointwise convolution of (N, C, H, W) with the weight (and bias) stored under `path`."""
+    y = np.einsum("nchw,oc->nohw", x, p[path + ".weight"][:, :, 0, 0])
+    bias = p.get(path + ".bias")
+    return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+
+
+def conv2d(x, weight, padding=0, stride=1, dilation=1):
+    """Any dense convolution, by summing over the kernel's taps."""
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    kernel = weight.shape[2]
+    size = [(x.shape[axis] - dilation * (kernel - 1) - 1) // stride + 1 for axis in (2, 3)]
+    y = 0
+    for i in range(kernel):
+        for j in range(kernel):
+            rows = slice(i * dilation, i * dilation + stride * (size[0] - 1) + 1, stride)
+            columns = slice(j * dilation, j * dilation + stride * (size[1] - 1) + 1, stride)
+            y = y + np.einsum("nchw,oc->nohw", x[:, :, rows, columns], weight[:, :, i, j])
+    return y
+
+
+def batch_norm(x, p, path, eps=1e-5):
+    """BatchNorm in inference."""
+    gamma, beta, mean, var = (
+        p[f"{path}.{key}"].reshape(1, -1, 1, 1) for key in ("gamma", "beta", "running_mean", "running_var")
+    )
+    return (x - mean) / np.sqrt(var + eps) * gamma + beta
+
+
+def numeric_gradient(function, x, step=1e-5):
+    """Central differences of a scalar function of a float64 array."""
+    gradient = np.zeros_like(x)
+    for index in np.ndindex(*x.shape):
+        up, down = x.copy(), x.copy()
+        up[index] += step
+        down[index] -= step
+        gradient[index] = (function(up) - function(down)) / (2 * step)
+    return gradient
