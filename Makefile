@@ -1,0 +1,68 @@
+# The two commands of a new user are `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+
+# A Python from 3.8 to 3.12: the one given (PYTHON=python3.12), else python3, else what there is.
+supported = $(shell for p in $(1); do $$p -c 'import sys; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 12))' \
+	2>/dev/null && echo $$p && break; done)
+ifdef PYTHON
+  VENV ?= .venv-$(notdir $(PYTHON))
+  FOUND := $(call supported,$(PYTHON))
+else
+  VENV ?= .venv
+  FOUND := $(call supported,python3 python3.11 python3.12 python3.10 python3.9 python3.8)
+endif
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo test test-slow lint smoke bench golden constraints clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(READY)  ## make the environment
+
+$(READY): pyproject.toml setup.py constraints.txt
+ifeq ($(FOUND),)
+	@echo "gluon_attn needs Python 3.8 to 3.12, and found none: install one ('apt install python3.11 python3.11-venv'," \
+	  "or python3 and python3-venv of your distribution) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1
+else
+	@$(FOUND) -m venv $(VENV) || { rm -rf $(VENV); echo "$(FOUND) cannot make an environment: run" \
+	  "'apt install $$($(FOUND) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')' and try again." >&2; exit 1; }
+	@echo "installing the tested set into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip setuptools wheel
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[cpu,deploy,dev]"
+	@touch $@
+endif
+
+DEMO := runs/demo
+demo: $(READY)  ## train a small AFF network on real digits, evaluate the stored file, predict images
+	$(BIN)/python train_cifar.py --recipe digits --model cifar_aff_resnet20 --output $(DEMO)
+	$(BIN)/gluon-attn evaluate --model cifar_aff_resnet20 --pretrained $(DEMO)/best.params --dataset digits
+	$(BIN)/gluon-attn predict --model cifar_aff_resnet20 --pretrained $(DEMO)/best.params --dataset digits \
+	  --picture $(DEMO)/predictions.png docs/digits/*.png
+	@echo "weights, log, metrics, curves and the picture predictions.png are in $(DEMO)/"
+
+test: $(READY)  ## all fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the tests marked slow
+	$(BIN)/python -m pytest -m slow
+
+smoke: $(READY)  ## import and train, nothing more (CI runs it on every other Python)
+	$(BIN)/python -m pytest tests/test_smoke.py
+
+lint: $(READY)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(READY)  ## every benchmark, side by side with its peer; writes results/
+	$(BIN)/python -m benchmarks
+
+golden: $(READY)  ## rewrite what the tests expect of every name of the zoo; read its diff
+	$(BIN)/python -m tests.write_golden
+
+constraints:  ## resolve the versions anew: make constraints PYTHONS="python3.8 ... python3.12"
+	python3 tools/write_constraints.py $(PYTHONS)
+
+clean:  ## remove environments, caches and runs
+	rm -rf .venv* runs build dist *.egg-info .pytest_cache .ruff_cache
