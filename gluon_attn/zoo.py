@@ -185,16 +185,18 @@ def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3,
     spec = find(name)
     entry = _pretrained_entry(spec, pretrained)
     tag = variant if variant is not None else (entry.tag if entry else None)
+    adapt = classes is not None or in_channels != 3
     if classes is None:
         classes = entry.classes if entry else spec.classes
     _check_positive(classes=classes, in_channels=in_channels)
     arguments = {**spec.arch, **_variant_arch(spec, tag), **arch}
     net = _build(spec, classes=classes, in_channels=in_channels, **arguments)
+    net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
     if pretrained:
         from gluon_attn import weights
 
         if entry is None:
-            weights.load_weights(net, pretrained, ctx=ctx)
+            weights.load_weights(net, pretrained, ctx=ctx, adapt=adapt)
         else:
             weights.load_pretrained(net, entry, root=root, ctx=ctx)
     return net
@@ -235,7 +237,7 @@ def _variant_arch(spec, tag):
         return own[tag]
     from gluon_attn import weights
 
-    published = {entry.tag: entry.arch for entry in weights.entries(spec.name)}
+    published = weights.variants(spec.name)
     if tag not in published:
         raise errors.unknown(f"variant of {spec.name}", tag, [*own, *published] or ["(none)"])
     return published[tag]

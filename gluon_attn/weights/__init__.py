@@ -1,0 +1,21 @@
+"""Weights: which files there are, where they are found, how they are verified, and how their names become ours.
+
+Importing this package does not import MXNet.
+"""
+
+from __future__ import annotations
+
+from gluon_attn.weights.entries import WeightsEntry, all_published, choose, entries, variants
+from gluon_attn.weights.load import load_arrays, load_pretrained, load_weights, translate
+
+__all__ = [
+    "WeightsEntry",
+    "all_published",
+    "choose",
+    "entries",
+    "load_arrays",
+    "load_pretrained",
+    "load_weights",
+    "translate",
+    "variants",
+]

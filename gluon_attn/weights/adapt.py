@@ -1,0 +1,67 @@
+"""What is kept where a network has other classes or input channels than the file: everything but the new head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+HEAD = "head.fc.weight"
+
+
+def keep_trained_outputs(translated, entry):
+    """Drop the outputs that a file has beyond the classes it was trained on (20 super-classes in a head of 100)."""
+    if entry.file_classes is None:
+        return translated
+    kept = dict(translated)
+    for name in (HEAD, "head.fc.bias"):
+        kept[name] = translated[name][: entry.classes]
+    return kept
+
+
+def adapt_classes(parameters, translated):
+    """Names of the parameters that must be made anew, because one of their axes is the number of classes."""
+    ours, theirs = parameters[HEAD].shape[0], translated[HEAD].shape[0]
+    if ours == theirs:
+        return set()
+    return {
+        name
+        for name, parameter in parameters.items()
+        if _differ_only_in(tuple(translated[name].shape), tuple(parameter.shape), theirs, ours)
+    }
+
+
+def _differ_only_in(theirs, ours, classes, new_classes):
+    pairs = [(a, b) for a, b in zip(theirs, ours) if a != b]
+    return len(theirs) == len(ours) and bool(pairs) and all(pair == (classes, new_classes) for pair in pairs)
+
+
+def adapt_channels(parameters, translated):
+    """The stem for another number of input channels: summed for one, else repeated and rescaled.
+
+    A sum answers a grey image as the original answers its three equal channels; with n channels, each is repeated
+    cyclically and weighs (channels of the file) / n. Statistics of a BatchNorm on the image are averaged or repeated.
+    """
+    adapted = dict(translated)
+    for name, parameter in parameters.items():
+        array, shape = translated[name], tuple(parameter.shape)
+        if name.startswith("stem.") and array.ndim == 4 and array.shape[1] != shape[1] and _same_but(array, shape, 1):
+            adapted[name] = _input_weights(array, shape[1])
+        elif name.startswith("stem.0.") and array.ndim == 1 and len(shape) == 1 and array.shape != shape:
+            adapted[name] = _input_statistics(array, shape[0])
+    return adapted
+
+
+def _same_but(array, shape, axis):
+    return all(a == b for i, (a, b) in enumerate(zip(array.shape, shape)) if i != axis)
+
+
+def _input_weights(array, channels):
+    before = array.shape[1]
+    if channels == 1:
+        return array.sum(axis=1, keepdims=True, dtype="float32")
+    return np.take(array.astype("float32"), np.arange(channels) % before, axis=1) * (before / channels)
+
+
+def _input_statistics(array, channels):
+    if channels == 1:
+        return array.mean(keepdims=True, dtype="float32")
+    return np.take(array, np.arange(channels) % array.shape[0])

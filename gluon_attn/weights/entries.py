@@ -1,0 +1,167 @@
+"""The table of published weights (sources.json) and of those stored under params/, and how a tag picks one."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import posixpath
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+from urllib.parse import unquote, urlsplit
+
+from gluon_attn.errors import WeightsError, unknown
+
+STORED = "weights.params"  # params/<dataset>/<model>/<tag>/weights.params
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """One file of weights: where it is, how it is verified, and what it was trained for. Errors in percent."""
+
+    model: str
+    tag: str
+    source: str
+    url: Optional[str]
+    member: Optional[str]
+    hash_kind: Optional[str]
+    hash: Optional[str]
+    top1_error: Optional[float]
+    top5_error: Optional[float]
+    classes: int
+    preprocessing: dict
+    arch: dict = field(default_factory=dict)
+    license: str = ""
+    note: str = ""
+    by_hand: bool = False  # published where no program can fetch it
+    path: Optional[str] = None  # where a stored file is
+    file_classes: Optional[int] = None  # outputs in the file, where only the first `classes` were trained
+
+    @property
+    def dataset(self):
+        return self.preprocessing["dataset"]
+
+    @property
+    def published_name(self):
+        """The file's name where it is published and on a mirror, the archive's where it is in one."""
+        return unquote(posixpath.basename(urlsplit(self.url).path)) if self.url and not self.by_hand else None
+
+    @property
+    def file_name(self):
+        """The file's name in the folder of downloaded weights; as GluonCV's, with the hash in it."""
+        mark = f"-{self.hash[:8]}" if self.hash else ""
+        return f"{self.model}-{self.tag}{mark}{self.suffix}"
+
+    @property
+    def suffix(self):
+        return {"timm": ".safetensors", "abn": ".pth.tar"}.get(self.source, ".params")
+
+
+@functools.lru_cache(maxsize=None)
+def _published():
+    table = json.loads((Path(__file__).parent / "sources.json").read_text(encoding="utf-8"))
+    return tuple(_entry(row, table) for row in table["weights"])
+
+
+def _entry(row, table):
+    row = dict(row)
+    preprocessing = dict(table["datasets"][row["dataset"]], dataset=row.pop("dataset"))
+    kind, _, digest = row.pop("hash", "").partition(":")
+    optional = dict.fromkeys(("url", "member", "top1_error", "top5_error"))
+    return WeightsEntry(
+        **{**optional, **row},
+        classes=preprocessing.pop("classes"),
+        preprocessing=preprocessing,
+        hash_kind=kind or None,
+        hash=digest or None,
+        license=table["licenses"][row["source"]],
+    )
+
+
+def stored_folders():
+    """Where params/ may be: $GLUON_ATTN_PARAMS, beside the package (a checkout), the current folder."""
+    named = os.environ.get("GLUON_ATTN_PARAMS")
+    beside = Path(__file__).resolve().parents[2] / "params"
+    return [Path(named).expanduser()] if named else [beside, Path.cwd() / "params"]
+
+
+def _stored(model):
+    """Entries of params/<dataset>/<model>/<tag>/, described by the metrics.json that lies beside the weights."""
+    found = {}
+    for folder in stored_folders():
+        for path in sorted(folder.glob(f"*/{model}/*/{STORED}")):
+            found.setdefault(path.parent.name, _stored_entry(model, path))
+    return tuple(found.values())
+
+
+def _stored_entry(model, path):
+    metrics = path.parent / "metrics.json"
+    try:
+        described = json.loads(metrics.read_text(encoding="utf-8"))["weights"]
+        hash_, error, classes = described["sha256"], described["top1_error"], described["classes"]
+        preprocessing = described["preprocessing"]
+    except (OSError, ValueError, KeyError) as problem:
+        raise WeightsError(
+            f"{path} has no usable description in {metrics} ({problem!r}): "
+            "store the run again with `python -m gluon_attn.weights.store`."
+        ) from None
+    return WeightsEntry(
+        model=model,
+        tag=path.parent.name,
+        source="gluon_attn",
+        url=None,
+        member=None,
+        hash_kind="sha256",
+        hash=hash_,
+        top1_error=error,
+        top5_error=described.get("top5_error"),
+        classes=classes,
+        preprocessing=preprocessing,
+        arch=described.get("arch", {}),
+        license="Apache-2.0",
+        note=f"trained here: {path.parent / 'command.txt'}",
+        path=str(path),
+    )
+
+
+def entries(model):
+    """Every known file of weights for the model `model`; the published ones first."""
+    return tuple(entry for entry in _published() if entry.model == model) + _stored(model)
+
+
+def variants(model):
+    """{tag or source: the architecture arguments its files were trained with}."""
+    known = entries(model)
+    by_source = {entry.source: entry.arch for entry in reversed(known)}
+    return {**by_source, **{entry.tag: entry.arch for entry in known}}
+
+
+def all_published():
+    return _published()
+
+
+def choose(model, tag=True):
+    """The entry that `tag` means: its tag, or its source or dataset where only one file has that; True the default.
+
+    The default is the first entry for the labels that the model's name promises: weights for the 20 super-classes
+    of CIFAR-100 are given only to whoever names them.
+    """
+    known = entries(model)
+    if not known:
+        raise WeightsError(f"No weights are known for {model!r}: pretrained=False, or the path of a file.")
+    tags = [entry.tag for entry in known]
+    if tag is True:
+        plain = [entry for entry in known if not entry.tag.endswith("-coarse")]
+        if not plain:
+            raise WeightsError(
+                f"{model!r} has only weights for other labels: ask for {tags[0]!r} by name if you mean them."
+            )
+        return plain[0]
+    for key in ("tag", "source", "dataset"):
+        matching = [entry for entry in known if getattr(entry, key) == tag]
+        if len(matching) > 1 or (matching and key != "tag" and matching[0].tag.endswith("-coarse")):
+            raise WeightsError(f"{tag!r} is not one file for {model!r}: choose among {', '.join(tags)}.")
+        if matching:
+            return matching[0]
+    raise unknown(f"weights tag for {model!r}", tag, tags, WeightsError)

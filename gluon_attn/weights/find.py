@@ -1,0 +1,53 @@
+"""Where a file of weights is: params/, the folder of downloaded weights, or, through fetch, where it is published."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gluon_attn.errors import WeightsError
+from gluon_attn.weights.fetch import download_url, fetch
+from gluon_attn.weights.files import read_file
+from gluon_attn.weights.verify import verify
+
+
+def weights_folder(root=None):
+    """`root`, or $MXNET_HOME/models, by default ~/.mxnet/models."""
+    if root is not None:
+        return Path(root).expanduser()
+    return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
+
+
+def verified_bytes(entry, root=None):
+    """The entry's file, verified in full against its recorded hash, as bytes; and its path.
+
+    What was verified is what is then read: the file is not opened a second time.
+    """
+    path = find(entry, root)
+    data = read_file(path, entry.member)
+    verify(data, entry, path)
+    return data, path
+
+
+def find(entry, root=None):
+    """The path of the entry's file (or of the archive that it was published in), fetched if it is not here yet."""
+    if entry.path is not None:
+        return Path(entry.path)
+    folder = weights_folder(root)
+    here = local_file(entry, folder)
+    if here is not None:
+        return here
+    if download_url(entry) is None:
+        raise WeightsError(
+            f"The weights {entry.tag!r} of {entry.model!r} must be downloaded by hand ({entry.url or entry.note}): "
+            f"give the file's path as `pretrained`, or put it into {folder} as {entry.file_name}."
+        )
+    return fetch(entry, folder, local_file)
+
+
+def local_file(entry, folder):
+    """The entry's file in `folder` under our name for it or the published one, or None."""
+    for name in (entry.file_name, entry.member, entry.published_name):
+        if name and (folder / name).is_file():
+            return folder / name
+    return None

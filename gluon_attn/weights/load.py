@@ -1,0 +1,166 @@
+"""From arrays with published names into a network: everything is checked before the first parameter is set."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from gluon_attn.errors import WeightsError
+from gluon_attn.weights import maps
+from gluon_attn.weights.adapt import HEAD, adapt_channels, adapt_classes, keep_trained_outputs
+from gluon_attn.weights.entries import all_published
+from gluon_attn.weights.files import read_arrays, read_file
+from gluon_attn.weights.find import verified_bytes
+from gluon_attn.weights.verify import digest
+
+log = logging.getLogger("gluon_attn.weights")
+_SHOWN = 6
+
+
+def load_weights(net, path, source=None, ctx=None, adapt=False):
+    """Load the file `path` into `net`, translating its names.
+
+    source : whose names the file has: 'openaff', 'imgclsmob', 'timm', 'gluon_attn'; None recognises them
+    ctx : where the parameters go, by default where they are, or the CPU
+    adapt : let the network's classes and in_channels differ from the file's (a new head is initialised); otherwise
+        such a file is an error
+    """
+    data = read_file(path)
+    entry = _known(data)
+    load_arrays(net, read_arrays(data, path), path, source, ctx, adapt, entry)
+
+
+def load_pretrained(net, entry, root=None, ctx=None):
+    """Find, verify and load the entry's file into the network that was built with `entry.arch`."""
+    data, path = verified_bytes(entry, root)
+    load_arrays(net, read_arrays(data, path), path, entry.source, ctx, True, entry)
+
+
+def load_arrays(net, arrays, where, source=None, ctx=None, adapt=False, entry=None):
+    """Load {published name: array} into `net`; `entry` is the table's row of the file, where it is known."""
+    translated = translate(arrays, source, where)
+    parameters = net._collect_params_with_prefix()
+    if entry is not None:
+        translated = keep_trained_outputs(translated, entry)
+        _check_entry(net, parameters, entry, where, adapt)
+    _check_names(parameters, translated, where)
+    fresh = set()
+    if adapt:
+        translated = adapt_channels(parameters, translated)
+        fresh = adapt_classes(parameters, translated)
+    translated = _shaped(parameters, translated, fresh, where)
+    _check_values(translated, where)
+    _assign(parameters, translated, fresh, ctx)
+    log.info("%d parameters from %s", len(translated), where)
+    if fresh:
+        log.warning("new, untrained: %s (%s has another number of classes)", ", ".join(sorted(fresh)), where)
+
+
+def translate(arrays, source=None, where="the file"):
+    """{our name: array}; every tensor of the file is used or deliberately unused."""
+    source = source or maps.recognise(arrays, where)
+    names = maps.key_map(source, arrays)
+    unknown = [name for name in arrays if name not in names]
+    if unknown:
+        raise WeightsError(f"{where}: no place is known for {_some(unknown)} (read as a file of {source!r}).")
+    translated = {}
+    for name, ours in names.items():
+        if ours in translated:
+            raise WeightsError(f"{where}: {name!r} and another tensor are both {ours!r}.")
+        if ours is not None:
+            translated[ours] = arrays[name]
+    return translated
+
+
+def _known(data):
+    """The table's row for the file with these bytes, or None."""
+    digests = {}
+    for entry in all_published():
+        if entry.hash is not None:
+            if entry.hash_kind not in digests:
+                digests[entry.hash_kind] = digest(entry.hash_kind, data)
+            if digests[entry.hash_kind] == entry.hash:
+                return entry
+    return None
+
+
+def _check_entry(net, parameters, entry, where, adapt):
+    """What the shapes do not show: an architecture of equal shapes, labels of another kind."""
+    built = getattr(net, "zoo_arch", entry.arch)
+    other = {key: value for key, value in entry.arch.items() if built.get(key) != value}
+    if other:
+        raise WeightsError(
+            f"{where} was trained with {other}, which this network was not built with though the shapes agree: "
+            f"get_model({entry.model!r}, variant={entry.tag!r})."
+        )
+    classes = parameters[HEAD].shape[0]
+    if classes != entry.classes and not adapt:
+        raise WeightsError(
+            f"{where} was trained on the {entry.classes} classes of {entry.dataset}, the network has {classes}: "
+            f"build it with classes={entry.classes}, or let get_model(..., pretrained=..., classes={classes}) "
+            "give it a new head."
+        )
+
+
+def _check_names(parameters, translated, where):
+    missing = [name for name in parameters if name not in translated]
+    extra = [name for name in translated if name not in parameters]
+    if missing or extra:
+        raise WeightsError(
+            f"{where} does not fit this network. Missing in the file: {_some(missing)}. "
+            f"Without a place in the network: {_some(extra)}. Is it for another model, or another variant= of it?"
+        )
+
+
+def _shaped(parameters, translated, fresh, where):
+    """The arrays in the parameters' shapes; a Dense layer's matrix serves a 1x1 convolution."""
+    shaped, wrong = {}, []
+    for name, array in translated.items():
+        wanted = tuple(parameters[name].shape)
+        if name in fresh:
+            continue
+        if _trimmed(array.shape) != _trimmed(wanted):
+            wrong.append(f"{name} {array.shape} for {wanted}")
+        else:
+            shaped[name] = array.reshape(wanted)
+    if wrong:
+        hint = "classes= or in_channels= of get_model" if all("head" in w or "stem" in w for w in wrong) else "variant="
+        raise WeightsError(f"{where} has other shapes than the network: {_some(wrong)}. See {hint}.")
+    return shaped
+
+
+def _trimmed(shape):
+    shape = tuple(shape)
+    while len(shape) > 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _check_values(translated, where):
+    """A NaN would spread in silence, and so would a negative variance."""
+    broken = [name for name, array in translated.items() if not np.isfinite(array).all()]
+    broken += [name for name, array in translated.items() if name.endswith("running_var") and (array < 0).any()]
+    if broken:
+        raise WeightsError(f"{where} holds NaN, infinite or impossible values in {_some(broken)}: it is damaged.")
+
+
+def _assign(parameters, translated, fresh, ctx):
+    import mxnet as mx
+
+    for name, parameter in parameters.items():
+        initialised = parameter._data is not None
+        if name in fresh:
+            if not initialised:
+                parameter.initialize(ctx=ctx or mx.cpu())
+            continue
+        array = np.asarray(translated[name], dtype=parameter.dtype)
+        where = parameter.list_ctx() if initialised else (ctx or mx.cpu())
+        parameter._load_init(mx.nd.array(array, dtype=parameter.dtype), where, cast_dtype=True)
+        if initialised and ctx is not None:
+            parameter.reset_ctx(ctx)
+
+
+def _some(names):
+    shown = ", ".join(names[:_SHOWN])
+    return (shown or "nothing") + (f", ... ({len(names)} in all)" if len(names) > _SHOWN else "")

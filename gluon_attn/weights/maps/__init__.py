@@ -1,0 +1,32 @@
+"""Key maps: from the names in a published file to ours, one module a source.
+
+A source is `recognises(names) -> bool` and `key_map(names) -> {name in the file: our name, or None where the tensor is
+deliberately unused}`; both are pure and see nothing but the names. A name that the map leaves out is an error of the
+file, so a map is total by construction. A new source is one module and one line in SOURCES.
+"""
+
+from __future__ import annotations
+
+from gluon_attn.errors import WeightsError, unknown
+from gluon_attn.weights.maps import imgclsmob, openaff, own, timm
+
+SOURCES = {"gluon_attn": own, "openaff": openaff, "imgclsmob": imgclsmob, "timm": timm}
+
+
+def recognise(names, where="the file"):
+    """The one source whose files have such names."""
+    names = list(names)
+    matching = [source for source, module in SOURCES.items() if module.recognises(names)]
+    if len(matching) != 1:
+        raise WeightsError(
+            f"{where} has none of the known layouts ({', '.join(SOURCES)}): it holds {len(names)} tensors, "
+            f"{', '.join(names[:4])}, ..."
+        )
+    return matching[0]
+
+
+def key_map(source, names):
+    """{name in the file: our name or None} for the files of `source`."""
+    if source not in SOURCES:
+        raise unknown("source of weights", source, SOURCES, WeightsError)
+    return SOURCES[source].key_map(list(names))

@@ -1,0 +1,55 @@
+"""open-aff (and GluonCV's resnet*_v1b, whose names its ResNets keep): seven layouts in three spellings.
+
+Stages are `layer1..4` (ResNet), or the `features` from the first that has blocks (ResNeXt, CIFAR); what comes before is
+the stem, and the one after the stages, in the pre-activation network, the last BatchNorm.
+"""
+
+from __future__ import annotations
+
+from gluon_attn.weights.maps.rewrite import any_matches, first_stage, rewrite
+
+_BLOCK = r"features\.(\d+)\.\d+\.(?:body|resfwd|downsample|attention)\."
+_LAYER = r"layer[1-4]\.\d+\.(?:conv|bn)\d\.(?:weight|gamma)"
+
+
+def recognises(names):
+    return any_matches(names, r"\.gamma$") and any_matches(names, rf"^(?:{_BLOCK}\d|{_LAYER}$|{_BLOCK}local_att)")
+
+
+def key_map(names):
+    first = first_stage(names, _BLOCK)
+    iterative = any_matches(names, r"attention\.local_att2\.")
+
+    def stage(match):
+        number = int(match.group(1)) - (first if match.group(0).startswith("features") else 1)
+        return f"stages.{number}.{match.group(2)}.{_inside(match.group(3), iterative)}"
+
+    def outside(match):
+        """A layer of `features` that is no stage: before them the stem, behind them the head's BatchNorm."""
+        number, rest = int(match.group(1)), match.group(2)
+        return f"stem.{number}.{rest}" if number < first else f"head.norm.0.{rest}"
+
+    return rewrite(
+        names,
+        [
+            (r"conv1\.(\d+\.\w+)", r"stem.\1"),
+            (r"conv1\.weight", "stem.0.weight"),
+            (r"bn1\.(\w+)", "stem.7." + r"\1" if any_matches(names, r"^conv1\.6\.") else r"stem.1.\1"),
+            (r"(?:layer|features\.)(\d+)\.(\d+)\.(.+)", stage),
+            (r"features\.(\d+)\.(\w+)", outside),
+            (r"(?:fc|output)\.(weight|bias)", r"head.fc.\1"),
+        ],
+    )
+
+
+def _inside(name, iterative):
+    """The name of a tensor within its block."""
+    context = {"": "fuse.first", "2": "fuse.second"} if iterative else {"": "fuse.context"}
+    rules = [
+        (r"conv(\d)\.(\w+)", lambda m: f"body.{3 * int(m.group(1)) - 3}.{m.group(2)}"),
+        (r"bn(\d)\.(\w+)", lambda m: f"body.{3 * int(m.group(1)) - 2}.{m.group(2)}"),
+        (r"(?:body|resfwd)\.(\d+\.\w+)", r"body.\1"),
+        (r"downsample\.(\d+\.\w+)", r"shortcut.\1"),
+        (r"attention\.(local|global)_att(2?)\.(.+)", lambda m: f"{context[m[2]]}.{m[1]}_branch.{m[3]}"),
+    ]
+    return rewrite([name], rules).get(name, name)

@@ -1,0 +1,11 @@
+"""Files that gluon_attn wrote: the names are ours."""
+
+from __future__ import annotations
+
+
+def recognises(names):
+    return bool(names) and all(name.split(".")[0] in ("stem", "stages", "head") for name in names)
+
+
+def key_map(names):
+    return {name: name for name in names}

@@ -1,0 +1,49 @@
+"""timm's ResNets (and torchvision's, whose names they keep): in PyTorch gamma and beta are weight and bias."""
+
+from __future__ import annotations
+
+from gluon_attn.weights.maps.rewrite import any_matches, rewrite
+
+_STATISTIC = ".running_mean"
+_NORM = {"weight": "gamma", "bias": "beta"}
+_GATE = {"fc1": "gate.mlp.0", "fc2": "gate.mlp.2", "conv": "gate.conv"}
+
+
+def recognises(names):
+    return "layer1.0.bn1.weight" in names and ("conv1.weight" in names or "conv1.0.weight" in names)
+
+
+def key_map(names):
+    norms = {name[: -len(_STATISTIC)] for name in names if name.endswith(_STATISTIC)}
+    deep = any_matches(names, r"^conv1\.6\.")
+
+    def leaf(layer, parameter):
+        return _NORM.get(parameter, parameter) if layer in norms else parameter
+
+    def stem(match):
+        layer, parameter = match.group(0).rpartition(".")[::2]
+        position = layer[len("conv1.") :] or "0" if layer.startswith("conv1") else ("7" if deep else "1")
+        return f"stem.{position}.{leaf(layer, parameter)}"
+
+    def block(match):
+        layer, parameter = match.group(0).rpartition(".")[::2]
+        return f"stages.{int(match[1]) - 1}.{match[2]}.{_inside(match[3])}.{leaf(layer, parameter)}"
+
+    return rewrite(
+        names,
+        [
+            (r".*\.num_batches_tracked", None),
+            (r"(?:conv1|conv1\.\d|bn1)\.\w+", stem),
+            (r"layer([1-4])\.(\d+)\.(conv\d|bn\d|downsample\.\d|se\.(?:fc1|fc2|conv))\.\w+", block),
+            (r"fc\.(weight|bias)", r"head.fc.\1"),
+        ],
+    )
+
+
+def _inside(layer):
+    kind, _, rest = layer.partition(".")
+    if kind == "se":
+        return _GATE[rest]
+    if kind == "downsample":
+        return f"shortcut.{rest}"
+    return f"body.{3 * int(kind[-1]) - (3 if kind[:-1] == 'conv' else 2)}"
