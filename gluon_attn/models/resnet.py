@@ -7,14 +7,14 @@ network is gate=identity, fuse=add.
 
 from __future__ import annotations
 
-import inspect
-
 from mxnet.gluon import nn
 
 from gluon_attn import attention
-from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.errors import unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
-from gluon_attn.models.network import Classifier, Network
+from gluon_attn.models.heads import Plan
+from gluon_attn.models.network import Network
+from gluon_attn.models.slots import Slots, per_stage
 
 
 def basic_body(in_channels, width, stride, zero_gamma, **_):
@@ -133,7 +133,8 @@ class ResNet(Network):
     stage, stage_after : a name from `list_stages()` and where, {stage: (block, ...)} with blocks counted from 0 or,
         negative, from the end; default: after every stage but the last
     last_gamma : start the last BatchNorm of every residual branch at gamma 0
-    any argument of the gate, fusion or stage attention (reduction, gating, alpha, kernel, ...)
+    head, outputs : a name from models/heads.py; 'logits', or 'all' for what the head's mechanism gives besides
+    any argument of the gate, fusion, stage attention or head (reduction, gating, alpha, kernel, ...)
 
     shortcut and the mechanisms' arguments may be a tuple: one value a stage.
     """
@@ -155,6 +156,8 @@ class ResNet(Network):
         stage=None,
         stage_after=None,
         last_gamma=False,
+        head="classifier",
+        outputs="logits",
         classes=1000,
         in_channels=3,
         **mechanism,
@@ -162,26 +165,38 @@ class ResNet(Network):
         super().__init__()
         _check(block=(block, BODIES), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
         count = len(layers)
-        slots = Slots(gate, fuse, stage, _stage_numbers(stages, count), mechanism, count)
+        slots = Slots(dict(gate=gate, fuse=fuse, stage=stage, head=head), stages, mechanism, count, ResNet)
         body_kwargs = dict(groups=groups, group_width=group_width, stride_in=stride_in)
-        shortcuts = _per_stage(shortcut, count)
+        shortcuts = per_stage(shortcut, count)
         after = default_stage_after(count) if stage_after is None else stage_after
 
-        channels, self.stem = STEMS[stem](in_channels, *stem_widths)
-        self.stages = nn.HybridSequential()
-        for number, (depth, width) in enumerate(zip(layers, widths), start=1):
+        def make_stage(number, channels, stride):
+            depth, width = layers[number - 1], widths[number - 1]
             blocks = nn.HybridSequential()
             positions = [i % depth for i in after.get(number, ())]
             for index in range(depth):
-                stride = 2 if index == 0 and number > 1 else 1
                 channels, unit = residual_block(
                     channels, width, stride, block, shortcuts[number - 1], slots, number, last_gamma, body_kwargs
                 )
+                stride = 1
                 blocks.add(unit)
                 if stage is not None and index in positions:
                     blocks.add(slots.stage_attention(number, channels))
+            return channels, blocks
+
+        channels, self.stem = STEMS[stem](in_channels, *stem_widths)
+        widths_out = [channels]
+        self.stages = nn.HybridSequential()
+        for number in range(1, count + 1):
+            channels, blocks = make_stage(number, channels, stride=2 if number > 1 else 1)
+            widths_out.append(channels)
             self.stages.add(blocks)
-        self.head = Classifier(channels, classes, normalise=block == "preact")
+
+        def last_stage(stride):
+            return make_stage(count, widths_out[-2], stride)[1]
+
+        slots.attach_head(self, Plan(tuple(widths_out[1:]), classes, last_stage, normalise=block == "preact"))
+        self.choose_outputs(outputs)
 
 
 def residual_block(in_channels, width, stride, block, shortcut, slots, number, last_gamma, body_kwargs):
@@ -198,60 +213,6 @@ def residual_block(in_channels, width, stride, block, shortcut, slots, number, l
 def default_stage_after(count):
     """A stage attention stands after the last block of every stage but the last (BAM's place)."""
     return dict.fromkeys(range(1, count), (-1,))
-
-
-class Slots:
-    """What goes into the slots of stage `number`, and the share of the keyword arguments that each one takes."""
-
-    def __init__(self, gate, fuse, stage, numbers, mechanism, count):
-        self.numbers = numbers
-        self.names = {"gate": gate, "fuse": fuse, "stage": stage}
-        self.tables = {"gate": attention.GATES, "fuse": attention.FUSES, "stage": attention.STAGES}
-        self.arguments = {name: _per_stage(value, count) for name, value in mechanism.items()}
-        self.taken = {slot: self._taken_by(slot) for slot in self.names}
-        known = set().union(*self.taken.values())
-        for keyword in mechanism:
-            if keyword not in known:
-                choices = known.union(inspect.signature(ResNet).parameters) - {"mechanism"}
-                raise unknown(f"argument (gate={gate!r}, fuse={fuse!r}, stage={stage!r})", keyword, choices)
-
-    def _taken_by(self, slot):
-        name, table = self.names[slot], self.tables[slot]
-        if name is None:
-            return ()
-        if name not in table:
-            raise unknown(slot, name, table)
-        return attention.accepted(table, name)
-
-    def _create(self, slot, number, channels):
-        arguments = {k: v[number - 1] for k, v in self.arguments.items() if k in self.taken[slot]}
-        return self.tables[slot][self.names[slot]](channels, **arguments)
-
-    def gate(self, number, channels):
-        return self._create("gate", number, channels) if number in self.numbers else attention.Identity(channels)
-
-    def fuse(self, number, channels):
-        return self._create("fuse", number, channels) if number in self.numbers else attention.Add(channels)
-
-    def stage_attention(self, number, channels):
-        return self._create("stage", number, channels)
-
-
-def _per_stage(value, count):
-    if not isinstance(value, (tuple, list)):
-        return (value,) * count
-    if len(value) != count:
-        raise GluonAttnError(f"{value!r} has {len(value)} entries for {count} stages: give one value, or one a stage.")
-    return tuple(value)
-
-
-def _stage_numbers(stages, count):
-    allowed = range(1, count + 1)
-    chosen = tuple(allowed) if stages is None else tuple(stages)
-    for number in chosen:
-        if number not in allowed:
-            raise GluonAttnError(f"stages={chosen!r}: there is no stage {number}; this network has 1 to {count}.")
-    return chosen
 
 
 def _check(**choices):

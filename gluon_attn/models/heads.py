@@ -1,0 +1,49 @@
+"""Heads: what stands on the stages of a network, and what it gives besides logits.
+
+A head is a function `attach(net, plan, *, ...options)` that sets `net.head`, and where the mechanism asks for it
+`net.branch`, `net.reads`, `net.gives` and `net.loss` (see Network); a new one is such a function and a line in HEADS.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Callable
+
+from gluon_attn.attention.abn import AttentionBranch
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.models.network import Classifier
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a family tells the heads about the network that it has built."""
+
+    channels: tuple  # output channels of every stage
+    classes: int
+    last_stage: Callable  # stride -> an independent copy of the last stage, with its own parameters
+    normalise: bool = False  # BN and ReLU before the classifier (pre-activation families)
+    dropout: float = 0.0  # before the classifier
+
+
+def classifier(net, plan):
+    """Global average pooling and a Dense layer."""
+    net.head = Classifier(plan.channels[-1], plan.classes, plan.normalise, plan.dropout)
+
+
+def abn(net, plan, *, attention_map="conv", branch_norm=True):
+    """An attention branch before the last stage (see attention/abn.py); the perception logits are the network's."""
+    if len(plan.channels) < 2:
+        raise GluonAttnError("head='abn' stands between two stages; this network has only one.")
+    branch = AttentionBranch(plan.last_stage(1), plan.channels[-1], plan.classes, attention_map, branch_norm)
+    net.branch, net.gives, net.loss = branch, ("attention_logits", "logits", "map"), "abn"
+    classifier(net, plan)
+
+
+HEADS = {"classifier": classifier, "abn": abn}
+
+
+def accepted(name):
+    """The options of the head `name`."""
+    parameters = inspect.signature(HEADS[name]).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -1,0 +1,84 @@
+"""What goes into the slots of a network: one object, shared by all families."""
+
+from __future__ import annotations
+
+import inspect
+
+from gluon_attn import attention
+from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.models import heads
+
+
+class Slots:
+    """The mechanism in every slot of stage `number`, and the share of the keyword arguments that each one takes.
+
+    names : {'gate': ..., 'fuse': ..., 'stage': ..., 'head': ...}; a family leaves out the slots that it does not have
+    stages : where gates and fusions stand (1-based; None: everywhere)
+    mechanism : the arguments; a tuple holds one value a stage, except for the head, which has no stages
+    family : the class whose own arguments are named in the error for an unknown one
+    """
+
+    def __init__(self, names, stages, mechanism, count, family):
+        self.names = names
+        self.tables = {
+            "gate": attention.GATES,
+            "fuse": attention.FUSES,
+            "stage": attention.STAGES,
+            "head": heads.HEADS,
+        }
+        self.numbers = _stage_numbers(stages, count)
+        self.taken = {slot: self._taken_by(slot) for slot in names}
+        self._refuse_unknown(mechanism, family)
+        self.head_arguments = {k: v for k, v in mechanism.items() if k in self.taken.get("head", ())}
+        self.arguments = {k: per_stage(v, count) for k, v in mechanism.items() if k not in self.head_arguments}
+
+    def _taken_by(self, slot):
+        name, table = self.names[slot], self.tables[slot]
+        if name is None:
+            return ()
+        if name not in table:
+            raise unknown(slot, name, table)
+        return heads.accepted(name) if slot == "head" else attention.accepted(table, name)
+
+    def _refuse_unknown(self, mechanism, family):
+        known = set().union(*self.taken.values())
+        for keyword in mechanism:
+            if keyword not in known:
+                choices = known.union(inspect.signature(family).parameters) - {"mechanism"}
+                given = ", ".join(f"{slot}={name!r}" for slot, name in self.names.items())
+                raise unknown(f"argument ({given})", keyword, choices)
+
+    def _create(self, slot, number, channels):
+        arguments = {k: v[number - 1] for k, v in self.arguments.items() if k in self.taken[slot]}
+        return self.tables[slot][self.names[slot]](channels, **arguments)
+
+    def gate(self, number, channels):
+        return self._create("gate", number, channels) if number in self.numbers else attention.Identity(channels)
+
+    def fuse(self, number, channels):
+        return self._create("fuse", number, channels) if number in self.numbers else attention.Add(channels)
+
+    def stage_attention(self, number, channels):
+        return self._create("stage", number, channels)
+
+    def attach_head(self, net, plan):
+        """Give the network whose stem and stages stand its head, as the plan (heads.Plan) says."""
+        heads.HEADS[self.names["head"]](net, plan, **self.head_arguments)
+
+
+def per_stage(value, count):
+    """One value a stage, from one value for all of them or from a tuple."""
+    if not isinstance(value, (tuple, list)):
+        return (value,) * count
+    if len(value) != count:
+        raise GluonAttnError(f"{value!r} has {len(value)} entries for {count} stages: give one value, or one a stage.")
+    return tuple(value)
+
+
+def _stage_numbers(stages, count):
+    allowed = range(1, count + 1)
+    chosen = tuple(allowed) if stages is None else tuple(stages)
+    for number in chosen:
+        if number not in allowed:
+            raise GluonAttnError(f"stages={chosen!r}: there is no stage {number}; this network has 1 to {count}.")
+    return chosen
