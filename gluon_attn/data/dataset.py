@@ -1,0 +1,94 @@
+"""What a data set is: ``len``, ``ds[i] -> (uint8 HWC RGB image, label)`` and a few facts about it."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from gluon_attn.data.seeding import random_state
+from gluon_attn.errors import DataError
+
+
+class BadImage(DataError):
+    """An image that cannot be decoded; ``name`` says which."""
+
+    def __init__(self, name, reason):
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self):
+        return f"Cannot read image {self.name}: {self.reason}. Repair or remove it, or choose on_bad_image='skip'."
+
+
+class Dataset:
+    """Labelled images. Subclasses set ``labels`` (N,) int32 and answer ``__getitem__``.
+
+    ``name``, ``classes`` (names), ``mean`` and ``std`` (of RGB in 0..1), ``image_size`` (side that networks see).
+    """
+
+    name: str
+    classes: list
+    mean: tuple
+    std: tuple
+    image_size: int
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        """(uint8 array (H, W, 3), int label)."""
+        raise NotImplementedError
+
+    def sample(self, index):
+        """As ``self[index]``, except that the image may still be encoded (see :mod:`gluon_attn.data.images`)."""
+        return self[index]
+
+
+class ArrayDataset(Dataset):
+    """Images held in memory: ``images`` uint8 (N, H, W, 3), ``labels`` (N,)."""
+
+    def __init__(self, name, images, labels, classes, mean, std):
+        self.name, self.classes, self.mean, self.std = name, list(classes), tuple(mean), tuple(std)
+        self.images, self.labels = images, np.asarray(labels, np.int32)
+        self.image_size = images.shape[1]
+
+    def __getitem__(self, index):
+        return self.images[index], int(self.labels[index])
+
+
+class Subset(Dataset):
+    """The images of ``dataset`` at ``indices``, in that order."""
+
+    def __init__(self, dataset, indices):
+        self.dataset, self.indices = dataset, np.asarray(indices)
+        for fact in ("name", "classes", "mean", "std", "image_size"):
+            setattr(self, fact, copy.copy(getattr(dataset, fact)))
+        self.labels = dataset.labels[self.indices]
+
+    def __getitem__(self, index):
+        return self.dataset[self.indices[index]]
+
+    def sample(self, index):
+        return self.dataset.sample(self.indices[index])
+
+
+def stratified_indices(labels, per_class, seed=0):
+    """(indices left, indices drawn): ``per_class`` images of every class drawn at random, both sorted.
+
+    The same seed gives the same split on every machine.
+    """
+    labels = np.asarray(labels)
+    rng = random_state(seed, stream="split")
+    drawn = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if not 0 < per_class < len(members):
+            raise DataError(
+                f"Cannot take {per_class} images of class {label} out of its {len(members)}: "
+                f"choose a number from 1 to {len(members) - 1}."
+            )
+        drawn.append(rng.permutation(members)[:per_class])
+    drawn = np.sort(np.concatenate(drawn))
+    return np.setdiff1d(np.arange(len(labels)), drawn), drawn

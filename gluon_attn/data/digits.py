@@ -1,0 +1,40 @@
+"""scikit-learn's real handwritten digits (UCI, 8x8, 1,797 images), enlarged to 32x32 RGB."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from gluon_attn.data.dataset import ArrayDataset, stratified_indices
+from gluon_attn.errors import DataError
+
+SIZE = 32
+TEST_PER_CLASS = 40  # 400 test images and 1,397 training images
+MEAN, STD = (0.309,) * 3, (0.349,) * 3  # of the training images at 32x32
+
+
+def digits(split, root=None, per_class=None):
+    """The embedded digits. ``per_class`` keeps only that many training images of each class (a harder task)."""
+    if root is not None:
+        raise DataError(f"The dataset 'digits' is embedded and has no folder: leave out root={str(root)!r}.")
+    images, labels = source_images(split)
+    if per_class and split == "train":
+        _, kept = stratified_indices(labels, per_class)
+        images, labels = images[kept], labels[kept]
+    enlarged = np.stack([_enlarge(image) for image in images])
+    return ArrayDataset("digits", enlarged, labels, [str(digit) for digit in range(10)], MEAN, STD)
+
+
+def source_images(split):
+    """(grey uint8 (N, 8, 8), labels) of one split; the two splits share no image."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    train, test = stratified_indices(bunch.target, TEST_PER_CLASS)
+    chosen = train if split == "train" else test
+    return grey[chosen], bunch.target[chosen].astype(np.int32)
+
+
+def _enlarge(grey):
+    return np.asarray(Image.fromarray(grey).resize((SIZE, SIZE), Image.BICUBIC).convert("RGB"))

@@ -1,0 +1,143 @@
+"""Batches of augmented images, the same for any number of workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon.data.dataloader import DataLoader, default_batchify_fn, default_mp_batchify_fn
+
+from gluon_attn.data.dataset import BadImage
+from gluon_attn.data.seeding import random_state
+from gluon_attn.errors import DataError, unknown
+
+BAD_IMAGE = ("error", "skip")
+LAST_BATCH = ("keep", "discard")
+
+
+class Loader:
+    """``for images, labels in loader.epoch(e)``: float32 (N, 3, H, W) and int32 (N,), both on the CPU.
+
+    dataset    : a :class:`gluon_attn.data.Dataset`
+    transform  : called as ``transform(image, rng)``, see :mod:`gluon_attn.data.transforms`
+    train      : images in an order drawn from (seed, epoch); otherwise in the order of the data set
+    workers    : processes that read and augment, forked once; 0 works in this process
+    shard      : (r, n) gives worker r of n its part of every global batch of ``n * batch_size`` images, so that n
+                 workers together see exactly what one process with that batch size sees. In training all shards
+                 have equally many batches: where the last batch has fewer than n images, it is left out.
+    last_batch : 'keep' or 'discard' a last batch that is smaller
+    on_bad_image: 'error' raises, naming the image; 'skip' leaves it out of its batch and counts it in ``skipped``
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        transform,
+        *,
+        train,
+        seed=0,
+        workers=0,
+        shard=(0, 1),
+        last_batch="keep",
+        on_bad_image="error",
+        timeout=300,
+    ):
+        _check(len(dataset), batch_size, shard, last_batch, on_bad_image)
+        self.dataset, self.batch_size, self.transform = dataset, batch_size, transform
+        self.train, self.seed, self.workers = train, seed, workers
+        self.shard, self.last_batch = shard, last_batch
+        self.skipped = Counter()
+        self._plan = _Plan()
+        self._loader = DataLoader(
+            _Samples(dataset, transform, seed, on_bad_image),
+            batch_sampler=self._plan,
+            batchify_fn=_stack_shared if workers else _stack,
+            num_workers=workers,
+            timeout=timeout,
+        )
+
+    def __len__(self):
+        """Batches an epoch."""
+        return len(self._batches(0))
+
+    def epoch(self, epoch=0, start_batch=0):
+        """The batches of one epoch, from ``start_batch`` on (to continue an interrupted epoch)."""
+        self._plan.batches = [[(epoch, index) for index in batch] for batch in self._batches(epoch)[start_batch:]]
+        for images, labels, bad in self._loader:
+            self.skipped.update(bad)
+            if images is None:
+                raise DataError(f"No image of a whole batch can be read: {', '.join(bad)}. Repair the data set.")
+            # Out of the shared memory of the workers, which is scarce, and where operators expect their arrays.
+            yield images.as_in_context(mx.cpu()), labels.as_in_context(mx.cpu())
+
+    def _batches(self, epoch):
+        """Indices into the data set, a list a batch."""
+        rank, shards = self.shard
+        count, step = len(self.dataset), self.batch_size * shards
+        order = random_state(self.seed, epoch, stream="order").permutation(count) if self.train else np.arange(count)
+        batches = [order[start : start + step] for start in range(0, count, step)]
+        last = len(batches[-1])
+        if last < step and (self.last_batch == "discard" or (self.train and last < shards)):
+            batches.pop()
+        parts = (np.array_split(batch, shards)[rank].tolist() for batch in batches)
+        return [part for part in parts if part]
+
+
+class _Plan:
+    """The batch sampler: a list that ``Loader.epoch`` replaces, since the workers are forked only once."""
+
+    batches = ()
+
+    def __iter__(self):
+        return iter(self.batches)
+
+    def __len__(self):
+        return len(self.batches)
+
+
+class _Samples:
+    """(epoch, index) -> (augmented image, label), or the :class:`BadImage` where there is none."""
+
+    def __init__(self, dataset, transform, seed, on_bad_image):
+        self.dataset, self.transform, self.seed, self.on_bad_image = dataset, transform, seed, on_bad_image
+
+    def __getitem__(self, key):
+        epoch, index = key
+        try:
+            image, label = self.dataset.sample(index)
+            return self.transform(image, random_state(self.seed, epoch, index)), np.int32(label)
+        except BadImage as bad:
+            if self.on_bad_image == "error":
+                raise
+            return bad
+
+
+def _stack(samples, batchify=default_batchify_fn):
+    """(images, labels, names of the images left out)."""
+    bad = [sample.name for sample in samples if isinstance(sample, BadImage)]
+    good = [sample for sample in samples if not isinstance(sample, BadImage)]
+    images, labels = batchify(good) if good else (None, None)
+    return images, labels, bad
+
+
+def _stack_shared(samples):
+    return _stack(samples, default_mp_batchify_fn)
+
+
+def _check(count, batch_size, shard, last_batch, on_bad_image):
+    if last_batch not in LAST_BATCH:
+        raise unknown("last_batch", last_batch, LAST_BATCH, error=DataError)
+    if on_bad_image not in BAD_IMAGE:
+        raise unknown("on_bad_image", on_bad_image, BAD_IMAGE, error=DataError)
+    rank, shards = shard
+    if not 0 <= rank < shards:
+        raise DataError(f"shard={shard} is none: use (rank, number of workers) with rank from 0 to number - 1.")
+    if batch_size < 1:
+        raise DataError(f"batch_size={batch_size} is too small: use 1 or more.")
+    if count < shards or (last_batch == "discard" and count < batch_size * shards):
+        raise DataError(
+            f"The data set has {count} images, which make no batch of {batch_size} for {shards} worker(s): "
+            "use a smaller batch size, or last_batch='keep'."
+        )

@@ -1,0 +1,17 @@
+"""The one function from which every random number of the input pipeline derives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Separate streams, so that the augmentation of image 3 and the mixing of batch 3 do not draw the same numbers.
+STREAMS = {"image": 0, "order": 1, "mix": 2, "split": 3, "source": 4}
+
+
+def random_state(seed, epoch=0, index=0, stream="image"):
+    """``numpy.random.RandomState`` for one image (or batch, or epoch), a pure function of its arguments.
+
+    No worker, thread or process keeps a state of its own, so the number of workers and the point of a restart
+    cannot change what is drawn. ``RandomState`` rather than ``Generator``: its streams are frozen for ever (NEP 19).
+    """
+    return np.random.RandomState([int(seed), int(epoch), int(index), STREAMS[stream]])

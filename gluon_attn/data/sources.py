@@ -1,0 +1,55 @@
+"""Names -> data sets. A source is a function ``(split, root, **options) -> Dataset`` in a module of its own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+from gluon_attn.data.dataset import Subset, stratified_indices
+from gluon_attn.errors import DataError, unknown
+
+# name: (module, function, one line for people)
+SOURCES = {
+    "digits": ("digits", "digits", "scikit-learn's 1,797 handwritten digits at 32x32; embedded, needs no file"),
+    "cifar10": ("cifar", "cifar10", "CIFAR-10 from its binary archive"),
+    "cifar100": ("cifar", "cifar100", "CIFAR-100 from its binary archive: 100 classes, or 20 with coarse=True"),
+}
+
+SPLITS = {"train": "train", "validation": "validation", "test": "test", "val": "test"}
+
+
+def list_datasets():
+    """Names that :func:`get_dataset` knows."""
+    return sorted(SOURCES)
+
+
+def get_dataset(name, split="train", root=None, validation=0, **options):
+    """The data set ``name``; ``root`` is its folder (or archive), where it has one.
+
+    split: 'train', 'validation', or 'test' (= 'val'). ``validation=k`` holds k images of every class out of the
+    training images, always the same ones: they are the 'validation' split, and 'train' is the rest.
+    """
+    if name not in SOURCES:
+        raise unknown("dataset", name, SOURCES, error=DataError)
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS, error=DataError)
+    split = SPLITS[split]
+    module, function, _ = SOURCES[name]
+    build = getattr(importlib.import_module(f"gluon_attn.data.{module}"), function)
+    _check_options(name, build, options)
+    if split == "test":
+        return build(split, root, **options)
+    if validation:
+        dataset = build("train", root, **options)
+        left, drawn = stratified_indices(dataset.labels, validation)
+        return Subset(dataset, left if split == "train" else drawn)
+    if split == "validation":
+        raise DataError("split='validation' needs validation=k: how many training images of each class to hold out.")
+    return build(split, root, **options)
+
+
+def _check_options(name, build, options):
+    known = list(inspect.signature(build).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of dataset {name!r}:", option, [*known, "validation"], error=DataError)

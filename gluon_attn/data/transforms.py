@@ -1,0 +1,231 @@
+"""What happens to an image between the data set and the network, as a list of small steps.
+
+A step is called as ``step(image, rng)``; images stay uint8 (H, W, 3) until :class:`Normalize`, which is last.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from gluon_attn.data.auto_augment import GREY, AutoAugment, RandAugment
+from gluon_attn.data.images import crop_resize, interpolation_of, pixels
+from gluon_attn.data.ops import brightness, color, contrast
+from gluon_attn.errors import GluonAttnError, unknown
+
+CROPS = ("pad", "resized", None)
+AUTO_AUG = {
+    "cifar10": lambda variant: AutoAugment("cifar10", variant),
+    "imagenet": lambda variant: AutoAugment("imagenet", variant),
+    "rand": lambda variant: RandAugment(),
+}
+
+# Principal components of the RGB values of ImageNet, 0..255 (Krizhevsky et al. 2012, section 4.1; MXNet's numbers).
+PCA = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]) * (
+    55.46,
+    4.794,
+    1.148,
+)
+
+
+def train_transform(
+    image_size,
+    mean,
+    std,
+    *,
+    crop="pad",
+    padding=4,
+    area=(0.08, 1.0),
+    aspect=(3 / 4, 4 / 3),
+    interpolation="bilinear",
+    flip=True,
+    auto_aug=None,
+    variant="paper",
+    jitter=0.0,
+    lighting=0.0,
+    erasing=0.0,
+):
+    """The steps of training, called as ``t(image, rng)`` -> float32 (3, H, W).
+
+    crop     : 'pad' (pad by ``padding``, crop at random), 'resized' (a random piece of ``area`` and ``aspect``,
+               resized), or None (the image as it is)
+    auto_aug : None, 'cifar10', 'imagenet' (AutoAugment; ``variant`` 'paper' or 'increasing') or 'rand' (RandAugment).
+               It follows the crop; 'increasing' comes before it, as in the code it copies.
+    jitter   : brightness, contrast and colour by factors of 1 +- jitter each
+    lighting : standard deviation of AlexNet's PCA noise
+    erasing  : probability that a random rectangle is replaced by noise
+    """
+    if crop not in CROPS:
+        raise unknown("crop", crop, [str(choice) for choice in CROPS])
+    if auto_aug is not None and auto_aug not in AUTO_AUG:
+        raise unknown("auto_aug", auto_aug, AUTO_AUG)
+    crops = {
+        "pad": [PadCrop(image_size, padding)],
+        "resized": [ResizedCrop(image_size, tuple(area), tuple(aspect), interpolation)],
+        None: [],
+    }[crop]
+    augment = [AUTO_AUG[auto_aug](variant)] if auto_aug else []
+    steps = augment + crops if variant == "increasing" else crops + augment
+    steps += [Flip()] if flip else []
+    steps += [Jitter(jitter)] if jitter else []
+    steps += [Erase(erasing)] if erasing else []
+    return Transform([*steps, Normalize(tuple(mean), tuple(std), lighting)])
+
+
+def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear"):
+    """The steps of evaluation: the shorter side to ``resize`` (default ``image_size``), centre, normalise."""
+    return Transform([Centre(image_size, resize or image_size, interpolation), Normalize(tuple(mean), tuple(std))])
+
+
+class Transform:
+    """Steps one after the other. ``rng`` may be None where no step draws."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __call__(self, image, rng=None):
+        if not isinstance(self.steps[0], (ResizedCrop, Centre)):
+            image = pixels(image)
+        for step in self.steps:
+            image = step(image, rng)
+        return image
+
+    def __repr__(self):
+        return " -> ".join(map(repr, self.steps))
+
+
+@dataclass(frozen=True)
+class PadCrop:
+    """Zeros all round, then a random window of ``size``."""
+
+    size: int
+    padding: int = 4
+
+    def __call__(self, image, rng):
+        height, width, channels = image.shape
+        pad = self.padding
+        padded = np.zeros((height + 2 * pad, width + 2 * pad, channels), np.uint8)
+        padded[pad : pad + height, pad : pad + width] = image
+        if min(padded.shape[:2]) < self.size:
+            raise GluonAttnError(
+                f"An image of {width}x{height} padded by {pad} has no window of {self.size}: use crop='resized'."
+            )
+        y = rng.randint(padded.shape[0] - self.size + 1)
+        x = rng.randint(padded.shape[1] - self.size + 1)
+        return padded[y : y + self.size, x : x + self.size]
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """A random piece of the image, resized (Szegedy et al., Going deeper with convolutions, section 6)."""
+
+    size: int
+    area: tuple = (0.08, 1.0)
+    aspect: tuple = (3 / 4, 4 / 3)
+    interpolation: str = "bilinear"
+
+    def __call__(self, image, rng):
+        return crop_resize(image, lambda width, height: self.box(width, height, rng), self.size, self.interpolation)
+
+    def box(self, width, height, rng):
+        """Ten trials of area (uniform) and aspect (log-uniform); then the largest centre piece of allowed aspect."""
+        for _ in range(10):
+            area = width * height * rng.uniform(*self.area)
+            ratio = math.exp(rng.uniform(*np.log(self.aspect)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                x, y = rng.randint(width - w + 1), rng.randint(height - h + 1)
+                return x, y, x + w, y + h
+        w = min(width, max(1, round(height * self.aspect[1])))
+        h = min(height, max(1, round(width / self.aspect[0])))
+        x, y = (width - w) // 2, (height - h) // 2
+        return x, y, x + w, y + h
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Shorter side to ``resize``, then the centre ``size`` x ``size``; nothing where the image has that size."""
+
+    size: int
+    resize: int
+    interpolation: str = "bilinear"
+
+    def __call__(self, image, rng=None):
+        image = pixels(image)
+        height, width = image.shape[:2]
+        scale = self.resize / min(width, height)
+        if scale != 1:
+            width, height = (max(round(side * scale), self.resize) for side in (width, height))
+            picture = Image.fromarray(image).resize((width, height), interpolation_of(self.interpolation))
+            image = np.asarray(picture)
+        y, x = (height - self.size) // 2, (width - self.size) // 2
+        return image[y : y + self.size, x : x + self.size]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left to right, every other image on average."""
+
+    def __call__(self, image, rng):
+        return np.ascontiguousarray(image[:, ::-1]) if rng.randint(2) else image
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Brightness, contrast and colour, in random order, each by a factor uniform in 1 +- ``strength``."""
+
+    strength: float
+
+    def __call__(self, image, rng):
+        for index in rng.permutation(3):
+            factor = rng.uniform(max(0, 1 - self.strength), 1 + self.strength)
+            image = (brightness, contrast, color)[index](image, factor, GREY)
+        return image
+
+
+@dataclass(frozen=True)
+class Erase:
+    """Zhong et al., Random erasing, arXiv 1708.04896: a rectangle of noise."""
+
+    probability: float
+    area: tuple = (0.02, 0.33)
+    aspect: tuple = (0.3, 3.3)
+
+    def __call__(self, image, rng):
+        if rng.uniform() >= self.probability:
+            return image
+        height, width = image.shape[:2]
+        for _ in range(10):
+            area = width * height * rng.uniform(*self.area)
+            ratio = math.exp(rng.uniform(*np.log(self.aspect)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w < width and 0 < h < height:
+                x, y = rng.randint(width - w), rng.randint(height - h)
+                image = image.copy()
+                image[y : y + h, x : x + w] = rng.randint(0, 256, (h, w, image.shape[2]), np.uint8)
+                break
+        return image
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """``(image / 255 - mean) / std`` as float32 (3, H, W), with AlexNet's PCA noise where ``lighting`` is not 0."""
+
+    mean: tuple
+    std: tuple
+    lighting: float = 0.0
+
+    def __call__(self, image, rng=None):
+        std = np.asarray(self.std)
+        offset = -np.asarray(self.mean) / std
+        if self.lighting:
+            offset = offset + PCA @ rng.normal(0, self.lighting, 3) / 255 / std
+        result = np.empty((3, *image.shape[:2]), np.float32)
+        for channel in range(3):
+            # One pass over the bytes into place: no float copy of the image, no transposition.
+            np.multiply(image[..., channel], 1 / 255 / std[channel], out=result[channel], dtype=np.float32)
+            result[channel] += np.float32(offset[channel])
+        return result
