@@ -37,7 +37,7 @@ def load_pretrained(net, entry, root=None, ctx=None):
     load_arrays(net, read_arrays(data, path), path, entry.source, ctx, True, entry)
 
 
-def load_arrays(net, arrays, where, source=None, ctx=None, adapt=False, entry=None):
+def load_arrays(net, arrays, where="the file", source=None, ctx=None, adapt=False, entry=None):
     """Load {published name: array} into `net`; `entry` is the table's row of the file, where it is known."""
     translated = translate(arrays, source, where)
     parameters = net._collect_params_with_prefix()

@@ -1,4 +1,4 @@
-"""Write layouts/*.json.gz, {layout: {name in the published file: shape}}, from a folder with the published json files."""
+"""Write layouts/*.json.gz, {layout: {name in the published file: shape}}, from the folder of published json files."""
 
 from __future__ import annotations
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import mxnet as mx
 import numpy as np
 import pytest
 
 import gluon_attn
 from gluon_attn import zoo
-from gluon_attn.weights import load_arrays, maps
+from gluon_attn.weights import load_arrays
 from tests.weights.published import layouts, random_arrays, save
 from tests.weights.reference import FORWARD
 
