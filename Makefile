@@ -29,7 +29,7 @@ else
 	@$(FOUND) -m venv $(VENV) || { rm -rf $(VENV); echo "$(FOUND) cannot make an environment: run" \
 	  "'apt install $$($(FOUND) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')' and try again." >&2; exit 1; }
 	@echo "installing the tested set into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip setuptools wheel
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -U pip
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[cpu,deploy,dev]"
 	@touch $@
 endif

@@ -24,7 +24,7 @@ def freeze(python):
         new = str(Path(folder) / "bin" / "python")
         subprocess.run([new, "-m", "pip", "install", "-q", "-U", "pip"], check=True)
         subprocess.run([new, "-m", "pip", "install", "-q", f"{ROOT}[{EXTRAS}]"], check=True)
-        lines = subprocess.run([new, "-m", "pip", "freeze", "--all"], check=True, stdout=subprocess.PIPE, text=True)
+        lines = subprocess.run([new, "-m", "pip", "freeze"], check=True, stdout=subprocess.PIPE, text=True)
         version = subprocess.run([new, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], check=True,
                                  stdout=subprocess.PIPE, text=True)  # fmt: skip
     pins = dict(line.split("==") for line in lines.stdout.split() if "==" in line)
