@@ -30,10 +30,13 @@ __all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name):
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"gluon_attn.{_PUBLIC[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"gluon_attn.{name}")
+    try:
+        if name in _PUBLIC:
+            return getattr(importlib.import_module(f"gluon_attn.{_PUBLIC[name]}"), name)
+        if name in _MODULES:
+            return importlib.import_module(f"gluon_attn.{name}")
+    except ModuleNotFoundError as error:
+        raise _compat.explain_missing(error) from error
     raise AttributeError(f"module 'gluon_attn' has no attribute {name!r}")
 
 

@@ -26,9 +26,16 @@ def prepare_for_mxnet():
         import setuptools  # noqa: F401  (its import puts `distutils` back)
 
 
+def explain_missing(error):
+    """The ImportError to raise instead of `error` where MXNet itself is what is missing."""
+    if error.name != "mxnet":
+        return error
+    return ImportError(
+        "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with a GPU."
+    )
+
+
 def _restore_numpy_aliases():
-    if "numpy" in sys.modules and "mxnet" in sys.modules and not hasattr(sys.modules["mxnet"], "nd"):
-        raise ImportError("mxnet was imported before gluon_attn and failed: put `import gluon_attn` first.")
     import numpy
 
     for alias, builtin in _ALIASES.items():
