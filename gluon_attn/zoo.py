@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 from dataclasses import dataclass, field
+from typing import Optional
 
 from gluon_attn import errors
 
@@ -29,16 +30,27 @@ class Backbone:
     fusion: dict = field(default_factory=dict)
     # The reduction of MS-CAM, AFF and iAFF (16; 4 in narrow blocks, as published).
     context_reduction: int = 16
+    # The slots that the family has; `slot=name` where only one mechanism fits.
+    slots: tuple = ("gate", "fuse", "stage", "head")
+    # {attention: arguments that it has on this backbone alone}
+    given: dict = field(default_factory=dict)
+
+    def takes(self, attention):
+        return all(slot in self.slots or f"{slot}={name}" in self.slots for slot, name in attention.arch.items())
 
 
 @dataclass(frozen=True)
 class Attention:
-    """The slot's arguments and the paper; `context` marks MS-CAM's relatives, which share one reduction."""
+    """The slot's arguments and the paper; `context` marks MS-CAM's relatives, which share one reduction.
+
+    `on` names the backbones where it is not made for all of them, with what it is given there: {backbone: arguments}.
+    """
 
     arch: dict
     paper: str
     context: bool = False
     fuses: bool = False
+    on: Optional[dict] = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +72,30 @@ class Spec:
     def input_size(self):
         return {"imagenet": 224, "cifar": 32}[self.dataset]
 
+    @property
+    def preprocessing(self):
+        """What weights without a record of their own are given: mean and std of RGB in 0..1, size, crop, filter."""
+        imagenet = self.dataset == "imagenet"
+        return dict(
+            mean=IMAGENET_MEAN if imagenet else CIFAR_MEAN,
+            std=IMAGENET_STD if imagenet else CIFAR_STD,
+            input_size=self.input_size,
+            crop_pct=0.875 if imagenet else 1.0,
+            interpolation="bilinear",
+        )
+
 
 _AFF = "arXiv 2009.14082"
 _IGNORE = "arXiv 2111.05684"
+_ABN = "arXiv 1812.10025"
+_CIFAR_RESNETS = ("cifar_resnet20", "cifar_resnet32", "cifar_resnet56", "cifar_resnet110", "cifar_resnet164bn")
+
+# The five places of the official code: every second block of stages 2 and 3, every seventh of ResNet-101's stage 3.
+_NONLOCAL = {
+    "resnet50": dict(stage_after={2: (1, 3), 3: (1, 3, 5)}),
+    "resnet101": dict(stage_after={2: (1, 3), 3: (6, 13, 20)}),
+    **dict.fromkeys(_CIFAR_RESNETS, {}),
+}
 
 ATTENTIONS = {
     "se": Attention(dict(gate="se"), "arXiv 1709.01507"),
@@ -71,9 +104,15 @@ ATTENTIONS = {
     "inv_se": Attention(dict(gate="inv_se"), _IGNORE),
     "inv_cbam": Attention(dict(gate="inv_cbam"), _IGNORE),
     "bam": Attention(dict(stage="bam"), "arXiv 1807.06514"),
+    "abn": Attention(dict(head="abn"), _ABN),
+    "abn_se": Attention(dict(head="abn", gate="se"), _ABN),
     "ms_cam": Attention(dict(gate="ms_cam"), _AFF, context=True),
     "aff": Attention(dict(fuse="aff"), _AFF, context=True, fuses=True),
     "iaff": Attention(dict(fuse="iaff"), _AFF, context=True, fuses=True),
+    "nonlocal": Attention(dict(stage="nonlocal"), "arXiv 1711.07971", on=_NONLOCAL),
+    "danet": Attention(
+        dict(head="danet"), "arXiv 1809.02983", on=dict.fromkeys(("resnet50", "resnet101", *_CIFAR_RESNETS), {})
+    ),
 }
 
 _WIDTHS = (64, 128, 256, 512)
@@ -114,9 +153,30 @@ def _cifar_backbones():
         arch = dict(layers=((depth - 2) // 9,) * 3, widths=_WIDTHS[:3], stem="cifar", shortcut="avg")
         arch.update(groups=32, group_width=4)
         yield f"cifar_resnext{depth}_32x4d", Backbone(arch, dataset="cifar", paper="arXiv 1611.05431")
+    arch = dict(layers=(3,) * 3, widths=_WIDTHS[:3], stem="cifar", groups=8, group_width=64)
+    # ABN's code, and so its weights, leave out one BatchNorm here; its parameters are there.
+    given = dict(abn=dict(branch_norm=False))
+    yield "cifar_resnext29_8x64d", Backbone(arch, dataset="cifar", paper="arXiv 1611.05431", given=given)
+    arch = dict(layers=(4,) * 3, widths=(160, 320, 640), block="wide", stem="bare", stem_widths=(16,), dropout=0.3)
+    yield "cifar_wrn28_10", Backbone(arch, dataset="cifar", paper="arXiv 1605.07146")
+    arch = dict(layers=(8,) * 3, widths=_CIFAR_WIDTHS, block="biased", stem="biased", stem_widths=(16,))
+    arch.update(shortcut="biased")
+    yield "cifar_resnet50basic", Backbone(arch, dataset="cifar", paper=_IGNORE, context_reduction=4)
 
 
-BACKBONES = dict([*_imagenet_backbones(), *_cifar_backbones()])
+def _concatenating_and_separable_backbones():
+    common = dict(dataset="cifar", slots=("gate", "head"))
+    dense = dict(family="gluon_attn.models.densenet:DenseNet", paper="arXiv 1608.06993", **common)
+    yield "cifar_densenet100_k12", Backbone(dict(layers=(16,) * 3, compression=2), **dense)
+    yield "cifar_densenet40_k12", Backbone(dict(layers=(12,) * 3, epsilon=1.1e-5, momentum=0.99), **dense)
+    arch = dict(widths=((64, 128, 128, 256, 256), (512,) * 6, (1024,) * 2))
+    yield (
+        "cifar_mobilenet",
+        Backbone(arch, family="gluon_attn.models.mobilenet:MobileNet", paper="arXiv 1704.04861", **common),
+    )
+
+
+BACKBONES = dict([*_imagenet_backbones(), *_cifar_backbones(), *_concatenating_and_separable_backbones()])
 
 # The form a mechanism has in one paper's code, under `variant=`: tag -> attention -> arguments.
 VARIANTS = {
@@ -124,6 +184,8 @@ VARIANTS = {
         **dict.fromkeys(("se", "inv_se"), dict(reduction=8)),
         **dict.fromkeys(("cbam", "inv_cbam"), dict(reduction=8, spatial_bn=False, spatial_order="mean_max")),
     },
+    # The authors' SENet code is an older ABN, whose map has no parameters.
+    "abn": {"abn": {}, "abn_se": dict(attention_map="log_sum")},
 }
 
 
@@ -131,7 +193,10 @@ def _product():
     for name, backbone in BACKBONES.items():
         yield Spec(name, backbone.family, backbone.arch, backbone.dataset, backbone.paper)
         for label, attention in ATTENTIONS.items():
-            arch = {**backbone.arch, **attention.arch}
+            if not backbone.takes(attention) or (attention.on is not None and name not in attention.on):
+                continue
+            arch = {**backbone.arch, **attention.arch, **(attention.on or {}).get(name, {})}
+            arch.update(backbone.given.get(label, {}))
             if attention.context:
                 arch["reduction"] = backbone.context_reduction
             if attention.fuses:
@@ -265,15 +330,15 @@ def model_info(name):
 
     spec = find(name)
     cost = complexity(get_model(spec.name), spec.input_size)
-    imagenet = spec.dataset == "imagenet"
+    expected = spec.preprocessing
     return ModelInfo(
         name=spec.name,
         parameters=cost.parameters,
         macs=cost.macs,
         input_size=spec.input_size,
-        mean=IMAGENET_MEAN if imagenet else CIFAR_MEAN,
-        std=IMAGENET_STD if imagenet else CIFAR_STD,
-        crop=0.875 if imagenet else 1.0,
+        mean=expected["mean"],
+        std=expected["std"],
+        crop=expected["crop_pct"],
         weights=tuple(weights.entries(spec.name)),
         paper=spec.paper,
     )

@@ -73,8 +73,12 @@ def translate(arrays, source=None, where="the file"):
     return translated
 
 
+def identify(path):
+    """The table's row for the file `path`, known by its hash wherever it lies, or None."""
+    return _known(read_file(path))
+
+
 def _known(data):
-    """The table's row for the file with these bytes, or None."""
     digests = {}
     for entry in all_published():
         if entry.hash is not None:

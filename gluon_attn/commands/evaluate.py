@@ -1,0 +1,120 @@
+"""`gluon-attn evaluate`: accuracy of stored or published weights, with the published error beside it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from gluon_attn.commands.network import (
+    add_network_arguments,
+    find_weights,
+    load_network,
+    preprocessing,
+    transform_for,
+)
+from gluon_attn.errors import GluonAttnError
+
+COLUMNS = [
+    "model",
+    "pretrained",
+    "dataset",
+    "split",
+    "images",
+    "top1_error",
+    "top5_error",
+    "published_top1_error",
+    "published_top5_error",
+    "images_per_second",
+    "input_size",
+    "dtype",
+    "devices",
+    "mxnet",
+]
+
+
+def add_arguments(parser):
+    add_network_arguments(parser)
+    parser.add_argument(
+        "--dataset", required=True, help="digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ..."
+    )
+    parser.add_argument("--data-root", metavar="DIR", help="folder of the data set")
+    parser.add_argument("--dataset-options", default="", metavar="K=V,...", help="options of the data set: coarse=true")
+    parser.add_argument("--split", default="test", metavar="test|train", help="which images (default: test)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
+    parser.add_argument(
+        "--results", default="runs/evaluations.csv", metavar="FILE", help="append a row here (default: %(default)s)"
+    )
+
+
+def run(args):
+    import mxnet as mx
+    from tqdm import tqdm
+
+    from gluon_attn import data
+    from gluon_attn.evaluate import evaluate
+    from gluon_attn.train.recipe import Recipe
+
+    options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
+    entry, _ = find_weights(args)
+    if entry is not None and entry.dataset == "cifar100-coarse" and args.dataset == "cifar100":
+        options.setdefault("coarse", True)  # the labels that these weights know
+    dataset = data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
+    loaded = load_network(args, classes=len(dataset.classes))
+    _check_classes(args, loaded, dataset)
+    prepared = preprocessing(args, loaded.entry, dataset)
+    loader = data.Loader(dataset, args.batch_size, transform_for(prepared), train=False, workers=args.workers)
+    with tqdm(total=len(dataset), unit="img", disable=None) as bar:
+        result = evaluate(loaded.net, loader, loaded.devices, dtype=args.dtype, progress=bar.update)
+    row = dict(
+        _row(args, loaded.entry, result),
+        input_size=prepared["input_size"],
+        devices=" ".join(str(device) for device in loaded.devices),
+        mxnet=mx.__version__,
+    )
+    append(Path(args.results), row)
+    print(summary(row))
+
+
+def _check_classes(args, loaded, dataset):
+    if loaded.classes != len(dataset.classes):
+        tag = f" ({loaded.entry.tag}, trained on {loaded.entry.dataset})" if loaded.entry else ""
+        raise GluonAttnError(
+            f"The network{tag} has {loaded.classes} classes and {args.dataset} has {len(dataset.classes)}: "
+            "choose weights and data set that belong together."
+        )
+
+
+def _row(args, entry, result):
+    return dict(
+        model=args.model,
+        pretrained=args.pretrained if entry is None else entry.tag,
+        dataset=args.dataset,
+        split=args.split,
+        images=result["images"],
+        top1_error=f"{100 - 100 * result['top1']:.2f}",
+        top5_error=f"{100 - 100 * result['top5']:.2f}",
+        published_top1_error="" if entry is None or entry.top1_error is None else f"{entry.top1_error:.2f}",
+        published_top5_error="" if entry is None or entry.top5_error is None else f"{entry.top5_error:.2f}",
+        images_per_second=f"{result['images_per_second']:.1f}",
+        dtype=args.dtype,
+    )
+
+
+def append(path, row):
+    """Add a row to the table `path`, which begins with the names of its columns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists() or not path.stat().st_size
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def summary(row):
+    published = f" (published: {row['published_top1_error']} %)" if row["published_top1_error"] else ""
+    return (
+        f"{row['model']} on {row['images']} images of {row['dataset']}: "
+        f"{row['split']} accuracy {100 - float(row['top1_error']):.2f} %, top-1 error {row['top1_error']} %{published}, "
+        f"top-5 error {row['top5_error']} %, {row['images_per_second']} images/s"
+    )

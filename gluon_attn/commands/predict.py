@@ -1,0 +1,48 @@
+"""`gluon-attn predict`: the five most probable classes of picture files and folders."""
+
+from __future__ import annotations
+
+from gluon_attn.commands.network import add_network_arguments, load_network, preprocessing, transform_for
+
+
+def add_arguments(parser):
+    add_network_arguments(parser)
+    parser.add_argument("pictures", nargs="+", metavar="FILE|FOLDER", help="pictures, or folders of them")
+    parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
+    parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
+    parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes a picture (default: 5)")
+    parser.add_argument("--picture", metavar="PNG", help="write one picture that shows the images and their classes")
+
+
+def run(args):
+    from gluon_attn import data
+    from gluon_attn.predict import class_names, draw, find_pictures, predict
+
+    paths = find_pictures(args.pictures)
+    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
+    loaded = load_network(args, classes=dataset and len(dataset.classes))
+    named_by = dataset or _dataset_of(loaded.entry)
+    names = class_names(loaded.classes, named_by, args.classes_file)
+    transform = transform_for(preprocessing(args, loaded.entry, dataset))
+    options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
+    predictions = []
+    for prediction in predict(loaded.net, paths, transform, names, **options):
+        predictions.append(prediction)
+        print(
+            f"{prediction.path}: " + ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.classes), flush=True
+        )
+    if args.picture:
+        draw(predictions, args.picture)
+        print(f"picture: {args.picture}")
+
+
+def _dataset_of(entry):
+    """What the entry's classes are called without the data set's files: ImageNet's names are in GluonCV."""
+    from gluon_attn import data
+
+    if entry is None:
+        return None
+    if entry.dataset == "digits":
+        return data.get_dataset("digits", "test")
+    return "imagenet1k" if entry.dataset == "imagenet1k" else None

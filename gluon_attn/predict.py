@@ -1,0 +1,100 @@
+"""The most probable classes of picture files, and one picture that shows them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+
+from gluon_attn.data.images import Encoded
+from gluon_attn.errors import DataError
+
+PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A picture file and its classes, most probable first: [(name, probability), ...]."""
+
+    path: Path
+    classes: list
+
+
+def find_pictures(paths):
+    """The files named, and those below the folders named, in natural order."""
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = [file for file in path.rglob("*") if file.suffix.lower() in PICTURES]
+            found += sorted(inside, key=_natural)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise DataError(f"There is no file or folder {str(path)!r}.")
+    if not found:
+        raise DataError(f"No pictures below {', '.join(map(str, paths))}: looked for {' '.join(PICTURES)}.")
+    return found
+
+
+def _natural(path):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dtype="float32"):
+    """Yield a :class:`Prediction` for every picture file of `paths`.
+
+    transform : `gluon_attn.data.eval_transform(...)`
+    names : the classes' names in the order of the network's outputs
+    """
+    ctx = ctx or mx.cpu()
+    for start in range(0, len(paths), batch_size):
+        batch = paths[start : start + batch_size]
+        images = np.stack([transform(Encoded(Path(path).read_bytes(), str(path)), None) for path in batch])
+        output = net(mx.nd.array(images, ctx=ctx).astype(dtype, copy=False))
+        logits = output[0] if isinstance(output, (list, tuple)) else output
+        probabilities = mx.nd.softmax(logits.astype("float32")).asnumpy()
+        for path, row in zip(batch, probabilities):
+            order = np.argsort(-row, kind="stable")[:top]
+            yield Prediction(Path(path), [(names[i], float(row[i])) for i in order])
+
+
+def class_names(count, dataset=None, file=None):
+    """`count` names: the lines of `file`, or the classes of a data set, or `class 0`, `class 1`, ..."""
+    if file is not None:
+        names = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
+    elif dataset == "imagenet1k":
+        from gluon_attn._gluoncv import import_gluoncv
+
+        names = import_gluoncv().data.ImageNet1kAttr().classes
+    elif dataset is not None:
+        names = list(dataset.classes)
+    else:
+        names = [f"class {i}" for i in range(count)]
+    if len(names) != count:
+        raise DataError(f"{file or dataset} has {len(names)} class names and the network {count} outputs.")
+    return names
+
+
+def draw(predictions, path, columns=8, most=64):
+    """Write one picture with (at most `most` of) the images, each under its class and probability."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    shown = predictions[:most]
+    columns = min(columns, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.9 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, prediction in zip(np.ravel(figure.subplots(rows, columns)), shown):
+        name, probability = prediction.classes[0]
+        with Image.open(prediction.path) as image:
+            axes.imshow(np.asarray(image.convert("RGB")))
+        axes.set_title(f"{name}\n{100 * probability:.1f} %", fontsize=8)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
