@@ -21,8 +21,11 @@ from mxnet.gluon import nn
 from gluon_attn.attention.aff import AFF, IAFF, MSCAM
 from gluon_attn.attention.bam import BAM
 from gluon_attn.attention.cbam import CBAM
+from gluon_attn.attention.danet import ChannelAttention, PositionAttention
 from gluon_attn.attention.eca import ECA
 from gluon_attn.attention.gating import GATINGS
+from gluon_attn.attention.ge import GatherExcite
+from gluon_attn.attention.non_local import NonLocal
 from gluon_attn.attention.se import SE
 from gluon_attn.errors import unknown
 
@@ -53,11 +56,12 @@ GATES = {
     "cbam": CBAM,
     "eca": ECA,
     "ms_cam": MSCAM,
+    "ge": GatherExcite,
     "inv_se": functools.partial(SE, gating="complement"),
     "inv_cbam": functools.partial(CBAM, gating="complement"),
 }
 FUSES = {"add": Add, "aff": AFF, "iaff": IAFF}
-STAGES = {"bam": BAM}
+STAGES = {"bam": BAM, "nonlocal": NonLocal, "position": PositionAttention, "channel": ChannelAttention}
 
 
 def create_gate(name, channels, **kwargs):

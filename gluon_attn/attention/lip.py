@@ -1,0 +1,68 @@
+"""Local Importance-based Pooling (Gao et al., ICCV 2019, arXiv 1908.04156)."""
+
+from __future__ import annotations
+
+from mxnet.gluon import nn
+
+from gluon_attn.layers import conv, relu, sequence
+
+WIDTH = 128  # of the logit network
+STEEPNESS = 12.0  # logits lie in (0, 12)
+
+
+class ImportancePool(nn.HybridBlock):
+    """avg(x e^l) / avg(e^l) over 3x3 windows with stride 2: x (N, C, H, W) and logits l of that shape.
+
+    Equal logits make it an average pool. e^(l - 6) is used for e^l: the quotient is the same, and float16 holds it.
+    """
+
+    def hybrid_forward(self, F, x, logits):
+        weight = F.exp(logits - STEEPNESS / 2)
+
+        def pool(values):
+            return F.Pooling(values, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="avg")
+
+        return pool(x * weight) / pool(weight)
+
+
+class ScaledSigmoid(nn.HybridBlock):
+    """12 sigmoid(z)."""
+
+    def hybrid_forward(self, F, z):
+        return STEEPNESS * F.sigmoid(z)
+
+
+def instance_norm(channels):
+    return nn.InstanceNorm(in_channels=channels)
+
+
+def shared_logits(channels):
+    """1x1 (C -> 128), IN, ReLU, 3x3, IN, ReLU: what both pools of one block have in common."""
+    norms = [instance_norm(WIDTH) for _ in range(2)]
+    return sequence(conv(channels, WIDTH), norms[0], relu(), conv(WIDTH, WIDTH, 3), norms[1], relu())
+
+
+class LogitPool(nn.HybridBlock):
+    """(x, s) -> importance pool of x with logits 12 sigmoid(IN(1x1(s))); the convolution starts at 0."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        last = nn.Conv2D(channels, 1, use_bias=False, in_channels=WIDTH, weight_initializer="zeros")
+        self.logits = sequence(last, instance_norm(channels), ScaledSigmoid())
+        self.pool = ImportancePool()
+
+    def hybrid_forward(self, F, x, shared):
+        return self.pool(x, self.logits(shared))
+
+
+class SimplifiedLIP(nn.HybridBlock):
+    """Importance pool with logits 12 sigmoid(IN(3x3(x))), in place of the max-pool of the stem; starts at 0."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        first = nn.Conv2D(channels, 3, padding=1, use_bias=False, in_channels=channels, weight_initializer="zeros")
+        self.logits = sequence(first, instance_norm(channels), ScaledSigmoid())
+        self.pool = ImportancePool()
+
+    def hybrid_forward(self, F, x):
+        return self.pool(x, self.logits(x))
