@@ -30,13 +30,14 @@ class Backbone:
     fusion: dict = field(default_factory=dict)
     # The reduction of MS-CAM, AFF and iAFF (16; 4 in narrow blocks, as published).
     context_reduction: int = 16
-    # The slots that the family has; `slot=name` where only one mechanism fits.
-    slots: tuple = ("gate", "fuse", "stage", "head")
+    # The slots that the family has, where it lacks some; `slot=name` where only one mechanism fits.
+    slots: tuple = ()
     # {attention: arguments that it has on this backbone alone}
     given: dict = field(default_factory=dict)
 
     def takes(self, attention):
-        return all(slot in self.slots or f"{slot}={name}" in self.slots for slot, name in attention.arch.items())
+        wanted = ({slot, f"{slot}={name}"} for slot, name in attention.arch.items())
+        return not self.slots or all(names.intersection(self.slots) for names in wanted)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
 """Heads: what stands on the stages of a network, and what it gives besides logits.
 
 A head is a function `attach(net, plan, *, ...options)` that sets `net.head`, and where the mechanism asks for it
-`net.branch`, `net.reads`, `net.gives` and `net.loss` (see Network); a new one is such a function and a line in HEADS.
+`net.branch`, `net.reads`, `net.gives` and `net.trained` (see Network). A new one is such a function and a line of
+HEADS.
 """
 
 from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Union
+
+from mxnet.gluon import nn
 
 from gluon_attn.attention.abn import AttentionBranch
+from gluon_attn.attention.danet import DualAttention
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.models.network import Classifier
 
@@ -22,7 +26,7 @@ class Plan:
     channels: tuple  # output channels of every stage
     classes: int
     last_stage: Callable  # stride -> an independent copy of the last stage, with its own parameters
-    normalise: bool = False  # BN and ReLU before the classifier (pre-activation families)
+    normalise: Union[bool, dict] = False  # BN and ReLU before the classifier; or that BN's arguments
     dropout: float = 0.0  # before the classifier
 
 
@@ -36,11 +40,31 @@ def abn(net, plan, *, attention_map="conv", branch_norm=True):
     if len(plan.channels) < 2:
         raise GluonAttnError("head='abn' stands between two stages; this network has only one.")
     branch = AttentionBranch(plan.last_stage(1), plan.channels[-1], plan.classes, attention_map, branch_norm)
-    net.branch, net.gives, net.loss = branch, ("attention_logits", "logits", "map"), "abn"
+    net.branch, net.gives = branch, ("attention_logits", "logits", "map")
+    net.trained = ("attention_logits", "logits")
     classifier(net, plan)
 
 
-HEADS = {"classifier": classifier, "abn": abn}
+class DualAttentionClassifier(nn.HybridBlock):
+    """DANet's head for one label an image: position + channel features (C / 4), global mean, Dense."""
+
+    def __init__(self, channels, classes, dropout=0.0, channel_form="max_minus", **kwargs):
+        super().__init__(**kwargs)
+        inner = channels // 4
+        self.attention = DualAttention(channels, inner, channel_form=channel_form)
+        self.classifier = Classifier(inner, classes, dropout=dropout)
+
+    def hybrid_forward(self, F, x):
+        position, channel = self.attention(x)
+        return self.classifier(position + channel)
+
+
+def danet(net, plan, *, channel_form="max_minus"):
+    """Dual attention on the last stage (attention/danet.py), then a classifier of its sum."""
+    net.head = DualAttentionClassifier(plan.channels[-1], plan.classes, plan.dropout, channel_form)
+
+
+HEADS = {"classifier": classifier, "abn": abn, "danet": danet}
 
 
 def accepted(name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from mxnet.gluon import nn
 
 from gluon_attn.errors import GluonAttnError, unknown
@@ -9,11 +11,15 @@ from gluon_attn.layers import GlobalAvgPool, batch_norm, relu, sequence
 
 
 class Classifier(nn.HybridBlock):
-    """(N, C, H, W) -> logits (N, classes): BN and ReLU where the blocks are pre-activation, global mean, Dense."""
+    """(N, C, H, W) -> logits (N, classes): BN and ReLU where the blocks are pre-activation, global mean, Dense.
+
+    normalise : whether; or the arguments of that BatchNorm.
+    """
 
     def __init__(self, in_channels, classes, normalise=False, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.norm = sequence(batch_norm(in_channels), relu()) if normalise else None
+        norm = normalise if isinstance(normalise, dict) else {}
+        self.norm = sequence(batch_norm(in_channels, **norm), relu()) if normalise else None
         self.pool = GlobalAvgPool()
         self.dropout = nn.Dropout(dropout) if dropout else None
         self.fc = nn.Dense(classes, in_units=in_channels)
@@ -32,13 +38,13 @@ class Network(nn.HybridBlock):
     branch : a block before the last stage: x -> (x for the last stage, *what it calls by the names in `branch.gives`)
     reads : names of the intermediates that the head takes; by default the last stage
     gives : names of everything that the network gives with outputs='all', 'logits' among them, in order
-    loss : the loss that it is trained with (gluon_attn/losses.py), by default cross-entropy of the logits
+    trained : names of those that each get a cross-entropy in training (gluon_attn/losses.py)
     """
 
     branch = None
     reads = ()
     gives = ("logits",)
-    loss = None
+    trained = ("logits",)
     outputs = "logits"
 
     def choose_outputs(self, outputs):
@@ -53,17 +59,22 @@ class Network(nn.HybridBlock):
         self.outputs = outputs
 
     def hybrid_forward(self, F, x):
-        given = self.everything(x)
-        return given if self.outputs == "all" else given[self.gives.index("logits")]
+        return self.give(x, self.gives) if self.outputs == "all" else self.give(x, ("logits",))[0]
 
-    def everything(self, x):
-        """The tuple of everything that `gives` names, whatever `outputs` says."""
+    def give(self, x, names):
+        """The tuple of those outputs, of the ones in `gives`, whatever `outputs` says."""
         values = dict(self._walk(x))
         reads = self.reads or (f"stage{len(self.stages)}",)
         results = self.head(*[values[name] for name in reads])
         results = results if isinstance(results, (list, tuple)) else (results,)
         values.update(zip(getattr(self.head, "gives", ("logits",)), results))
-        return tuple(values[name] for name in self.gives)
+        return tuple(values[name] for name in names)
+
+    def _build_cache(self, *args):
+        # Logits alone do not need the whole branch, and Gluon warns of parameters that a graph leaves out.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Parameter .* is not used by any computation")
+            super()._build_cache(*args)
 
     def _walk(self, x):
         """(name, value) of the intermediates, in the order in which they are computed."""

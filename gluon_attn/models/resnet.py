@@ -12,9 +12,9 @@ from mxnet.gluon import nn
 from gluon_attn import attention
 from gluon_attn.errors import unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
-from gluon_attn.models.heads import Plan
+from gluon_attn.models import keras, wide
 from gluon_attn.models.network import Network
-from gluon_attn.models.slots import Slots, per_stage
+from gluon_attn.models.slots import Slots, assemble, per_stage
 
 
 def basic_body(in_channels, width, stride, zero_gamma, **_):
@@ -28,7 +28,7 @@ def basic_body(in_channels, width, stride, zero_gamma, **_):
     ]
 
 
-def bottleneck_body(in_channels, width, stride, zero_gamma, groups=1, group_width=None, stride_in="3x3"):
+def bottleneck_body(in_channels, width, stride, zero_gamma, groups=1, group_width=None, stride_in="3x3", **_):
     """1x1, 3x3, 1x1 to four times the width; with groups the inner width is groups * (width * group_width / 64).
 
     stride_in: '3x3' (v1b/v1.5, as nearly all published weights) or '1x1' (the first convolution, as in the paper).
@@ -59,7 +59,14 @@ def preact_body(in_channels, width, stride, **_):
     ]
 
 
-BODIES = {"basic": basic_body, "bottleneck": bottleneck_body, "preact": preact_body}
+BODIES = {
+    "basic": basic_body,
+    "bottleneck": bottleneck_body,
+    "preact": preact_body,
+    "wide": wide.wide_body,
+    "biased": keras.biased_body,
+}
+PRE_ACTIVATED = ("preact", "wide")
 
 
 def conv_shortcut(in_channels, channels, stride, normalise):
@@ -76,7 +83,7 @@ def avg_shortcut(in_channels, channels, stride, normalise):
     return sequence(pool, conv(in_channels, channels), *([batch_norm(channels)] if normalise else []))
 
 
-SHORTCUTS = {"conv": conv_shortcut, "avg": avg_shortcut}
+SHORTCUTS = {"conv": conv_shortcut, "avg": avg_shortcut, "biased": keras.biased_shortcut}
 
 
 def imagenet_stem(in_channels, width):
@@ -103,7 +110,14 @@ def preact_stem(in_channels, width):
     return width, sequence(whiten, conv(in_channels, width, 3))
 
 
-STEMS = {"imagenet": imagenet_stem, "deep": deep_stem, "cifar": cifar_stem, "preact": preact_stem}
+STEMS = {
+    "imagenet": imagenet_stem,
+    "deep": deep_stem,
+    "cifar": cifar_stem,
+    "preact": preact_stem,
+    "bare": wide.bare_stem,
+    "biased": keras.biased_stem,
+}
 
 
 class ResidualBlock(nn.HybridBlock):
@@ -125,10 +139,11 @@ class ResNet(Network):
     Parameters
     ----------
     layers, widths : blocks and width of every stage; a bottleneck gives four times its width
-    block : 'basic', 'bottleneck' or 'preact'
-    stem, stem_widths : 'imagenet' (64,), 'deep' (three widths), 'cifar' or 'preact' (one width)
-    shortcut : 'conv' or 'avg', where the shape changes
+    block : a name from BODIES
+    stem, stem_widths : a name from STEMS; ('deep' takes three widths, the others one)
+    shortcut : a name from SHORTCUTS, where the shape changes
     groups, group_width, stride_in : of the bottleneck
+    dropout : of the wide block, between its convolutions
     gate, fuse : names from `list_gates()`, `list_fuses()`; `stages` says where (1-based; default: everywhere)
     stage, stage_after : a name from `list_stages()` and where, {stage: (block, ...)} with blocks counted from 0 or,
         negative, from the end; default: after every stage but the last
@@ -150,6 +165,7 @@ class ResNet(Network):
         groups=1,
         group_width=None,
         stride_in="3x3",
+        dropout=0.0,
         gate="identity",
         fuse="add",
         stages=None,
@@ -166,7 +182,7 @@ class ResNet(Network):
         _check(block=(block, BODIES), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
         count = len(layers)
         slots = Slots(dict(gate=gate, fuse=fuse, stage=stage, head=head), stages, mechanism, count, ResNet)
-        body_kwargs = dict(groups=groups, group_width=group_width, stride_in=stride_in)
+        body_kwargs = dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout)
         shortcuts = per_stage(shortcut, count)
         after = default_stage_after(count) if stage_after is None else stage_after
 
@@ -184,19 +200,9 @@ class ResNet(Network):
                     blocks.add(slots.stage_attention(number, channels))
             return channels, blocks
 
-        channels, self.stem = STEMS[stem](in_channels, *stem_widths)
-        widths_out = [channels]
-        self.stages = nn.HybridSequential()
-        for number in range(1, count + 1):
-            channels, blocks = make_stage(number, channels, stride=2 if number > 1 else 1)
-            widths_out.append(channels)
-            self.stages.add(blocks)
-
-        def last_stage(stride):
-            return make_stage(count, widths_out[-2], stride)[1]
-
-        slots.attach_head(self, Plan(tuple(widths_out[1:]), classes, last_stage, normalise=block == "preact"))
-        self.choose_outputs(outputs)
+        strides = (1,) + (2,) * (count - 1)
+        plan = dict(classes=classes, outputs=outputs, normalise=block in PRE_ACTIVATED)
+        assemble(self, slots, STEMS[stem](in_channels, *stem_widths), make_stage, strides, **plan)
 
 
 def residual_block(in_channels, width, stride, block, shortcut, slots, number, last_gamma, body_kwargs):
@@ -204,10 +210,13 @@ def residual_block(in_channels, width, stride, block, shortcut, slots, number, l
     _check(shortcut=(shortcut, SHORTCUTS))
     channels, body = BODIES[block](in_channels, width, stride, zero_gamma=last_gamma, **body_kwargs)
     same = stride == 1 and in_channels == channels
-    identity = attention.Identity(channels)
-    around = identity if same else SHORTCUTS[shortcut](in_channels, channels, stride, normalise=block != "preact")
+    normalise = block not in PRE_ACTIVATED
+    around = None if same else SHORTCUTS[shortcut](in_channels, channels, stride, normalise)
     gate, fuse = slots.gate(number, channels), slots.fuse(number, channels)
-    return channels, ResidualBlock(sequence(*body), around, gate, fuse, activate=block != "preact")
+    if block == "wide":
+        return channels, wide.WideBlock(in_channels, sequence(*body), around, gate, fuse)
+    around = attention.Identity(channels) if same else around
+    return channels, ResidualBlock(sequence(*body), around, gate, fuse, activate=block not in PRE_ACTIVATED)
 
 
 def default_stage_after(count):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 
+from mxnet.gluon import nn
+
 from gluon_attn import attention
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.models import heads
@@ -64,6 +66,28 @@ class Slots:
     def attach_head(self, net, plan):
         """Give the network whose stem and stages stand its head, as the plan (heads.Plan) says."""
         heads.HEADS[self.names["head"]](net, plan, **self.head_arguments)
+
+
+def assemble(net, slots, stem, make_stage, strides, classes, outputs, **plan):
+    """Set the stem, the stages and the head of `net`.
+
+    stem : (output channels, block)
+    make_stage : (number, in_channels, stride) -> (output channels, HybridSequential)
+    plan : what else the head is told (heads.Plan)
+    """
+    channels, net.stem = stem
+    widths = [channels]
+    net.stages = nn.HybridSequential()
+    for number, stride in enumerate(strides, start=1):
+        channels, blocks = make_stage(number, channels, stride)
+        widths.append(channels)
+        net.stages.add(blocks)
+
+    def last_stage(stride):
+        return make_stage(len(strides), widths[-2], stride)[1]
+
+    slots.attach_head(net, heads.Plan(tuple(widths[1:]), classes, last_stage, **plan))
+    net.choose_outputs(outputs)
 
 
 def per_stage(value, count):

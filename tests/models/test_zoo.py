@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import GluonAttnError, zoo
+from gluon_attn import GluonAttnError, losses, zoo
 from tests.helpers import build, images
 from tests.write_golden import GOLDEN, describe
 
@@ -58,8 +58,10 @@ def _check_forward_and_backward(name, **arch):
     net.hybridize()
     np.testing.assert_allclose(net(x).asnumpy(), imperative.asnumpy(), rtol=1e-3, atol=1e-4)
     net.hybridize(static_alloc=True, static_shape=True)
+    forward = losses.for_training(net)
     with mx.autograd.record():
-        loss = (net(x) ** 2).sum()
+        outputs = forward(x)
+        loss = sum((y**2).sum() for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs]))
     loss.backward()
     for path, parameter in net._collect_params_with_prefix().items():
         if parameter.grad_req != "null":

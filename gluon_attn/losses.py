@@ -1,0 +1,44 @@
+"""What a network is trained with: a cross-entropy of each of the logits that it names in `trained`.
+
+That is one for most, the attention logits' and the perception logits' for ABN. A loop needs no cases for it:
+
+>>> forward = for_training(net)                # the network itself where there is one kind of logits
+>>> outputs = forward(images)                  # a tuple where there are more
+"""
+
+from __future__ import annotations
+
+from mxnet import gluon
+from mxnet.gluon import nn
+
+
+class ABNLoss(nn.HybridBlock):
+    """CE(attention logits, target) + CE(logits, target), an image: (N,); the map has no loss of its own.
+
+    outputs : what an ABN built with outputs='all' gives
+    soft : targets are probabilities (N, classes) (label smoothing, mixup) instead of labels (N,)
+    """
+
+    def __init__(self, soft=False, **kwargs):
+        super().__init__(**kwargs)
+        self.cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft)
+
+    def hybrid_forward(self, F, outputs, target):
+        attention_logits, logits, _ = outputs
+        return self.cross_entropy(attention_logits, target) + self.cross_entropy(logits, target)
+
+
+class TrainedOutputs(nn.HybridBlock):
+    """x -> the tuple of those logits of `net` that each get a cross-entropy; the parameters are the network's own."""
+
+    def __init__(self, net, **kwargs):
+        super().__init__(**kwargs)
+        self.net = net
+
+    def hybrid_forward(self, F, x):
+        return self.net.give(x, self.net.trained)
+
+
+def for_training(net):
+    """What to call while training `net`; evaluation goes on with `net` and its logits."""
+    return net if getattr(net, "trained", ("logits",)) == ("logits",) else TrainedOutputs(net)
