@@ -27,6 +27,7 @@ from gluon_attn.attention.gating import GATINGS
 from gluon_attn.attention.ge import GatherExcite
 from gluon_attn.attention.non_local import NonLocal
 from gluon_attn.attention.se import SE
+from gluon_attn.attention.spatial_weights import SpatialWeights
 from gluon_attn.errors import unknown
 
 
@@ -61,7 +62,13 @@ GATES = {
     "inv_cbam": functools.partial(CBAM, gating="complement"),
 }
 FUSES = {"add": Add, "aff": AFF, "iaff": IAFF}
-STAGES = {"bam": BAM, "nonlocal": NonLocal, "position": PositionAttention, "channel": ChannelAttention}
+STAGES = {
+    "bam": BAM,
+    "nonlocal": NonLocal,
+    "position": PositionAttention,
+    "channel": ChannelAttention,
+    "spatial_weights": SpatialWeights,
+}
 
 
 def create_gate(name, channels, **kwargs):
