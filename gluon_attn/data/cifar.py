@@ -1,0 +1,158 @@
+"""CIFAR-10 and CIFAR-100 from their *binary* archives: nothing is unpickled.
+
+A record is one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of pixels, planes red, green, blue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gluon_attn.data.dataset import ArrayDataset
+from gluon_attn.errors import DataError
+
+SIZE = 32
+# What every paper in this field normalises both sets with (papers.md, sections 0 and 2).
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where a set comes from and which files it has: ``files`` = {split: ((file, records), ...)}."""
+
+    name: str
+    url: str
+    md5: str
+    folder: str
+    label_bytes: int
+    files: dict
+    names: str
+
+    @property
+    def filename(self):
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def record(self):
+        return self.label_bytes + 3 * SIZE * SIZE
+
+    def source(self):
+        return f"{self.filename} from {self.url} (md5 {self.md5})"
+
+
+CIFAR10 = Archive(
+    name="cifar10",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    md5="c32a1d4ab5d03f1284b67883e8d87530",
+    folder="cifar-10-batches-bin",
+    label_bytes=1,
+    files={
+        "train": tuple((f"data_batch_{number}.bin", 10000) for number in range(1, 6)),
+        "test": (("test_batch.bin", 10000),),
+    },
+    names="batches.meta.txt",
+)
+CIFAR100 = Archive(
+    name="cifar100",
+    url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+    md5="03b5dce01913d631647c71ecec9e9cb8",
+    folder="cifar-100-binary",
+    label_bytes=2,
+    files={"train": (("train.bin", 50000),), "test": (("test.bin", 10000),)},
+    names="fine_label_names.txt",
+)
+
+
+def cifar10(split, root=None):
+    """CIFAR-10. ``root``: the archive, its extracted folder, or the folder that holds either."""
+    labels, images, names = _load(CIFAR10, split, root, CIFAR10.names)
+    return ArrayDataset("cifar10", images, labels[:, 0], names or map(str, range(10)), MEAN, STD)
+
+
+def cifar100(split, root=None, coarse=False):
+    """CIFAR-100 with its 100 fine classes, or its 20 super-classes with ``coarse=True``."""
+    names_file = "coarse_label_names.txt" if coarse else CIFAR100.names
+    labels, images, names = _load(CIFAR100, split, root, names_file)
+    names = names or map(str, range(20 if coarse else 100))
+    return ArrayDataset("cifar100", images, labels[:, 0 if coarse else 1], names, MEAN, STD)
+
+
+def _load(archive, split, root, names_file):
+    """(labels (N, label_bytes), images (N, 32, 32, 3), class names or None)."""
+    read = _reader(archive, root)
+    parts = []
+    for filename, records in archive.files[split]:
+        content = read(filename)
+        expected = records * archive.record
+        if len(content) != expected:
+            raise DataError(
+                f"{filename} of {archive.name} is damaged: {len(content)} bytes instead of {expected} "
+                f"({records} records of {archive.record}). Extract it again, or fetch {archive.source()}."
+            )
+        parts.append(np.frombuffer(content, np.uint8).reshape(records, archive.record))
+    records = np.concatenate(parts)
+    planes = records[:, archive.label_bytes :].reshape(-1, 3, SIZE, SIZE)
+    images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+    names = read(names_file, required=False)
+    return records[:, : archive.label_bytes], images, names and names.decode().split()
+
+
+def _reader(archive, root):
+    """A function from a file's name to its content, out of a folder or out of the archive itself."""
+    if root is None:
+        raise DataError(f"{archive.name} needs its folder: give root (--data-root), with {archive.source()} in it.")
+    root = Path(root).expanduser()
+    if root.is_file():
+        return _archive_reader(archive, root)
+    first = archive.files["test"][0][0]
+    for folder in (root, root / archive.folder):
+        if (folder / first).is_file():
+            return _folder_reader(archive, folder)
+    if (root / archive.filename).is_file():
+        return _archive_reader(archive, root / archive.filename)
+    raise DataError(
+        f"{archive.name} is not in {root}: neither {first}, nor {archive.folder}/{first}, nor {archive.filename}. "
+        f"Put there {archive.source()}."
+    )
+
+
+def _folder_reader(archive, folder):
+    def read(filename, required=True):
+        path = folder / filename
+        if path.is_file():
+            return path.read_bytes()
+        if required:
+            raise DataError(f"{filename} of {archive.name} is missing in {folder}. It is part of {archive.source()}.")
+        return None
+
+    return read
+
+
+def _archive_reader(archive, path):
+    found = _md5(path)
+    if found != archive.md5:
+        raise DataError(f"{path} is damaged or another file: its md5 is {found}. Fetch {archive.source()}.")
+    files = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if member.isfile():
+                files[Path(member.name).name] = tar.extractfile(member).read()
+
+    def read(filename, required=True):
+        if required and filename not in files:
+            raise DataError(f"{filename} is missing in {path}. Fetch {archive.source()}.")
+        return files.get(filename)
+
+    return read
+
+
+def _md5(path):
+    digest = hashlib.md5()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

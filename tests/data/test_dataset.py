@@ -1,0 +1,93 @@
+"""Names, splits and options of the data sets."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from gluon_attn import data
+from gluon_attn.data.digits import source_images
+from gluon_attn.errors import DataError
+
+
+def test_digits_are_scikit_learns_in_a_fixed_stratified_split():
+    from sklearn.datasets import load_digits
+
+    train, test = data.get_dataset("digits"), data.get_dataset("digits", "test")
+    assert (len(train), len(test)) == (1397, 400)
+    assert np.bincount(test.labels).tolist() == [40] * 10
+    image, label = train[0]
+    assert image.shape == (32, 32, 3) and image.dtype == np.uint8 and isinstance(label, int)
+    everything = {image.tobytes() for image in np.round(load_digits().images * 255 / 16).astype(np.uint8)}
+    small = [source_images(split)[0] for split in ("train", "test")]
+    seen = {image.tobytes() for part in small for image in part}
+    assert seen == everything
+    # The fixed split itself: another one would make every stored accuracy incomparable.
+    assert zlib.crc32(test.labels.tobytes()) == 1048086317
+    np.testing.assert_allclose(train.images.mean() / 255, train.mean[0], atol=1e-3)
+    np.testing.assert_allclose((train.images / 255).std(), train.std[0], atol=1e-3)
+
+
+def test_enlarging_keeps_the_picture():
+    small, _ = source_images("train")
+    large = data.get_dataset("digits").images[..., 0]
+    blocks = large.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4))
+    assert np.abs(blocks - small).mean() < 12
+
+
+def test_validation_images_come_out_of_training():
+    options = dict(validation=20)
+    train, held_out = (data.get_dataset("digits", split, **options) for split in ("train", "validation"))
+    whole = data.get_dataset("digits")
+    assert np.bincount(held_out.labels).tolist() == [20] * 10
+    together = np.sort(np.concatenate([train.indices, held_out.indices]))
+    assert together.tolist() == list(range(len(whole)))
+    image, label = held_out[3]
+    np.testing.assert_array_equal(image, whole.images[held_out.indices[3]])
+    assert label == held_out.labels[3] == whole.labels[held_out.indices[3]]
+
+
+def test_few_images_a_class():
+    few = data.get_dataset("digits", per_class=5)
+    assert np.bincount(few.labels).tolist() == [5] * 10
+    assert len(data.get_dataset("digits", "test", per_class=5)) == 400
+
+
+@pytest.mark.parametrize(
+    "arguments, options, message",
+    [
+        (("digit",), {}, "Unknown dataset 'digit'. Did you mean 'digits'"),
+        (("digits", "tran"), {}, "Unknown split 'tran'. Did you mean 'train'"),
+        (("digits",), {"corse": True}, "Unknown option of dataset 'digits': 'corse'"),
+        (("digits", "validation"), {}, "needs validation=k"),
+        (("digits",), {"validation": 1000}, "Cannot take 1000 images of class 0 out of its 1[0-9]+: choose"),
+        (("digits",), {"root": "/data"}, "embedded"),
+    ],
+)
+def test_mistakes(arguments, options, message):
+    with pytest.raises(DataError, match=message):
+        data.get_dataset(*arguments, **options)
+
+
+def test_bad_image_survives_the_way_out_of_a_worker():
+    bad = pickle.loads(pickle.dumps(data.BadImage("a.jpg", "truncated")))
+    assert bad.name == "a.jpg" and "a.jpg: truncated" in str(bad) and "on_bad_image='skip'" in str(bad)
+
+
+def test_names_are_known_without_mxnet():
+    code = "import sys, gluon_attn.data as d; d.list_datasets(); sys.exit('mxnet' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_random_states_are_functions_of_their_key_and_differ():
+    keys = [(seed, epoch, index) for seed in range(3) for epoch in range(3) for index in range(3)]
+    draws = {key: data.random_state(*key).uniform() for key in keys}
+    assert len(set(draws.values())) == len(keys)
+    assert draws == {key: data.random_state(*key).uniform() for key in keys}
+    assert data.random_state(0, stream="mix").uniform() != data.random_state(0, stream="order").uniform()
+    assert data.random_state(0, 0, 0).randint(1 << 30) == 432177759
