@@ -283,14 +283,14 @@ def _build(spec, **arguments):
 
 def _pretrained_entry(spec, pretrained):
     """The published entry that `pretrained` means, or None where it is False or a path."""
-    if not pretrained or (isinstance(pretrained, (str, os.PathLike)) and _is_path(pretrained)):
+    if not pretrained or (isinstance(pretrained, (str, os.PathLike)) and is_path(pretrained)):
         return None
     from gluon_attn import weights
 
     return weights.choose(spec.name, pretrained)
 
 
-def _is_path(text):
+def is_path(text):
     text = os.fspath(text)
     return os.path.exists(text) or os.sep in text or bool(os.path.splitext(text)[1])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Optional
 
@@ -67,10 +66,10 @@ def load_network(args, classes=None):
 
 def find_weights(args):
     """(entry or None, path or None) of --pretrained; a published file is known by its hash wherever it lies."""
-    from gluon_attn import weights
+    from gluon_attn import weights, zoo
 
     word = {"true": True}.get(args.pretrained.lower(), args.pretrained)
-    if word is not True and (os.path.exists(word) or os.sep in word):
+    if word is not True and zoo.is_path(word):
         return weights.identify(word), word
     return weights.choose(args.model, word), None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from urllib.parse import urlsplit
 
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights.files import LARGEST, read_file
@@ -31,8 +32,8 @@ def by_hand(entry, folder):
     """How to get the file where this machine cannot."""
     inside = " of the file inside" if entry.member else ""
     return (
-        f"Without a network: download {entry.url} ({entry.hash_kind} {entry.hash}{inside}) elsewhere and put "
-        f"{entry.published_name} into {folder}, or set {MIRROR} to the URL of a mirror that has it under this name."
+        f"Without a network, download {entry.url} ({entry.hash_kind} {entry.hash}{inside}) elsewhere and put it into "
+        f"{folder}, or set {MIRROR} to the URL of a mirror that has it under its name."
     )
 
 
@@ -146,25 +147,38 @@ def _stream(url, part):
                     file.write(chunk)
                     bar.update(len(chunk))
                     if file.tell() > LARGEST:
-                        raise _Failure(f"{url} sends more than {LARGEST} bytes.")
+                        raise _Failure(f"{_host(url)} sends more than {LARGEST} bytes.")
     except requests.RequestException as problem:
-        raise _Failure(f"{url}: {type(problem).__name__} ({problem}).", again=True) from None
+        raise _Failure(f"{_host(url)} cannot be read ({_root(problem)}).", again=True) from None
     if total is not None and part.stat().st_size < total:
-        raise _Failure(f"{url} broke off after {part.stat().st_size} of {total} bytes.", again=True)
+        raise _Failure(f"{_host(url)} broke off after {part.stat().st_size} of {total} bytes.", again=True)
+
+
+def _host(url):
+    return urlsplit(url).netloc or url
+
+
+def _root(problem):
+    """What went wrong at the bottom of requests' and urllib3's wrapped exceptions, without the URL again."""
+    while True:
+        inner = getattr(problem, "reason", None) or next((a for a in problem.args if isinstance(a, Exception)), None)
+        if not isinstance(inner, Exception):
+            return f"{type(problem).__name__}: {str(problem).rpartition('): ')[2]}"
+        problem = inner
 
 
 def _check_response(response, url, part, have):
     """Whether the response continues what we have; raises _Failure for one that is not the file."""
     if response.status_code == 416:  # what we have is not a beginning of this file
         part.unlink()
-        raise _Failure(f"{url} refused to resume at byte {have}.", again=True)
+        raise _Failure(f"{_host(url)} refused to resume at byte {have}.", again=True)
     if response.status_code not in (200, 206):
-        reason = f"{url} answered {response.status_code} {response.reason}."
+        reason = f"{_host(url)} answered {response.status_code} {response.reason}."
         raise _Failure(reason, again=response.status_code in _TRY_AGAIN)
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise _Failure(f"{url} sent a web page instead of a file.")
+        raise _Failure(f"{_host(url)} sent a web page instead of a file.")
     continues = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
     if response.status_code == 206 and not continues:
         part.unlink()
-        raise _Failure(f"{url} resumed at another place than asked.", again=True)
+        raise _Failure(f"{_host(url)} resumed at another place than asked.", again=True)
     return response.status_code == 206

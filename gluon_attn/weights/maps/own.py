@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def recognises(names):
-    return bool(names) and all(name.split(".")[0] in ("stem", "stages", "head") for name in names)
+    return bool(names) and all(name.split(".")[0] in ("stem", "stages", "branch", "head") for name in names)
 
 
 def key_map(names):

@@ -10,7 +10,8 @@ _GATE = {"fc1": "gate.mlp.0", "fc2": "gate.mlp.2", "conv": "gate.conv"}
 
 
 def recognises(names):
-    return "layer1.0.bn1.weight" in names and ("conv1.weight" in names or "conv1.0.weight" in names)
+    stem = "conv1.weight" in names or "conv1.0.weight" in names
+    return stem and "layer1.0.bn1.weight" in names and "att_conv.weight" not in names
 
 
 def key_map(names):

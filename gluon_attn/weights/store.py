@@ -1,0 +1,120 @@
+"""`python -m gluon_attn.weights.store runs/X ...`: keep finished runs as params/<dataset>/<model>/<tag>/.
+
+The folder holds weights.params, train.log, history.csv, metrics.json and command.txt, and appears whole or not at all.
+metrics.json gets a `weights` part (hash, error, classes, preprocessing), which is what `get_model` finds it by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from gluon_attn.errors import GluonAttnError, WeightsError
+from gluon_attn.weights.entries import STORED
+from gluon_attn.weights.verify import digest
+
+COPIED = ("train.log", "history.csv")
+
+
+def store(run, params="params", tag=None, which="last"):
+    """Copy the finished run in folder `run` below `params` and return its folder there.
+
+    which : 'last' (the default: no image of the test set had a part in choosing it) or 'best'
+    tag : by default the name of the data set
+    """
+    run = Path(run)
+    metrics = _metrics(run)
+    described = _describe(run, metrics, which)
+    tag = tag or described["preprocessing"]["dataset"]
+    target = Path(params) / metrics["dataset"] / metrics["model"] / tag
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{tag}.", dir=target.parent) as temporary:
+        whole = Path(temporary) / "whole"
+        whole.mkdir()
+        shutil.copyfile(run / f"{which}.params", whole / STORED)
+        for name in COPIED:
+            shutil.copyfile(run / name, whole / name)
+        (whole / "command.txt").write_text(_command(metrics) + "\n", encoding="utf-8")
+        text = json.dumps({**metrics, "command": _command(metrics), "weights": described}, indent=2)
+        (whole / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        if target.exists():
+            os.replace(target, Path(temporary) / "before")
+        os.replace(whole, target)
+    return target
+
+
+def _metrics(run):
+    try:
+        return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise WeightsError(f"{run} is no finished run ({problem}): it must hold a metrics.json.") from None
+
+
+def _describe(run, metrics, which):
+    """The `weights` part of metrics.json, after the file was loaded once into the network it claims to be for."""
+    from gluon_attn import data, zoo
+    from gluon_attn.train.inputs import facts
+    from gluon_attn.weights.load import load_weights
+
+    recipe, path = metrics["recipe"], run / f"{which}.params"
+    options = recipe["dataset_options"]
+    dataset = data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **options)
+    classes = recipe["classes"] or len(dataset.classes)
+    load_weights(zoo.get_model(metrics["model"], classes=classes, **recipe["arch"]), path)
+    return dict(
+        file=path.name,
+        sha256=digest("sha256", path.read_bytes()),
+        top1_error=round(100 - 100 * metrics[f"{which}_accuracy"], 4),
+        top5_error=_top5_error(run, metrics, which),
+        classes=classes,
+        arch=recipe["arch"],
+        preprocessing=dict(
+            mean=list(dataset.mean),
+            std=list(dataset.std),
+            input_size=recipe["image_size"] or dataset.image_size,
+            crop_pct=1 / facts(metrics["dataset"]).resize,
+            interpolation="bilinear",
+            dataset=metrics["dataset"] + ("-coarse" if options.get("coarse") else ""),
+        ),
+    )
+
+
+def _top5_error(run, metrics, which):
+    with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    row = rows[-1] if which == "last" else rows[metrics["best_epoch"]]
+    return round(100 - 100 * float(row["top5"]), 4) if row.get("top5") else None
+
+
+def _command(metrics):
+    """The command line without this machine's folders."""
+    program, _, rest = metrics["command"].partition(" ")
+    name = Path(program).name
+    program = "gluon-attn" if name == "cli.py" else f"python {name}" if name.endswith(".py") else name
+    return f"{program} {rest}".strip()
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m gluon_attn.weights.store", description="Keep finished runs.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--params", default="params", metavar="DIR", help="where to keep them (default: params)")
+    parser.add_argument("--tag", help="by default the name of the data set")
+    parser.add_argument("--which", choices=("last", "best"), default="last", help="weights to keep (default: last)")
+    args = parser.parse_args(argv)
+    try:
+        for run in args.runs:
+            print(store(run, args.params, args.tag, args.which))
+    except GluonAttnError as error:
+        print(f"store: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
