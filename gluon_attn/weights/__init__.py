@@ -5,8 +5,8 @@ Importing this package does not import MXNet.
 
 from __future__ import annotations
 
-from gluon_attn.weights.entries import WeightsEntry, all_published, choose, entries, variants
 from gluon_attn.weights.load import identify, load_arrays, load_pretrained, load_weights, translate
+from gluon_attn.weights.table import WeightsEntry, all_published, choose, entries, variants
 
 __all__ = [
     "WeightsEntry",

@@ -18,6 +18,7 @@ from gluon_attn.errors import WeightsError
 LIST_MAGIC = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # MXNet before 1.0; 1.x; 1.x with numpy shapes
 _DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
+_DEVICES = (1, 2, 3, 5)  # CPU, GPU, and their pinned and shared memory
 _MOST_DIMS, _MOST_ARRAYS, _LONGEST_NAME = 32, 1 << 20, 1 << 16
 
 
@@ -26,7 +27,8 @@ def read_params(data, where="the file"):
     cursor = _Cursor(data, where)
     if len(data) < 24 or cursor.take("Q", "magic number") != LIST_MAGIC:
         raise WeightsError(f"{where} is not an MXNet .params file: it does not begin with its magic number.")
-    cursor.take("Q", "reserved field")
+    if cursor.take("Q", "reserved field"):
+        raise cursor.damaged("its reserved field is not 0")
     count = cursor.below(cursor.take("Q", "number of arrays"), _MOST_ARRAYS, "number of arrays")
     arrays = [_read_array(cursor, i) for i in range(count)]
     named = cursor.below(cursor.take("Q", "number of names"), _MOST_ARRAYS, "number of names")
@@ -51,8 +53,9 @@ def _read_array(cursor, index):
     if dims == 0 and magic != _V3:
         raise cursor.damaged(f"{what} is empty")
     shape = [cursor.take("q", f"{what}'s shape") for _ in range(dims)]
-    cursor.take("i", f"{what}'s device type")
-    cursor.take("i", f"{what}'s device number")
+    if cursor.take("i", f"{what}'s device type") not in _DEVICES:
+        raise cursor.damaged(f"{what} comes from an unknown kind of device")
+    cursor.take("i", f"{what}'s device number")  # the place of the array when it was saved; nothing depends on it
     flag = cursor.take("i", f"{what}'s type")
     if not 0 <= flag < len(_DTYPES):
         raise cursor.damaged(f"{what} has the unknown type {flag}")

@@ -9,9 +9,9 @@ import numpy as np
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights import maps
 from gluon_attn.weights.adapt import HEAD, adapt_channels, adapt_classes, keep_trained_outputs
-from gluon_attn.weights.entries import all_published
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes
+from gluon_attn.weights.table import all_published
 from gluon_attn.weights.verify import digest
 
 log = logging.getLogger("gluon_attn.weights")
@@ -143,6 +143,9 @@ def _trimmed(shape):
 
 def _check_values(translated, where):
     """A NaN would spread in silence, and so would a negative variance."""
+    other = [f"{name} ({array.dtype})" for name, array in translated.items() if array.dtype.kind != "f"]
+    if other:
+        raise WeightsError(f"{where} holds values that are no floating-point numbers: {_some(other)}.")
     broken = [name for name, array in translated.items() if not np.isfinite(array).all()]
     broken += [name for name, array in translated.items() if name.endswith("running_var") and (array < 0).any()]
     if broken:

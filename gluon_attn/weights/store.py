@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from gluon_attn.errors import GluonAttnError, WeightsError
-from gluon_attn.weights.entries import STORED
+from gluon_attn.weights.table import STORED
 from gluon_attn.weights.verify import digest
 
 COPIED = ("train.log", "history.csv")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def main(published):
-    for source in ("openaff", "imgclsmob", "timm"):
+    for source in ("openaff", "imgclsmob", "timm", "abn"):
         layouts = json.loads((Path(published) / f"{source}.json").read_text(encoding="utf-8"))
         text = json.dumps(layouts, separators=(",", ":")).encode()
         (Path(__file__).parent / "layouts" / f"{source}.json.gz").write_bytes(gzip.compress(text, 9, mtime=0))

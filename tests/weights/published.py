@@ -10,6 +10,9 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
+from gluon_attn.weights import WeightsEntry
+from gluon_attn.weights.verify import digest
+
 
 @functools.lru_cache(maxsize=None)
 def layouts(source):
@@ -20,8 +23,10 @@ def layouts(source):
 def random_arrays(source, layout, seed=0, dtype="float32"):
     """{name: array}: signals keep their size from layer to layer, and no two tensors are alike."""
     rng = np.random.RandomState(seed)
-    pool = rng.standard_normal(1 << 22).astype("float32")  # slices of one pool: 25 M normal numbers take seconds
-    return {name: _random(rng, pool, name, shape).astype(dtype) for name, shape in layouts(source)[layout].items()}
+    shapes = layouts(source)[layout]
+    size = max(1 << 22, 1 + max(int(np.prod(shape)) for shape in shapes.values()))
+    pool = rng.standard_normal(size).astype("float32")  # slices of one pool: 25 M normal numbers take seconds
+    return {name: _random(rng, pool, name, shape).astype(dtype) for name, shape in shapes.items()}
 
 
 def _random(rng, pool, name, shape):
@@ -46,3 +51,22 @@ def save(path, arrays):
     else:
         mx.nd.save(str(path), {name: mx.nd.array(array, dtype=array.dtype) for name, array in arrays.items()})
     return path
+
+
+def entry_for(model, data, kind="sha256", **changes):
+    """A row of the weights table for a file with the bytes `data`; `changes` replace its fields."""
+    preprocessing = dict(dataset="cifar10", mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32, crop_pct=1.0)
+    fields = dict(
+        model=model,
+        tag="test",
+        source="gluon_attn",
+        url=None,
+        member=None,
+        hash_kind=kind,
+        hash=digest(kind, data),
+        top1_error=12.5,
+        top5_error=None,
+        classes=10,
+        preprocessing=dict(preprocessing, interpolation="bilinear"),
+    )
+    return WeightsEntry(**{**fields, **changes})
