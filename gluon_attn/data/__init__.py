@@ -18,6 +18,7 @@ from gluon_attn.data.sources import get_dataset, list_datasets
 # Resolved on first use: these need MXNet or OpenCV, and `gluon-attn --help` must wait for neither.
 _LAZY = {
     "Loader": "loader",
+    "NativeLoader": "native",
     "mix": "mix",
     "train_transform": "transforms",
     "eval_transform": "transforms",
@@ -28,6 +29,7 @@ __all__ = [
     "BadImage",
     "Dataset",
     "Loader",
+    "NativeLoader",
     "Subset",
     "eval_transform",
     "get_dataset",

@@ -13,6 +13,8 @@ SOURCES = {
     "digits": ("digits", "digits", "scikit-learn's 1,797 handwritten digits at 32x32; embedded, needs no file"),
     "cifar10": ("cifar", "cifar10", "CIFAR-10 from its binary archive"),
     "cifar100": ("cifar", "cifar100", "CIFAR-100 from its binary archive: 100 classes, or 20 with coarse=True"),
+    "imagenet-folder": ("imagenet", "imagenet_folder", "train/<class>/*.JPEG and val/<class>/*.JPEG"),
+    "imagenet-rec": ("imagenet", "imagenet_rec", "RecordIO: train.rec, train.idx, val.rec, val.idx"),
 }
 
 SPLITS = {"train": "train", "validation": "validation", "test": "test", "val": "test"}

@@ -1,0 +1,112 @@
+"""MXNet's own ImageRecordIter, with the settings of the published AFF runs (papers.md, section 0).
+
+Faster than Python where cores are few, and less exact: bilinear without antialiasing, no AutoAugment, and a damaged
+image ends the process. ``Loader`` is the other choice for the same files.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import mxnet as mx
+
+from gluon_attn.data.imagenet import RecordDataset
+from gluon_attn.data.seeding import random_state
+from gluon_attn.errors import DataError
+
+MEAN = dict(mean_r=123.68, mean_g=116.779, mean_b=103.939)
+STD = dict(std_r=58.393, std_g=57.12, std_b=57.375)
+
+
+class NativeLoader:
+    """As :class:`gluon_attn.data.Loader`, for ``imagenet-rec`` only. The same numbers for the same (seed, epoch).
+
+    The keywords are those of ``train_transform``, with the published defaults; what ImageRecordIter cannot do raises.
+    A shard is a contiguous part of the file; in training all shards have equally many batches.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        *,
+        train,
+        seed=0,
+        workers=4,
+        shard=(0, 1),
+        resize=256,
+        area=(0.08, 1.0),
+        aspect=(3 / 4, 4 / 3),
+        flip=True,
+        jitter=0.4,
+        lighting=0.1,
+        auto_aug=None,
+        erasing=0.0,
+    ):
+        _check(dataset, auto_aug, erasing)
+        self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard
+        augment = dict(
+            random_resized_crop=True,
+            min_random_area=area[0],
+            max_random_area=area[1],
+            min_aspect_ratio=aspect[0],
+            max_aspect_ratio=aspect[1],
+            rand_mirror=flip,
+            brightness=jitter,
+            contrast=jitter,
+            saturation=jitter,
+            pca_noise=lighting,
+        )
+        self._settings = dict(
+            path_imgrec=str(dataset.record),
+            path_imgidx=str(dataset.index),
+            data_shape=(3, dataset.image_size, dataset.image_size),
+            batch_size=batch_size,
+            preprocess_threads=max(workers, 1),
+            part_index=shard[0],
+            num_parts=shard[1],
+            shuffle=train,
+            verbose=False,
+            **MEAN,
+            **STD,
+            **(augment if train else dict(resize=resize)),
+        )
+
+    def __len__(self):
+        """Batches an epoch (of evaluation shards: at most)."""
+        return -(-len(self.dataset) // (self.batch_size * self.shard[1]))
+
+    def epoch(self, epoch=0, start_batch=0):
+        """As ``Loader.epoch``; the batches before ``start_batch`` are decoded too, and dropped."""
+        # A new iterator each epoch: one that lives on depends on everything it did before.
+        draw = random_state(self.seed, epoch, stream="order").randint(1 << 31)
+        reader = mx.io.ImageRecordIter(seed=draw, seed_aug=draw, shuffle_chunk_seed=draw, **self._settings)
+        batches = self._in_step(reader) if self.train and self.shard[1] > 1 else map(_without_padding, reader)
+        yield from islice(batches, start_batch, None)
+
+    def _in_step(self, reader):
+        """Exactly ``len(self)`` batches: parts of a file differ in length, and workers that differ in it hang."""
+        for _ in range(len(self)):
+            try:
+                batch = next(reader)
+            except StopIteration:
+                reader.reset()
+                batch = next(reader)
+            yield _without_padding(batch)
+
+
+def _without_padding(batch):
+    """(images, labels) without the images that ImageRecordIter fills the last batch with."""
+    real = batch.data[0].shape[0] - (batch.pad or 0)
+    return batch.data[0][:real], batch.label[0][:real].astype("int32")
+
+
+def _check(dataset, auto_aug, erasing):
+    if not isinstance(dataset, RecordDataset):
+        raise DataError(f"The native reader reads .rec files only, not {dataset.name!r}: use 'imagenet-rec'.")
+    if auto_aug or erasing:
+        wanted = f"AutoAugment ({auto_aug!r})" if auto_aug else f"random erasing ({erasing})"
+        raise DataError(
+            f"The native reader has no {wanted}: choose reader='pil', which applies it to the same .rec files, "
+            "or leave it out."
+        )
