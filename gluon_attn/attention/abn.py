@@ -18,7 +18,8 @@ class AttentionBranch(nn.HybridBlock):
     stage : an independent copy of the network's last stage with stride 1, giving `channels` channels.
     attention_map : 'conv' (above), or 'log_sum': M = sum over the classes of log(a + 1), unbounded and without
         parameters, as in the authors' SENet code.
-    branch_norm : False keeps `norm` and does not apply it, as in their ResNeXt and so in its published weights.
+    branch_norm : False keeps the parameters of `norm`, as `unused_norm`, and does not apply it, as in their ResNeXt
+        and so in its published weights.
 
     The paper's figure draws a 1x1 convolution for the map and no BatchNorm; the released code and weights have what
     stands above, which the authors confirm. Trained with CE(attention logits) + CE(logits); gradients reach the branch
@@ -33,7 +34,11 @@ class AttentionBranch(nn.HybridBlock):
         if attention_map not in ("conv", "log_sum"):
             raise unknown("attention_map", attention_map, ("conv", "log_sum"))
         self.stage = stage
-        self.norm = batch_norm(channels) if branch_norm else UnusedBatchNorm(channels)
+        self.norm = self.unused_norm = None
+        if branch_norm:
+            self.norm = batch_norm(channels)
+        else:
+            self.unused_norm = UnusedBatchNorm(channels)
         self.evidence = sequence(conv(channels, classes), batch_norm(classes), relu())
         self.map = None
         if attention_map == "conv":
@@ -41,7 +46,7 @@ class AttentionBranch(nn.HybridBlock):
         self.score = sequence(GlobalAvgPool(), conv(classes, classes), nn.Flatten())
 
     def hybrid_forward(self, F, x):
-        evidence = self.evidence(self.norm(self.stage(x)))
+        evidence = self.evidence((self.norm or self.unused_norm)(self.stage(x)))
         if self.map is None:
             weight = F.sum(F.log(evidence + 1), axis=1, keepdims=True)
         else:
