@@ -39,6 +39,11 @@ class TrainedOutputs(nn.HybridBlock):
         return self.net.give(x, self.net.trained)
 
 
-def for_training(net):
-    """What to call while training `net`; evaluation goes on with `net` and its logits."""
-    return net if getattr(net, "trained", ("logits",)) == ("logits",) else TrainedOutputs(net)
+def for_training(net, **flags):
+    """What to call while training `net`, hybridized with `flags` if there are any; evaluation goes on with `net`."""
+    if getattr(net, "trained", ("logits",)) == ("logits",):
+        return net
+    view = TrainedOutputs(net)
+    if flags:
+        view.hybridize(**flags)
+    return view
