@@ -16,7 +16,7 @@ ATTEMPTS = 5
 BACK_OFF = 1.0  # seconds before the second attempt; doubled before each further one
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 LOCK_TIMEOUT = 3600  # another process may be fetching the same file on a slow line
-_CHUNK = 1 << 18
+_CHUNK = 1 << 14  # a piece that breaks off is lost whole
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
