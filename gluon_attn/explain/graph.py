@@ -1,0 +1,98 @@
+"""Networks as graphs: intermediates become outputs and a graph is cut in two, with the network's own parameters.
+
+Nothing is attached to the network, so its plain forward pass costs what it did, and it may be hybridized or not.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+import weakref
+
+import mxnet as mx
+
+from gluon_attn.errors import GluonAttnError, unknown
+
+
+def subgraph(net, outputs, inputs):
+    """A block that computes the symbol `outputs` from the variables `inputs`; it shares the parameters of `net`."""
+    parameters = net.collect_params()
+    dtype = next((p.dtype for p in parameters.values()), "float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "cannot decide type": the parameters exist and have theirs
+        return mx.gluon.SymbolBlock(outputs, [mx.sym.var(name, dtype=dtype) for name in inputs], params=parameters)
+
+
+def replace_by_variable(symbol, name, variable):
+    """The graph of `symbol` in which the result of operator `name` is an input called `variable`."""
+    graph = json.loads(symbol.tojson())
+    matches = [i for i, node in enumerate(graph["nodes"]) if node["name"] == name]
+    if len(matches) != 1:
+        raise GluonAttnError(f"The operator {name!r} occurs {len(matches)} times in the graph: it cannot be cut there.")
+    graph["nodes"][matches[0]] = {"op": "null", "name": variable, "inputs": []}
+    return mx.sym.load_json(json.dumps(graph))
+
+
+def stage_names(net):
+    """The names that `stage=` may take, in order."""
+    if not hasattr(net, "features_at"):
+        raise GluonAttnError(
+            f"{type(net).__name__} has no features_at(x) that names its stages: take a network of "
+            "gluon_attn.list_models(), or add the method."
+        )
+    return list(net.features_at(mx.sym.var("data")))
+
+
+def stage_name(net, stage):
+    """`stage` as a name: an index (-1 is the last stage) or a name of `stage_names(net)`."""
+    names = stage_names(net)
+    if isinstance(stage, str):
+        if stage not in names:
+            raise unknown("stage", stage, names)
+        return stage
+    if not -len(names) <= stage < len(names):
+        raise GluonAttnError(
+            f"stage={stage} does not exist: the stages are {', '.join(names)} (0 to {len(names) - 1})."
+        )
+    return names[stage]
+
+
+class Cut:
+    """A network in two parts at the output of one stage: `features(x)`, then `logits(features, x)`."""
+
+    def __init__(self, net, stage=-1):
+        self.stage = stage_name(net, stage)
+        at = net.features_at(mx.sym.var("data"), [self.stage])[self.stage]
+        self._first = subgraph(net, at, ["data"])
+        rest = replace_by_variable(pick_logits(net, net(mx.sym.var("data"))), at.name, "features")
+        # What follows may also read the image or an earlier stage (skip connections over the cut).
+        self._rest_inputs = ["features"] + (["data"] if "data" in rest.list_arguments() else [])
+        self._second = subgraph(net, rest, self._rest_inputs)
+
+    def features(self, x):
+        """(N, C, h, w)."""
+        return self._first(x)
+
+    def logits(self, features, x):
+        """(N, classes)."""
+        return self._second(features, x) if "data" in self._rest_inputs else self._second(features)
+
+
+def pick_logits(net, outputs):
+    """The class scores among a network's outputs: the only one, or the one that `net.gives` calls logits."""
+    if isinstance(outputs, (list, tuple)):
+        return outputs[net.gives.index("logits") if hasattr(net, "gives") else 0]
+    return outputs
+
+
+_BUILT = weakref.WeakKeyDictionary()
+
+
+def built_once(build, net, *key):
+    """build(net, *key), kept as long as the network lives and keeps its parameters."""
+    parameters = [id(p) for p in net.collect_params().values()]
+    known = _BUILT.setdefault(net, {})
+    label = (build, *key)
+    if label not in known or known[label][0] != parameters:
+        known[label] = (parameters, build(net, *key))
+    return known[label][1]

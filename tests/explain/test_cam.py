@@ -1,0 +1,177 @@
+"""Class activation maps against direct computations, finite differences and CAM."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet.gluon import nn
+from PIL import Image
+
+import gluon_attn
+from gluon_attn import explain
+from gluon_attn.explain.graph import Cut
+from gluon_attn.models.network import Network
+from tests.helpers import build, conv2d, images, randomise
+
+METHODS = [explain.gradcam, explain.gradcam_pp]
+
+
+class TwoLayers(Network):
+    """3x3 convolution and ReLU; then 3x3 convolution, ReLU, flatten, Dense: small enough to differentiate by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2D(4, 3, padding=1, in_channels=3, activation="relu")
+        self.stages = nn.HybridSequential()
+        self.stages.add(nn.Conv2D(5, 3, padding=1, in_channels=4, activation="relu"))
+        self.head = nn.Dense(3, in_units=5 * 6 * 8)
+
+
+def by_hand(net, x, target):
+    """Features of the stem and the gradient of the target's logit with respect to them, in numpy."""
+    p = {name: value.data().asnumpy().astype("float64") for name, value in net._collect_params_with_prefix().items()}
+    features = np.maximum(conv2d(x, p["stem.weight"], 1) + p["stem.bias"].reshape(1, -1, 1, 1), 0)
+    before = conv2d(features, p["stages.0.weight"], 1) + p["stages.0.bias"].reshape(1, -1, 1, 1)
+    gradient = p["head.weight"][target].reshape(before.shape) * (before > 0)
+    # The gradient of a convolution is the convolution with the kernel turned by 180 degrees and its channels swapped.
+    turned = p["stages.0.weight"][:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+    return features, conv2d(gradient, turned, 1)
+
+
+def unit(raw):
+    """relu, then the maximum is 1 or the map is 0; the test must not be about empty maps alone."""
+    raw = np.maximum(raw, 0)
+    assert raw.max() > 0
+    return np.stack([m / m.max() if m.max() > 0 else m for m in raw])
+
+
+def enlarged(maps, size):
+    return np.stack([np.asarray(Image.fromarray(m.astype("float32")).resize(size[::-1], Image.BILINEAR)) for m in maps])
+
+
+@pytest.fixture(params=[False, True], ids=["imperative", "hybridized"])
+def two_layers(request):
+    net = randomise(TwoLayers())
+    if request.param:
+        net.hybridize()
+    return net
+
+
+def test_gradcam_by_hand(two_layers):
+    x, target = images(2, 3, 6, 8), [2, 1]
+    features, gradient = by_hand(two_layers, x.astype("float64"), target)
+    raw = (features * gradient.mean(axis=(2, 3), keepdims=True)).sum(axis=1)
+    got = explain.gradcam(two_layers, mx.nd.array(x), target, stage="stem")
+    np.testing.assert_allclose(got, unit(raw), atol=1e-5)
+
+
+def test_gradcam_pp_by_hand(two_layers):
+    x, target = images(2, 3, 6, 8), [1, 1]
+    features, gradient = by_hand(two_layers, x.astype("float64"), target)
+    raw = np.zeros((2, 6, 8))
+    for n in range(2):
+        for k in range(4):
+            g, total = gradient[n, k], features[n, k].sum()
+            alpha = [
+                [v**2 / (2 * v**2 + total * v**3) if 2 * v**2 + total * v**3 != 0 else 0 for v in row] for row in g
+            ]
+            raw[n] += (np.array(alpha) * np.maximum(g, 0)).sum() * features[n, k]
+    got = explain.gradcam_pp(two_layers, mx.nd.array(x), target, stage=0)
+    np.testing.assert_allclose(got, unit(raw), atol=1e-4)
+
+
+def test_scorecam_by_hand(two_layers):
+    x, label = images(1, 3, 6, 8), 1
+    cut = Cut(two_layers, "stem")
+    channels = cut.features(mx.nd.array(x)).asnumpy()[0]
+    low, high = channels.min(axis=(1, 2), keepdims=True), channels.max(axis=(1, 2), keepdims=True)
+    masks = (channels - low) / np.maximum(high - low, 1e-30)
+    scores = [two_layers(mx.nd.array(x * mask)).asnumpy()[0, label] for mask in masks]
+    weights = np.exp(scores) / np.exp(scores).sum()
+    raw = np.tensordot(weights, channels, 1)[None]
+    got = explain.scorecam(two_layers, mx.nd.array(x), label, stage="stem", batch_size=3)
+    np.testing.assert_allclose(got, unit(raw), atol=1e-5)
+
+
+def test_gradient_against_finite_differences():
+    net = build("cifar_aff_resnet20", classes=5, stages=(2, 3))
+    net.cast("float64")
+    x = mx.nd.array(images(1, 3, 8, 8), dtype="float64")
+    features, gradient = explain.class_gradient(net, x, target=3, stage="stage2")
+    cut, step = Cut(net, "stage2"), 1e-6
+    rng = np.random.RandomState(0)
+    for _ in range(12):
+        place = tuple(rng.randint(side) for side in features.shape)
+        values = []
+        for sign in (1, -1):
+            moved = features.copy()
+            moved[place] += sign * step
+            values.append(cut.logits(mx.nd.array(moved, dtype="float64"), x).asnumpy()[0, 3])
+        assert gradient[place] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-8)
+
+
+def test_gradcam_is_cam_for_a_linear_head():
+    net = build("cifar_se_resnet20", classes=7)
+    x, label = mx.nd.array(images(2, 3, 32, 40)), 4
+    features = net.features_at(x, ["stage3"])["stage3"].asnumpy()
+    cam = np.maximum(np.einsum("nkhw,k->nhw", features, net.head.fc.weight.data().asnumpy()[label]), 0)
+    np.testing.assert_allclose(explain.gradcam(net, x, label), unit(enlarged(cam, (32, 40))), rtol=1e-4, atol=1e-5)
+
+
+def test_one_image_equals_its_place_in_a_batch():
+    net = build("cifar_cbam_resnet20", classes=4)
+    x = mx.nd.array(images(3, 3, 32, 32))
+    for method in METHODS:
+        np.testing.assert_allclose(method(net, x[1]), method(net, x)[1:2], atol=1e-4)
+
+
+def test_target_defaults_to_the_prediction():
+    net = build("cifar_iaff_resnet20", classes=6)
+    x = mx.nd.array(images(2, 3, 32, 32))
+    predicted = net(x).argmax(axis=1)
+    np.testing.assert_array_equal(explain.gradcam(net, x), explain.gradcam(net, x, predicted))
+    assert np.abs(explain.gradcam(net, x) - explain.gradcam(net, x, (predicted.asnumpy() + 1) % 6)).max() > 0.01
+
+
+def test_gradients_of_a_running_training_are_kept():
+    net = build("cifar_resnet20", classes=3)
+    x = mx.nd.array(images(2, 3, 32, 32))
+    with mx.autograd.record():
+        loss = net(x).sum()
+    loss.backward()
+    before = {name: p.grad().asnumpy().copy() for name, p in net.collect_params().items() if p.grad_req != "null"}
+    explain.gradcam(net, x)
+    for name, value in before.items():
+        np.testing.assert_array_equal(net.collect_params()[name].grad().asnumpy(), value)
+
+
+def test_changed_weights_change_the_map():
+    """The graphs are kept from call to call: they must see the parameters' present values."""
+    net = build("cifar_resnet20", classes=3)
+    x = mx.nd.array(images(1, 3, 32, 32))
+    first = explain.gradcam(net, x, 1)
+    randomise(net, seed=5)
+    assert np.abs(explain.gradcam(net, x, 1) - first).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (dict(stage="stage9"), "Did you mean 'stage"),
+        (dict(stage=7), "stage=7 does not exist"),
+        (dict(target=3), "target=3 is no class"),
+        (dict(target=[0, 1]), "2 classes for 1 images"),
+    ],
+)
+def test_mistakes_are_sentences(arguments, sentence):
+    net = build("cifar_resnet20", classes=3)
+    with pytest.raises(gluon_attn.GluonAttnError, match=sentence):
+        explain.gradcam(net, mx.nd.zeros((1, 3, 32, 32)), **arguments)
+
+
+def test_a_network_without_stages_is_refused():
+    net = nn.Dense(3, in_units=4)
+    net.initialize()
+    with pytest.raises(gluon_attn.GluonAttnError, match="features_at"):
+        explain.gradcam(net, mx.nd.zeros((1, 3, 8, 8)))
