@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.attention.positions import attend, flat, unflat
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import unknown
@@ -41,7 +42,8 @@ class PositionAttention(_Scaled):
     def hybrid_forward(self, F, x, scale):
         query, key, value = (flat(F, block(x)) for block in (self.query, self.key, self.value))
         weights = F.softmax(F.batch_dot(query, key, transpose_a=True), axis=-1)
-        return self.scaled(F, unflat(F, attend(F, weights, value), x), x, scale)
+        y = attend(F, announce(self, weights, "positions"), value)
+        return self.scaled(F, unflat(F, y, x), x, scale)
 
 
 class ChannelAttention(_Scaled):
@@ -62,7 +64,7 @@ class ChannelAttention(_Scaled):
         energy = F.batch_dot(rows, rows, transpose_b=True)
         if self.channel_form == "max_minus":
             energy = F.broadcast_sub(F.max(energy, axis=-1, keepdims=True), energy)
-        y = F.batch_dot(F.softmax(energy, axis=-1), rows)
+        y = F.batch_dot(announce(self, F.softmax(energy, axis=-1), "channels"), rows)
         return self.scaled(F, unflat(F, y, x), x, scale)
 
 

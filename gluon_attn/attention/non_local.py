@@ -5,6 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.attention.positions import attend, flat, unflat
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm
@@ -61,7 +62,8 @@ class NonLocal(nn.HybridBlock):
 
     def hybrid_forward(self, F, x):
         pooled = x if self.pool is None else self.pool(x)
-        y = attend(F, self.weights(F, x, pooled), flat(F, self.g(pooled)))
+        weights = announce(self, self.weights(F, x, pooled), "positions")
+        y = attend(F, weights, flat(F, self.g(pooled)))
         return x + self.norm(self.out(unflat(F, y, x)))
 
     def weights(self, F, x, pooled):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 
 
@@ -31,5 +32,5 @@ class SelectiveKernel(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         outputs = [branch(x) for branch in self.branches]
         logits = F.reshape(self.select(sum(outputs)), (0, len(outputs), -1, 1, 1))  # (N, M, C, 1, 1)
-        weights = F.softmax(logits, axis=1)
+        weights = announce(self, F.softmax(logits, axis=1), "branches")
         return F.sum(F.broadcast_mul(F.stack(*outputs, axis=1), weights), axis=1)

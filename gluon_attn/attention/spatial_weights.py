@@ -5,6 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.layers import relu, sequence
 
 
@@ -37,7 +38,7 @@ class SpatialWeights(nn.HybridBlock):
         weight = self.weights(x)
         if self.share != 1:
             weight = weight * self.share + F.BlockGrad(weight) * (1 - self.share)
-        return F.broadcast_mul(x, weight)
+        return F.broadcast_mul(x, announce(self, weight))
 
 
 def _pointwise(before, after, sigma, bias):
