@@ -98,6 +98,15 @@ _NONLOCAL = {
     **dict.fromkeys(_CIFAR_RESNETS, {}),
 }
 
+_IMAGENET_MAPS, _CIFAR_MAPS = (56, 28, 14, 7), (32, 16, 8)  # sizes of the stages' maps, for what is tied to them
+_WHOLE_MAP = {
+    **dict.fromkeys(("resnet50", "resnet101"), dict(map_size=_IMAGENET_MAPS)),
+    **dict.fromkeys(_CIFAR_RESNETS, dict(map_size=_CIFAR_MAPS)),
+}
+# The paper augments the last three stages, the first of them on maps of half the size.
+_AUGMENTED = dict(map_size=_IMAGENET_MAPS, stages=(2, 3, 4), reduce=(1, 2, 1, 1))
+_SELECTIVE = ("resnext50_32x4d", "resnext101_32x4d", "cifar_resnext38_32x4d", "cifar_resnext47_32x4d")
+
 ATTENTIONS = {
     "se": Attention(dict(gate="se"), "arXiv 1709.01507"),
     "cbam": Attention(dict(gate="cbam"), "arXiv 1807.06521"),
@@ -107,6 +116,11 @@ ATTENTIONS = {
     "bam": Attention(dict(stage="bam"), "arXiv 1807.06514"),
     "abn": Attention(dict(head="abn"), _ABN),
     "abn_se": Attention(dict(head="abn", gate="se"), _ABN),
+    "ltpa": Attention(
+        dict(head="ltpa"),
+        "arXiv 1804.02391",
+        on={"cifar_vgg": dict(project="local"), **dict.fromkeys((*_CIFAR_RESNETS, "cifar_wrn28_10"), {})},
+    ),
     "ms_cam": Attention(dict(gate="ms_cam"), _AFF, context=True),
     "aff": Attention(dict(fuse="aff"), _AFF, context=True, fuses=True),
     "iaff": Attention(dict(fuse="iaff"), _AFF, context=True, fuses=True),
@@ -114,6 +128,15 @@ ATTENTIONS = {
     "danet": Attention(
         dict(head="danet"), "arXiv 1809.02983", on=dict.fromkeys(("resnet50", "resnet101", *_CIFAR_RESNETS), {})
     ),
+    "ge": Attention(dict(gate="ge", form="theta_plus"), "arXiv 1810.12348", on=_WHOLE_MAP),
+    "ge_minus": Attention(dict(gate="ge", form="theta_minus"), "arXiv 1810.12348"),
+    "lip": Attention(
+        dict(block="lip", stem="lip", last_gamma=True),
+        "arXiv 1908.04156",
+        on={"resnet50": {}, "resnet101": {}, "cifar_resnet164bn": dict(stem="cifar")},
+    ),
+    "sk": Attention(dict(conv="sk"), "arXiv 1903.06586", on=dict.fromkeys(_SELECTIVE, {})),
+    "aa": Attention(dict(conv="aa"), "arXiv 1904.09925", on=dict.fromkeys(("resnet50", "resnet101"), _AUGMENTED)),
 }
 
 _WIDTHS = (64, 128, 256, 512)
@@ -165,7 +188,7 @@ def _cifar_backbones():
     yield "cifar_resnet50basic", Backbone(arch, dataset="cifar", paper=_IGNORE, context_reduction=4)
 
 
-def _concatenating_and_separable_backbones():
+def _cifar_backbones_without_residuals():
     common = dict(dataset="cifar", slots=("gate", "head"))
     dense = dict(family="gluon_attn.models.densenet:DenseNet", paper="arXiv 1608.06993", **common)
     yield "cifar_densenet100_k12", Backbone(dict(layers=(16,) * 3, compression=2), **dense)
@@ -175,11 +198,13 @@ def _concatenating_and_separable_backbones():
         "cifar_mobilenet",
         Backbone(arch, family="gluon_attn.models.mobilenet:MobileNet", paper="arXiv 1704.04861", **common),
     )
+    vgg = dict(family="gluon_attn.models.vgg:VGG", dataset="cifar", paper="arXiv 1409.1556")
+    yield "cifar_vgg", Backbone({}, slots=("head=ltpa",), **vgg)
 
 
-BACKBONES = dict([*_imagenet_backbones(), *_cifar_backbones(), *_concatenating_and_separable_backbones()])
+BACKBONES = dict([*_imagenet_backbones(), *_cifar_backbones(), *_cifar_backbones_without_residuals()])
 
-# The form a mechanism has in one paper's code, under `variant=`: tag -> attention -> arguments.
+# The form a mechanism has in one paper's code, under `variant=`: tag -> attention, or name -> arguments.
 VARIANTS = {
     "inverse_attention": {
         **dict.fromkeys(("se", "inv_se"), dict(reduction=8)),
@@ -187,6 +212,8 @@ VARIANTS = {
     },
     # The authors' SENet code is an older ABN, whose map has no parameters.
     "abn": {"abn": {}, "abn_se": dict(attention_map="log_sum")},
+    # The kernels of ECA's released models, which are not those of its formula.
+    "ecanet": {"eca_resnet50": dict(kernel=(3, 5, 5, 7)), "eca_resnet101": dict(kernel=(3, 3, 5, 7))},
 }
 
 
@@ -298,7 +325,8 @@ def is_path(text):
 def _variant_arch(spec, tag):
     if tag is None:
         return {}
-    own = {label: forms[spec.attention] for label, forms in VARIANTS.items() if spec.attention in forms}
+    keys = (spec.attention, spec.name)
+    own = {label: forms[key] for label, forms in VARIANTS.items() for key in keys if key in forms}
     if tag in own:
         return own[tag]
     from gluon_attn import weights

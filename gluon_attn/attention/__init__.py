@@ -1,4 +1,4 @@
-"""Attention by slot. Every mechanism fits one of three, and a network names them as data.
+"""Attention by slot. Every mechanism fits one of these, and a network names them as data.
 
 ======  ===================================  ====================================================
 slot    contract                             where
@@ -6,7 +6,12 @@ slot    contract                             where
 gate    block(x) -> y, the shape of x        the end of a residual branch, before the sum
 fuse    block(x, shortcut) -> y              in place of the sum
 stage   block(x) -> y, the shape of x        after a block or a stage
+conv    block(x) -> y, strided               in place of a bottleneck's 3x3 convolution
 ======  ===================================  ====================================================
+
+A mechanism announces its maps (the weights that it multiplies or averages with): it passes each of them through
+`announce(self, weight)` of attention/maps.py, once, in hybrid_forward; `Gating` has done so for every gate made of it.
+That adds no operator, and `explain.attention_maps(net, x)` finds the map under the path of the block.
 
 A new mechanism is one HybridBlock whose first argument is `channels`, and one line in a table below.
 """
@@ -18,6 +23,7 @@ import inspect
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.aa import AugmentedConv
 from gluon_attn.attention.aff import AFF, IAFF, MSCAM
 from gluon_attn.attention.bam import BAM
 from gluon_attn.attention.cbam import CBAM
@@ -27,8 +33,10 @@ from gluon_attn.attention.gating import GATINGS
 from gluon_attn.attention.ge import GatherExcite
 from gluon_attn.attention.non_local import NonLocal
 from gluon_attn.attention.se import SE
+from gluon_attn.attention.sk import SelectiveKernel
 from gluon_attn.attention.spatial_weights import SpatialWeights
 from gluon_attn.errors import unknown
+from gluon_attn.layers import conv
 
 
 class Identity(nn.HybridBlock):
@@ -51,6 +59,11 @@ class Add(nn.HybridBlock):
         return x + y
 
 
+def plain_conv(channels, stride=1, groups=1, dilation=1):
+    """The 3x3 convolution of a plain bottleneck."""
+    return conv(channels, channels, 3, stride, groups, dilation=dilation)
+
+
 GATES = {
     "identity": Identity,
     "se": SE,
@@ -69,6 +82,7 @@ STAGES = {
     "channel": ChannelAttention,
     "spatial_weights": SpatialWeights,
 }
+CONVS = {"plain": plain_conv, "sk": SelectiveKernel, "aa": AugmentedConv}
 
 
 def create_gate(name, channels, **kwargs):
@@ -100,8 +114,9 @@ def list_stages():
 
 def accepted(table, name):
     """The keyword arguments that the mechanism `name` of a slot's `table` takes."""
+    place = ("channels", "stride", "groups", "dilation") if table is CONVS else ("channels",)
     parameters = inspect.signature(table[name]).parameters.values()
-    return [p.name for p in parameters if p.name != "channels" and p.kind is not p.VAR_KEYWORD]
+    return [p.name for p in parameters if p.name not in place and p.kind is not p.VAR_KEYWORD]
 
 
 def _create(slot, table, name, channels, kwargs):
@@ -114,6 +129,7 @@ def _create(slot, table, name, channels, kwargs):
 
 
 __all__ = [
+    "CONVS",
     "FUSES",
     "GATES",
     "GATINGS",

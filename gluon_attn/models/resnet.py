@@ -7,30 +7,36 @@ network is gate=identity, fuse=add.
 
 from __future__ import annotations
 
+import functools
+
 from mxnet.gluon import nn
 
 from gluon_attn import attention
-from gluon_attn.errors import unknown
+from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
-from gluon_attn.models import keras, wide
+from gluon_attn.models import keras, lip, wide
+from gluon_attn.models.dilation import Dilation
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble, per_stage
 
 
-def basic_body(in_channels, width, stride, zero_gamma, **_):
+def basic_body(in_channels, width, stride, zero_gamma, dilation=(1, 1), **_):
     """3x3, 3x3; returns the layers and their output channels."""
     return width, [
-        conv(in_channels, width, 3, stride),
+        conv(in_channels, width, 3, stride, dilation=dilation[0]),
         batch_norm(width),
         relu(),
-        conv(width, width, 3),
+        conv(width, width, 3, dilation=dilation[1]),
         batch_norm(width, zero_gamma),
     ]
 
 
-def bottleneck_body(in_channels, width, stride, zero_gamma, groups=1, group_width=None, stride_in="3x3", **_):
+def bottleneck_body(
+    in_channels, width, stride, zero_gamma, middle, groups=1, group_width=None, stride_in="3x3", dilation=(1, 1), **_
+):
     """1x1, 3x3, 1x1 to four times the width; with groups the inner width is groups * (width * group_width / 64).
 
+    middle: (channels, stride, groups, dilation) -> the layers of the 3x3, its BatchNorm and ReLU among them.
     stride_in: '3x3' (v1b/v1.5, as nearly all published weights) or '1x1' (the first convolution, as in the paper).
     """
     inner = width if group_width is None else groups * (width * group_width // 64)
@@ -39,34 +45,34 @@ def bottleneck_body(in_channels, width, stride, zero_gamma, groups=1, group_widt
         conv(in_channels, inner, 1, first),
         batch_norm(inner),
         relu(),
-        conv(inner, inner, 3, second, groups),
-        batch_norm(inner),
-        relu(),
+        *middle(inner, second, groups, dilation[0]),
         conv(inner, 4 * width),
         batch_norm(4 * width, zero_gamma),
     ]
 
 
-def preact_body(in_channels, width, stride, **_):
+def preact_body(in_channels, width, stride, dilation=(1, 1), **_):
     """BN ReLU 3x3, BN ReLU 3x3: nothing follows the sum."""
     return width, [
         batch_norm(in_channels),
         relu(),
-        conv(in_channels, width, 3, stride),
+        conv(in_channels, width, 3, stride, dilation=dilation[0]),
         batch_norm(width),
         relu(),
-        conv(width, width, 3),
+        conv(width, width, 3, dilation=dilation[1]),
     ]
 
 
 BODIES = {
     "basic": basic_body,
     "bottleneck": bottleneck_body,
+    "lip": bottleneck_body,
     "preact": preact_body,
     "wide": wide.wide_body,
     "biased": keras.biased_body,
 }
 PRE_ACTIVATED = ("preact", "wide")
+DILATABLE = ("basic", "bottleneck", "lip", "preact")
 
 
 def conv_shortcut(in_channels, channels, stride, normalise):
@@ -113,11 +119,13 @@ def preact_stem(in_channels, width):
 STEMS = {
     "imagenet": imagenet_stem,
     "deep": deep_stem,
+    "lip": lip.lip_stem,
     "cifar": cifar_stem,
     "preact": preact_stem,
     "bare": wide.bare_stem,
     "biased": keras.biased_stem,
 }
+STEM_STRIDES = {"imagenet": 4, "deep": 4, "lip": 4}  # of the others: 1
 
 
 class ResidualBlock(nn.HybridBlock):
@@ -130,7 +138,7 @@ class ResidualBlock(nn.HybridBlock):
 
     def hybrid_forward(self, F, x):
         y = self.fuse(self.gate(self.body(x)), self.shortcut(x))
-        return F.relu(y) if self.activate else y
+        return F.Activation(y, act_type="relu") if self.activate else y
 
 
 class ResNet(Network):
@@ -144,6 +152,8 @@ class ResNet(Network):
     shortcut : a name from SHORTCUTS, where the shape changes
     groups, group_width, stride_in : of the bottleneck
     dropout : of the wide block, between its convolutions
+    conv : a name from attention.CONVS, in place of the bottleneck's 3x3 in `stages`
+    output_stride, multi_grid : input size / size of the last map, by dilation instead of strides (models/dilation.py)
     gate, fuse : names from `list_gates()`, `list_fuses()`; `stages` says where (1-based; default: everywhere)
     stage, stage_after : a name from `list_stages()` and where, {stage: (block, ...)} with blocks counted from 0 or,
         negative, from the end; default: after every stage but the last
@@ -166,6 +176,9 @@ class ResNet(Network):
         group_width=None,
         stride_in="3x3",
         dropout=0.0,
+        conv="plain",
+        output_stride=None,
+        multi_grid=None,
         gate="identity",
         fuse="add",
         stages=None,
@@ -181,7 +194,12 @@ class ResNet(Network):
         super().__init__()
         _check(block=(block, BODIES), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
         count = len(layers)
-        slots = Slots(dict(gate=gate, fuse=fuse, stage=stage, head=head), stages, mechanism, count, ResNet)
+        names = dict(gate=gate, fuse=fuse, stage=stage, conv=conv, head=head)
+        slots = Slots(names, stages, mechanism, count, ResNet)
+        _refuse_without_bottleneck(conv, block)
+        dilation = Dilation(count, STEM_STRIDES.get(stem, 1), output_stride, multi_grid)
+        if dilation.active:
+            _check(**{"block of a network with output_stride=": (block, DILATABLE)})
         body_kwargs = dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout)
         shortcuts = per_stage(shortcut, count)
         after = default_stage_after(count) if stage_after is None else stage_after
@@ -191,8 +209,9 @@ class ResNet(Network):
             blocks = nn.HybridSequential()
             positions = [i % depth for i in after.get(number, ())]
             for index in range(depth):
+                kwargs = dict(body_kwargs, dilation=dilation.of_block(number, index))
                 channels, unit = residual_block(
-                    channels, width, stride, block, shortcuts[number - 1], slots, number, last_gamma, body_kwargs
+                    channels, width, stride, block, shortcuts[number - 1], slots, number, last_gamma, kwargs
                 )
                 stride = 1
                 blocks.add(unit)
@@ -200,21 +219,23 @@ class ResNet(Network):
                     blocks.add(slots.stage_attention(number, channels))
             return channels, blocks
 
-        strides = (1,) + (2,) * (count - 1)
         plan = dict(classes=classes, outputs=outputs, normalise=block in PRE_ACTIVATED)
-        assemble(self, slots, STEMS[stem](in_channels, *stem_widths), make_stage, strides, **plan)
+        assemble(self, slots, STEMS[stem](in_channels, *stem_widths), make_stage, dilation.strides, **plan)
 
 
 def residual_block(in_channels, width, stride, block, shortcut, slots, number, last_gamma, body_kwargs):
     """One block of stage `number`; returns its output channels and the block."""
     _check(shortcut=(shortcut, SHORTCUTS))
-    channels, body = BODIES[block](in_channels, width, stride, zero_gamma=last_gamma, **body_kwargs)
+    middle = functools.partial(slots.middle, number)
+    channels, body = BODIES[block](in_channels, width, stride, zero_gamma=last_gamma, middle=middle, **body_kwargs)
     same = stride == 1 and in_channels == channels
     normalise = block not in PRE_ACTIVATED
     around = None if same else SHORTCUTS[shortcut](in_channels, channels, stride, normalise)
     gate, fuse = slots.gate(number, channels), slots.fuse(number, channels)
     if block == "wide":
         return channels, wide.WideBlock(in_channels, sequence(*body), around, gate, fuse)
+    if block == "lip" and stride > 1:
+        return channels, lip.LIPBlock(in_channels, channels, gate, fuse, last_gamma)
     around = attention.Identity(channels) if same else around
     return channels, ResidualBlock(sequence(*body), around, gate, fuse, activate=block not in PRE_ACTIVATED)
 
@@ -222,6 +243,11 @@ def residual_block(in_channels, width, stride, block, shortcut, slots, number, l
 def default_stage_after(count):
     """A stage attention stands after the last block of every stage but the last (BAM's place)."""
     return dict.fromkeys(range(1, count), (-1,))
+
+
+def _refuse_without_bottleneck(conv, block):
+    if conv != "plain" and BODIES[block] is not bottleneck_body:
+        raise GluonAttnError(f"conv={conv!r} takes the place of a bottleneck's 3x3; block={block!r} has none.")
 
 
 def _check(**choices):

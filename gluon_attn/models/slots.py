@@ -8,6 +8,7 @@ from mxnet.gluon import nn
 
 from gluon_attn import attention
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.layers import batch_norm, relu
 from gluon_attn.models import heads
 
 
@@ -26,6 +27,7 @@ class Slots:
             "gate": attention.GATES,
             "fuse": attention.FUSES,
             "stage": attention.STAGES,
+            "conv": attention.CONVS,
             "head": heads.HEADS,
         }
         self.numbers = _stage_numbers(stages, count)
@@ -50,9 +52,9 @@ class Slots:
                 given = ", ".join(f"{slot}={name!r}" for slot, name in self.names.items())
                 raise unknown(f"argument ({given})", keyword, choices)
 
-    def _create(self, slot, number, channels):
+    def _create(self, slot, number, channels, **place):
         arguments = {k: v[number - 1] for k, v in self.arguments.items() if k in self.taken[slot]}
-        return self.tables[slot][self.names[slot]](channels, **arguments)
+        return self.tables[slot][self.names[slot]](channels, **place, **arguments)
 
     def gate(self, number, channels):
         return self._create("gate", number, channels) if number in self.numbers else attention.Identity(channels)
@@ -62,6 +64,13 @@ class Slots:
 
     def stage_attention(self, number, channels):
         return self._create("stage", number, channels)
+
+    def middle(self, number, channels, stride, groups, dilation):
+        """The layers of a bottleneck's 3x3, with the BatchNorm and the ReLU that follow it."""
+        place = dict(stride=stride, groups=groups, dilation=dilation)
+        plain = number not in self.numbers
+        block = attention.plain_conv(channels, **place) if plain else self._create("conv", number, channels, **place)
+        return [block] if getattr(block, "normalised", False) else [block, batch_norm(channels), relu()]
 
     def attach_head(self, net, plan):
         """Give the network whose stem and stages stand its head, as the plan (heads.Plan) says."""
