@@ -15,6 +15,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.attention.abn import AttentionBranch
 from gluon_attn.attention.danet import DualAttention
+from gluon_attn.attention.ltpa import LTPAHead
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.models.network import Classifier
 
@@ -28,6 +29,7 @@ class Plan:
     last_stage: Callable  # stride -> an independent copy of the last stage, with its own parameters
     normalise: Union[bool, dict] = False  # BN and ReLU before the classifier; or that BN's arguments
     dropout: float = 0.0  # before the classifier
+    attended: tuple = ()  # stages whose features are local ones for a head that asks for such; by default all
 
 
 def classifier(net, plan):
@@ -64,7 +66,20 @@ def danet(net, plan, *, channel_form="max_minus"):
     net.head = DualAttentionClassifier(plan.channels[-1], plan.classes, plan.dropout, channel_form)
 
 
-HEADS = {"classifier": classifier, "abn": abn, "danet": danet}
+def ltpa(net, plan, *, levels=3, compatibility="pc", combine="concat", project="global"):
+    """Attention over the features of the last `levels` stages, guided by the global feature (attention/ltpa.py)."""
+    stages = plan.attended or tuple(range(1, len(plan.channels) + 1))
+    if levels not in range(1, len(stages) + 1):
+        raise GluonAttnError(f"levels={levels!r}: this network has {len(stages)} stages to attend to, so 1 to that.")
+    stages = stages[-levels:]
+    channels = [plan.channels[number - 1] for number in stages]
+    how = dict(compatibility=compatibility, project=project)
+    net.head = LTPAHead(channels, plan.channels[-1], plan.classes, combine, plan.normalise, **how)
+    net.reads = (*(f"stage{number}" for number in stages), f"stage{len(plan.channels)}")
+    net.gives = ("logits", *(f"map{number}" for number in stages))
+
+
+HEADS = {"classifier": classifier, "abn": abn, "danet": danet, "ltpa": ltpa}
 
 
 def accepted(name):

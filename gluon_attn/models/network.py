@@ -36,8 +36,9 @@ class Network(nn.HybridBlock):
     also sets (models/heads.py)
 
     branch : a block before the last stage: x -> (x for the last stage, *what it calls by the names in `branch.gives`)
-    reads : names of the intermediates that the head takes; by default the last stage
-    gives : names of everything that the network gives with outputs='all', 'logits' among them, in order
+    reads : names of the stages that the head takes; by default the last one
+    gives : names of everything that the network gives with outputs='all', 'logits' among them, in order; the head
+        returns those that are not the branch's
     trained : names of those that each get a cross-entropy in training (gluon_attn/losses.py)
     """
 
@@ -53,8 +54,8 @@ class Network(nn.HybridBlock):
             raise unknown("outputs", outputs, ("logits", "all"))
         if outputs == "all" and self.gives == ("logits",):
             raise GluonAttnError(
-                "outputs='all': this network gives nothing but logits; its features are in features_at(x), and "
-                "head='abn' gives attention maps."
+                "outputs='all': this network gives nothing but logits. Its features are in features_at(x); attention "
+                "maps come with head='abn' or head='ltpa'."
             )
         self.outputs = outputs
 
@@ -64,10 +65,6 @@ class Network(nn.HybridBlock):
     def give(self, x, names):
         """The tuple of those outputs, of the ones in `gives`, whatever `outputs` says."""
         values = dict(self._walk(x))
-        reads = self.reads or (f"stage{len(self.stages)}",)
-        results = self.head(*[values[name] for name in reads])
-        results = results if isinstance(results, (list, tuple)) else (results,)
-        values.update(zip(getattr(self.head, "gives", ("logits",)), results))
         return tuple(values[name] for name in names)
 
     def _build_cache(self, *args):
@@ -77,28 +74,34 @@ class Network(nn.HybridBlock):
             super()._build_cache(*args)
 
     def _walk(self, x):
-        """(name, value) of the intermediates, in the order in which they are computed."""
+        """(name, value) of the intermediates and of what the network gives, in the order of computation."""
+        last = f"stage{len(self.stages)}"
+        reads = self.reads or (last,)
+        values = {}
         x = self.stem(x)
         yield "stem", x
         for number, stage in enumerate(self.stages, start=1):
-            if self.branch is not None and number == len(self.stages):
+            if self.branch is not None and f"stage{number}" == last:
                 x, *given = self.branch(x)
                 yield from zip(self.branch.gives, given)
-            x = stage(x)
+            x = values[f"stage{number}"] = stage(x)
             yield f"stage{number}", x
+        results = self.head(*[values[name] for name in reads])
+        by_branch = () if self.branch is None else self.branch.gives
+        names = [name for name in self.gives if name not in by_branch]
+        yield from zip(names, results if isinstance(results, (list, tuple)) else (results,))
 
     def features_at(self, x, stages=None):
         """The named intermediates of input x: {'stem': ..., 'stage1': ..., ...}, all of them or those in `stages`.
 
-        What a branch gives has a name too (ABN: 'attention_logits', 'map'), but is there only where it is asked for.
+        What `gives` names can be asked for, too (ABN: 'map').
         x may be an NDArray or a Symbol: with a Symbol the result is the graph of a feature extractor.
         """
         names = ["stem"] + [f"stage{i + 1}" for i in range(len(self.stages))]
         wanted = names if stages is None else list(stages)
-        known = names if self.branch is None else [*names, *self.branch.gives]
         for name in wanted:
-            if name not in known:
-                raise unknown("stage", name, known)
+            if name not in (*names, *self.gives):
+                raise unknown("stage", name, (*names, *self.gives))
         features = {}
         for name, value in self._walk(x):
             features[name] = value

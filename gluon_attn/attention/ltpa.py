@@ -1,0 +1,89 @@
+"""Learn To Pay Attention (Jetley et al., ICLR 2018, arXiv 1804.02391)."""
+
+from __future__ import annotations
+
+from mxnet.gluon import nn
+
+from gluon_attn.errors import unknown
+from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
+
+COMPATIBILITIES = ("pc", "dp")
+COMBINATIONS = ("concat", "indep")
+
+
+class GlobalAttention(nn.HybridBlock):
+    r"""Local features l (N, C, H, W) and a global one g (N, D, 1, 1) -> (sum_i a_i l_i (N, C'), map a (N, 1, H, W)).
+
+        a = softmax over the positions i of the compatibility c_i of l_i and g
+        c_i = <u, l_i + g>  (compatibility 'pc', parametrised; u is learned)   or   <l_i, g>  ('dp', dot product)
+
+    Where C and D differ, a linear map makes them equal: of g down to C (`project='global'`, the paper's ResNet) or of l
+    up to D (`project='local'`, its VGG), and then it is the projected l that is summed. u = 0 is average pooling.
+
+    With 'pc', <u, g> is one number for all positions and a softmax does not see it: as published, g does not change the
+    map, and what computes g alone (the map of g here, the VGG's last stage) has a gradient of 0 but for rounding. With
+    'dp' it has one.
+    """
+
+    def __init__(self, channels, global_channels, compatibility="pc", project="global", **kwargs):
+        super().__init__(**kwargs)
+        if compatibility not in COMPATIBILITIES:
+            raise unknown("compatibility", compatibility, COMPATIBILITIES)
+        if project not in ("global", "local"):
+            raise unknown("project", project, ("global", "local"))
+        self.local_map = self.global_map = self.score = None
+        if channels != global_channels and project == "global":
+            self.global_map = conv(global_channels, channels)
+        elif channels != global_channels:
+            self.local_map = conv(channels, global_channels)
+            channels = global_channels
+        if compatibility == "pc":
+            self.score = conv(channels, 1)
+        self.channels = channels
+
+    def hybrid_forward(self, F, x, g):
+        x = x if self.local_map is None else self.local_map(x)
+        g = g if self.global_map is None else self.global_map(g)
+        if self.score is None:
+            c = F.sum(F.broadcast_mul(x, g), axis=1, keepdims=True)
+        else:
+            c = self.score(F.broadcast_add(x, g))
+        a = F.reshape_like(F.softmax(F.reshape(c, (0, 0, -1)), axis=-1), c)
+        return F.sum(F.broadcast_mul(x, a), axis=(2, 3)), a
+
+
+class LTPAHead(nn.HybridBlock):
+    """Local features of some stages and the last feature map -> (logits (N, classes), a map for each of those stages).
+
+    g is the mean of the last map over its positions (after BN and ReLU with `normalise`). It is not classified itself:
+    the attended features must suffice.
+
+    combine : 'concat', one Dense on all of them; or 'indep', a Dense each, and the mean of their probabilities. The
+        logits are then the logarithm of that mean, whose softmax it is.
+    """
+
+    def __init__(self, channels, global_channels, classes, combine="concat", normalise=False, **attention):
+        super().__init__()
+        if combine not in COMBINATIONS:
+            raise unknown("combine", combine, COMBINATIONS)
+        self.combine = combine
+        self.norm = sequence(batch_norm(global_channels), relu()) if normalise else None
+        self.pool = GlobalAvgPool()
+        self.levels = sequence(*(GlobalAttention(c, global_channels, **attention) for c in channels))
+        widths = [level.channels for level in self.levels]
+        if combine == "concat":
+            self.fc = nn.Dense(classes, in_units=sum(widths))
+        else:
+            self.fc = sequence(*(nn.Dense(classes, in_units=width) for width in widths))
+
+    def hybrid_forward(self, F, *features):
+        *local, last = features
+        g = self.pool(last if self.norm is None else self.norm(last))
+        attended, maps = zip(*(level(x, g) for level, x in zip(self.levels, local)))
+        if self.combine == "concat":
+            return (self.fc(F.concat(*attended, dim=1)), *maps)
+        return (_log_mean_softmax(F, [fc(x) for fc, x in zip(self.fc, attended)]), *maps)
+
+
+def _log_mean_softmax(F, logits):
+    return F.log(F.mean(F.stack(*[F.softmax(z) for z in logits]), axis=0))
