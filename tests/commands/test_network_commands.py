@@ -1,0 +1,237 @@
+"""list, info, env, evaluate and predict, as a user calls them."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+import gluon_attn
+from gluon_attn import cli, data
+from gluon_attn.predict import find_pictures
+from gluon_attn.weights import store
+
+MODEL = "cifar_resnet20"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file of a network whose outputs differ from image to image."""
+    mx.random.seed(0)
+    net = gluon_attn.get_model(MODEL, classes=10)
+    net.initialize(mx.init.MSRAPrelu())
+    path = tmp_path_factory.mktemp("weights") / "w.params"
+    net.save_parameters(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(weights):
+    """Logits and labels of the test digits, computed without the commands."""
+    digits = data.get_dataset("digits", "test")
+    net = gluon_attn.get_model(MODEL, pretrained=weights, classes=10)
+    images = np.stack([digits[i][0] for i in range(len(digits))]).transpose(0, 3, 1, 2) / 255
+    mean, std = (np.reshape(v, (1, 3, 1, 1)) for v in (digits.mean, digits.std))
+    return net(mx.nd.array((images - mean) / std)).asnumpy(), digits.labels
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    digits = data.get_dataset("digits", "test")
+    (folder / "more").mkdir()
+    for index, name in enumerate(["2.png", "10.png", "more/1.png"]):
+        Image.fromarray(digits[index][0]).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def call(capsys, *argv):
+    """(exit status, standard output, standard error) of a command."""
+    status = cli.main([str(word) for word in argv])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_evaluate_counts_like_numpy_and_keeps_a_row(capsys, weights, expected, tmp_path):
+    logits, labels = expected
+    order = np.argsort(-logits, axis=1, kind="stable")
+    top1, top5 = (np.mean((order[:, :k] == labels[:, None]).any(axis=1)) for k in (1, 5))
+    results = tmp_path / "new" / "results.csv"
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--results", results]
+    for batch_size in (64, 150):  # 400 images: both leave a last batch that is not full
+        status, out, _ = call(capsys, "evaluate", *flags, "--batch-size", batch_size, "--devices", "cpu:0,cpu:1")
+        assert status == 0
+        assert f"on 400 images of digits: test accuracy {100 * top1:.2f} %" in out
+    with results.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    for row in rows:
+        assert (row["images"], row["published_top1_error"]) == ("400", "")
+        assert float(row["top1_error"]) == pytest.approx(100 - 100 * top1, abs=0.005)
+        assert float(row["top5_error"]) == pytest.approx(100 - 100 * top5, abs=0.005)
+
+
+def test_predict_names_the_most_probable_classes(capsys, weights, expected, pictures, tmp_path):
+    logits = expected[0][:3].astype("float64")
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    picture = tmp_path / "new" / "shown.png"
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--picture", picture, "--top", 3]
+    status, out, _ = call(capsys, "predict", *flags, pictures)
+    assert status == 0
+    lines = out.splitlines()
+    for line, name, row in zip(lines, ["2.png", "10.png", "more/1.png"], probabilities):
+        best = np.argsort(-row)[:3]
+        shown = ", ".join(f"{digit} {100 * row[digit]:.1f} %" for digit in best)
+        assert line == f"{pictures / name}: {shown}"
+    assert lines[3:] == [f"picture: {picture}"]
+    with Image.open(picture) as image:
+        assert image.size[0] > 300 and len(image.getcolors(1 << 24)) > 10
+
+
+def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"name{i}" for i in range(10)))
+    flags = ["--model", MODEL, "--pretrained", weights, "--classes", 10]
+    status, out, _ = call(capsys, "predict", *flags, "--classes-file", names, pictures / "2.png")
+    assert status == 0 and out.count("name") == 5
+    names.write_text("one\ntwo\n")
+    status, _, err = call(capsys, "predict", *flags, "--classes-file", names, pictures / "2.png")
+    assert status == 2 and "has 2 class names and the network 10 outputs" in err
+
+
+def test_pictures_are_found_in_natural_order(pictures):
+    assert [path.name for path in find_pictures([pictures, pictures / "2.png"])] == [
+        "2.png",
+        "10.png",
+        "1.png",
+        "2.png",
+    ]
+
+
+ERRORS = {
+    "no such file": (["--pretrained", "nowhere/w.params"], "nowhere/w.params is not a file"),
+    "no such model": (["--model", "cifar_resnett20"], "Unknown model 'cifar_resnett20'. Did you mean 'cifar_resnet20'?"),
+    "other classes": (["--classes", "12"], r"head.fc.weight (10, 64) for (12, 64)"),
+    "device": (["--devices", "gpu:99"], "There is no gpu:99"),
+    "dtype": (["--dtype", "float16"], "MXNet has no float16 convolution on a CPU"),
+    "no such data set": (["--dataset", "digit"], "Unknown dataset 'digit'. Did you mean 'digits'?"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_mistakes_are_one_sentence(case, capsys, weights, tmp_path):
+    flags, message = ERRORS[case]
+    results = ["--results", tmp_path / "r.csv"]
+    default = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--devices", "cpu:0", *results]
+    status, _, err = call(capsys, "evaluate", *default, *flags)
+    assert status == 2 and message in err and err.count("\n") == 1
+    assert not (tmp_path / "r.csv").exists()
+
+
+@pytest.mark.parametrize("name,message", [("empty", "No pictures below"), ("absent", "There is no file or folder")])
+def test_missing_pictures_are_one_sentence(name, message, capsys, weights, tmp_path):
+    (tmp_path / "empty").mkdir()
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits"]
+    status, _, err = call(capsys, "predict", *flags, tmp_path / name)
+    assert status == 2 and message in err
+
+
+def test_a_damaged_picture_is_named(capsys, weights, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG nothing")
+    status, _, err = call(capsys, "predict", "--model", MODEL, "--pretrained", weights, "--dataset", "digits", tmp_path)
+    assert status == 2 and f"Cannot read image {tmp_path / 'a.png'}" in err
+
+
+def test_list_shows_names_and_weights(capsys):
+    status, out, _ = call(capsys, "list", "cifar_aff_resnext??_32x4d")
+    assert status == 0 and out.split() == ["cifar_aff_resnext38_32x4d", "cifar_aff_resnext47_32x4d"]
+    _, out, _ = call(capsys, "list", "--pretrained", "*iaff_resnext50*")
+    head, row = out.splitlines()
+    assert head.split()[:3] == ["model", "tag", "source"]
+    assert row.split()[:6] == ["iaff_resnext50_32x4d", "openaff", "openaff", "19.78", "5.19", "1000"]
+    assert "git-blob-sha1:769c7032" in row and "licence" in row
+    status, _, err = call(capsys, "list", "nothing*")
+    assert status == 2 and "No name matches 'nothing*'" in err
+
+
+def test_info_shows_costs_and_weights(capsys):
+    status, out, _ = call(capsys, "info", "se_resnet50")
+    assert status == 0
+    for fact in ("28.088 M", "at 224 x 224", "0.485, 0.456, 0.406", "21.07", "5.60", "sha1:e75ef498", "MIT", "timm"):
+        assert fact in out
+    assert "weights     none known" in call(capsys, "info", "cbam_resnet18")[1]
+
+
+def test_env_tells_versions_and_devices(capsys, monkeypatch):
+    monkeypatch.setenv("GLUON_ATTN_REPO", "http://mirror")
+    out = call(capsys, "env")[1]
+    lines = dict(line.split(None, 1) for line in out.splitlines() if "mxnet" not in line.split(None, 1)[1])
+    assert lines["numpy"] == np.__version__ and lines["GLUON_ATTN_REPO"] == "http://mirror"
+    assert "MKLDNN" in out and "GPUs that mxnet sees" in out
+
+
+# --- stored runs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(weights, expected, tmp_path):
+    """The folder of a finished run, as training leaves it."""
+    logits, labels = expected
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "last.params").write_bytes(weights.read_bytes())
+    (folder / "train.log").write_text("log\n")
+    (folder / "history.csv").write_text("epoch,top1,top5\n0,0.1,0.5\n1,0.2,0.75\n")
+    recipe = dict(dataset_options={}, data_root="", classes=0, arch={}, image_size=0)
+    metrics = dict(
+        model=MODEL,
+        dataset="digits",
+        best_epoch=0,
+        last_accuracy=float(np.mean(logits.argmax(axis=1) == labels)),
+        command="/home/someone/train_cifar.py --recipe digits --seed 3",
+        recipe=recipe,
+    )
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def test_a_stored_run_is_found_by_its_tag(capsys, run, expected, tmp_path, monkeypatch):
+    params = tmp_path / "params"
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(params))
+    for _ in range(2):  # a second time replaces the first
+        assert store.main([str(run), "--params", str(params)]) == 0
+    folder = params / "digits" / MODEL / "digits"
+    assert capsys.readouterr().out.split() == [str(folder)] * 2
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["weights.params", "train.log", "history.csv", "metrics.json", "command.txt"]
+    )
+    assert [path.name for path in folder.parent.iterdir()] == ["digits"]
+    assert (folder / "command.txt").read_text() == "python train_cifar.py --recipe digits --seed 3\n"
+
+    (entry,) = gluon_attn.model_info(MODEL).weights
+    assert (entry.tag, entry.classes, entry.dataset) == ("digits", 10, "digits")
+    assert entry.top5_error == 25.0
+    net = gluon_attn.get_model(MODEL, pretrained="digits")
+    assert net.head.fc.weight.shape == (10, 64)
+    results = tmp_path / "r.csv"
+    flags = ["--model", MODEL, "--pretrained", "digits", "--dataset", "digits", "--results", results]
+    out = call(capsys, "evaluate", *flags)[1]
+    assert f"top-1 error {entry.top1_error:.2f} % (published: {entry.top1_error:.2f} %)" in out
+
+    (folder / "weights.params").write_bytes(b"changed")
+    status, _, err = call(capsys, "evaluate", *flags)
+    assert status == 2 and "is not the published file: its sha256" in err
+
+
+def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
+    (run / "last.params").write_bytes(b"nothing")
+    assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
+    (run / "metrics.json").unlink()
+    assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
+    assert "is no finished run" in capsys.readouterr().err
+    assert not (tmp_path / "params").exists()
