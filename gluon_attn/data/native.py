@@ -87,11 +87,12 @@ class NativeLoader:
     def _in_step(self, reader):
         """Exactly ``len(self)`` batches: parts of a file differ in length, and workers that differ in it hang."""
         for _ in range(len(self)):
-            try:
-                batch = next(reader)
-            except StopIteration:
+            batch = next(reader, None)
+            if batch is None:
                 reader.reset()
-                batch = next(reader)
+                batch = next(reader, None)
+            if batch is None:
+                raise DataError(f"Part {self.shard[0]} of {self.shard[1]} of {self.dataset.record} has no image.")
             yield _without_padding(batch)
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-try:  # GluonCV brings OpenCV, which does not load where the system package libgl1 is missing
-    import cv2
-except ImportError:
-    cv2 = None
+from gluon_attn.data._cv2 import cv2
 
-RAMP = Image.fromarray(np.arange(256, dtype=np.uint8)[None])  # every grey value once
+LEVELS = np.arange(256, dtype=np.uint8)
+RAMP = Image.fromarray(LEVELS[None])  # every grey value once
 SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13  # PIL.ImageFilter.SMOOTH
 
 
@@ -82,47 +80,57 @@ def sharpness(image, value, canvas):
 
 def autocontrast(image, value, canvas):
     """Stretch each channel to 0..255."""
-    return _by_channel(image, _stretch_table)
+    return _look_up(image, [_stretch(histogram) for histogram in _histograms(image)])
 
 
 def equalize(image, value, canvas):
     """Flatten the histogram of each channel."""
-    return _by_channel(image, _equalize_table)
+    return _look_up(image, [_flatten(histogram) for histogram in _histograms(image)])
 
 
 def identity(image, value, canvas):
     return image
 
 
-def _stretch_table(channel):
-    low, high = int(channel.min()), int(channel.max())
-    if high <= low:
-        return np.arange(256, dtype=np.uint8)
+def flip(image):
+    """Left to right."""
+    return cv2.flip(image, 1) if cv2 is not None else np.ascontiguousarray(image[:, ::-1])
+
+
+def split(image):
+    """Its three channels, each (H, W)."""
+    return cv2.split(image) if cv2 is not None else np.moveaxis(image, 2, 0)
+
+
+def _stretch(histogram):
+    present = np.flatnonzero(histogram)
+    low, high = present[0], present[-1]
+    if high == low:
+        return LEVELS
     scale = 255.0 / (high - low)
-    return np.clip((np.arange(256) * scale - low * scale).astype(int), 0, 255).astype(np.uint8)
+    return np.clip(LEVELS * scale - low * scale, 0, 255).astype(np.uint8)
 
 
-def _equalize_table(channel):
-    histogram = np.bincount(channel.ravel(), minlength=256)
+def _flatten(histogram):
     present = histogram[histogram > 0]
     step = (present.sum() - present[-1]) // 255
-    if len(present) <= 1 or step == 0:
-        return np.arange(256, dtype=np.uint8)
+    if len(present) == 1 or step == 0:
+        return LEVELS
     below = np.cumsum(histogram) - histogram
     return np.clip((step // 2 + below) // step, 0, 255).astype(np.uint8)
 
 
-def _by_channel(image, table):
-    result = np.empty_like(image)
-    for c in range(image.shape[2]):
-        channel = np.ascontiguousarray(image[..., c])
-        result[..., c] = _look_up(channel, table(channel))
-    return result
+def _histograms(image):
+    """(3, 256) counts."""
+    return np.array(Image.fromarray(image).histogram()).reshape(3, 256)
 
 
-def _look_up(image, table):
-    table = np.asarray(table, np.uint8).ravel()
-    return cv2.LUT(image, table) if cv2 is not None else table[image]
+def _look_up(image, tables):
+    """Each grey value through one table of 256, or one table a channel."""
+    tables = np.asarray(tables, np.uint8).reshape(-1, 256)
+    if cv2 is not None:
+        return cv2.LUT(image, np.ascontiguousarray(tables.T)[None])
+    return np.stack([tables[c % len(tables)][image[..., c]] for c in range(image.shape[2])], axis=2)
 
 
 def _affine(image, matrix, canvas):

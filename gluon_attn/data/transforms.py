@@ -13,7 +13,7 @@ from PIL import Image
 
 from gluon_attn.data.auto_augment import GREY, AutoAugment, RandAugment
 from gluon_attn.data.images import crop_resize, interpolation_of, pixels
-from gluon_attn.data.ops import brightness, color, contrast
+from gluon_attn.data.ops import brightness, color, contrast, flip, split
 from gluon_attn.errors import GluonAttnError, unknown
 
 CROPS = ("pad", "resized", None)
@@ -133,9 +133,7 @@ class ResizedCrop:
     def box(self, width, height, rng):
         """Ten trials of area (uniform) and aspect (log-uniform); then the largest centre piece of allowed aspect."""
         for _ in range(10):
-            area = width * height * rng.uniform(*self.area)
-            ratio = math.exp(rng.uniform(*np.log(self.aspect)))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            w, h = _draw_sides(width * height, self.area, self.aspect, rng)
             if 0 < w <= width and 0 < h <= height:
                 x, y = rng.randint(width - w + 1), rng.randint(height - h + 1)
                 return x, y, x + w, y + h
@@ -170,7 +168,7 @@ class Flip:
     """Left to right, every other image on average."""
 
     def __call__(self, image, rng):
-        return np.ascontiguousarray(image[:, ::-1]) if rng.randint(2) else image
+        return flip(image) if rng.randint(2) else image
 
 
 @dataclass(frozen=True)
@@ -199,9 +197,7 @@ class Erase:
             return image
         height, width = image.shape[:2]
         for _ in range(10):
-            area = width * height * rng.uniform(*self.area)
-            ratio = math.exp(rng.uniform(*np.log(self.aspect)))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            w, h = _draw_sides(width * height, self.area, self.aspect, rng)
             if 0 < w < width and 0 < h < height:
                 x, y = rng.randint(width - w), rng.randint(height - h)
                 image = image.copy()
@@ -224,8 +220,15 @@ class Normalize:
         if self.lighting:
             offset = offset + PCA @ rng.normal(0, self.lighting, 3) / 255 / std
         result = np.empty((3, *image.shape[:2]), np.float32)
-        for channel in range(3):
-            # One pass over the bytes into place: no float copy of the image, no transposition.
-            np.multiply(image[..., channel], 1 / 255 / std[channel], out=result[channel], dtype=np.float32)
+        for channel, plane in enumerate(split(image)):
+            # From bytes to its place in one pass: no float copy of the image, no transposition.
+            np.multiply(plane, 1 / 255 / std[channel], out=result[channel], dtype=np.float32)
             result[channel] += np.float32(offset[channel])
         return result
+
+
+def _draw_sides(whole, area, aspect, rng):
+    """(width, height) of a rectangle: its share of ``whole`` uniform in ``area``, width/height log-uniform."""
+    size = whole * rng.uniform(*area)
+    ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
+    return round(math.sqrt(size * ratio)), round(math.sqrt(size / ratio))
