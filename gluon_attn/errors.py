@@ -20,7 +20,8 @@ class DataError(GluonAttnError):
 def unknown(kind, value, choices, error=GluonAttnError):
     """The error for a `value` that is none of the `choices`, with the nearest one as a hint."""
     choices = sorted(choices)
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    begun = [choice for choice in choices if str(value) and choice.startswith(str(value))]
+    near = begun[:3] or difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     shown = ", ".join(choices[:40]) + (f", ... ({len(choices)} in all)" if len(choices) > 40 else "")
     return error(f"Unknown {kind} {value!r}.{hint} Choices: {shown}.")
