@@ -5,6 +5,7 @@ from __future__ import annotations
 from mxnet.gluon import nn
 
 from gluon_attn.attention.gating import Gating
+from gluon_attn.attention.maps import announce
 from gluon_attn.attention.se import squeezed
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 
@@ -60,7 +61,7 @@ class AFF(nn.HybridBlock):
         self.context = MultiScaleContext(channels, reduction)
 
     def hybrid_forward(self, F, x, y):
-        return 2 * _blend(F.sigmoid(self.context(x + y)), x, y)
+        return 2 * _blend(announce(self, F.sigmoid(self.context(x + y))), x, y)
 
 
 class IAFF(nn.HybridBlock):
@@ -76,8 +77,8 @@ class IAFF(nn.HybridBlock):
         self.second = MultiScaleContext(channels, reduction)
 
     def hybrid_forward(self, F, x, y):
-        z = _blend(F.sigmoid(self.first(x + y)), x, y)
-        return _blend(F.sigmoid(self.second(z)), x, y)
+        z = _blend(announce(self.first, F.sigmoid(self.first(x + y))), x, y)
+        return _blend(announce(self, F.sigmoid(self.second(z))), x, y)
 
 
 def _blend(weight, x, y):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.errors import GluonAttnError, unknown
 
 # s(1/s) rounds to 1 in float64 well before s falls to 1/64, so the clip changes no value; it keeps 1/s and the 1/s^2
@@ -66,7 +67,8 @@ class Gating(nn.HybridBlock):
         self.name_of_gating, self.alpha = name, alpha
 
     def hybrid_forward(self, F, z):
-        return GATINGS[self.name_of_gating](F, z, self.alpha)
+        weight = GATINGS[self.name_of_gating](F, z, self.alpha)
+        return announce(self, weight, inverse=self.name_of_gating != "sigmoid")
 
     def __repr__(self):
         return f"Gating({self.name_of_gating}, alpha={self.alpha})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.errors import unknown
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 
@@ -49,7 +50,7 @@ class GlobalAttention(nn.HybridBlock):
         else:
             c = self.score(F.broadcast_add(x, g))
         a = F.reshape_like(F.softmax(F.reshape(c, (0, 0, -1)), axis=-1), c)
-        return F.sum(F.broadcast_mul(x, a), axis=(2, 3)), a
+        return F.sum(F.broadcast_mul(x, announce(self, a)), axis=(2, 3)), a
 
 
 class LTPAHead(nn.HybridBlock):

@@ -1,12 +1,13 @@
 """What a network looks at: class activation maps, the attention's own maps, occlusion; pictures and scores of them.
 
 >>> maps = explain.gradcam(net, x)             # (N, H, W) in [0, 1], at input size
->>> weights = explain.attention_maps(net, x)   # {'stages.2.0.gate.gating': AttentionMap, ...}
+>>> weights = explain.attention_maps(net, x)   # {'stages.2.0.gate': AttentionMap, ...}
 """
 
 from __future__ import annotations
 
 from gluon_attn.explain.cam import class_gradient, gradcam, gradcam_pp, scorecam
+from gluon_attn.explain.maps import AttentionMap, attention_maps
 from gluon_attn.explain.occlusion import occlusion
 
-__all__ = ["class_gradient", "gradcam", "gradcam_pp", "occlusion", "scorecam"]
+__all__ = ["AttentionMap", "attention_maps", "class_gradient", "gradcam", "gradcam_pp", "occlusion", "scorecam"]

@@ -1,0 +1,146 @@
+"""The maps that the attention mechanisms of a network make themselves, as outputs of a second graph.
+
+See gluon_attn/attention/maps.py for how a mechanism announces them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mxnet as mx
+import numpy as np
+
+from gluon_attn.attention.gating import Gating
+from gluon_attn.attention.maps import listening
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.explain.cam import as_batch, enlarge
+from gluon_attn.explain.graph import built_once, subgraph
+
+KINDS = ("channel", "plane", "full", "positions", "channels", "branches")
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """One map of one mechanism for a batch.
+
+    name : path of the mechanism in the network ('stages.2.0.fuse')
+    mechanism : its class ('AFF', 'Gating', ...)
+    kind : 'channel' (N, C, 1, 1), 'plane' (N, 1, h, w), 'full' (N, C, h, w); 'positions' (N, queries, keys),
+        'channels' (N, C, C), 'branches' (N, M, C, 1, 1)
+    values : the weights that the mechanism used
+    size : (H, W) of the network's input
+    inverse : an inverse gate, made to say what is *ignored*
+    """
+
+    name: str
+    mechanism: str
+    kind: str
+    values: np.ndarray
+    size: tuple
+    inverse: bool = False
+
+    @property
+    def ignored(self):
+        """1 - values: what an inverse gate suppresses."""
+        if not self.inverse:
+            raise GluonAttnError(
+                f"{self.name} is not an inverse gate: gating='complement' and its like have `ignored`."
+            )
+        return 1 - self.values
+
+    @property
+    def has_plane(self):
+        return self.kind in ("plane", "full", "positions")
+
+    def plane(self, pixel=None, channel=None):
+        """A picture (N, h, w): of 'full' the mean over channels or one channel; of 'positions' what `pixel` looks at.
+
+        pixel : (row, column) in the network's input; without it the mean over all queries, what is looked at most
+        """
+        if not self.has_plane:
+            raise GluonAttnError(f"{self.name} weighs {self.kind}, not places: it has no plane; see its `values`.")
+        if self.kind != "positions":
+            return self.values.mean(axis=1) if channel is None else self.values[:, channel]
+        rows = self.values.mean(axis=1) if pixel is None else self.values[:, self._query(pixel)]
+        return rows.reshape(-1, *grid(self.values.shape[2], self.size))
+
+    def enlarged(self, pixel=None, channel=None):
+        """The plane at the size of the input, (N, H, W); the values stay what they are."""
+        return enlarge(self.plane(pixel, channel), self.size)
+
+    def _query(self, pixel):
+        height, width = grid(self.values.shape[1], self.size)
+        row, column = pixel
+        if not (0 <= row < self.size[0] and 0 <= column < self.size[1]):
+            raise GluonAttnError(f"pixel={tuple(pixel)} lies outside of the input of {self.size[0]}x{self.size[1]}.")
+        return row * height // self.size[0] * width + column * width // self.size[1]
+
+
+def attention_maps(net, *inputs):
+    """{name: AttentionMap} of every map that the mechanisms in `net` announce, in the order of computation.
+
+    net : a network, or a single mechanism (a fusion takes two inputs); hybridized or not
+    inputs : one image (3, H, W) or a batch (N, 3, H, W), normalised
+
+    The maps come out of a second graph with the same parameters; the network itself is not touched.
+    """
+    inputs = [as_batch(x) for x in inputs]
+    announced, graph = built_once(_map_graph, net, len(inputs))
+    if not announced:
+        return {}
+    values = graph(*inputs)
+    values = values if isinstance(values, (list, tuple)) else [values]
+    size = tuple(inputs[0].shape[2:])
+    return {
+        name: AttentionMap(name, mechanism, kind or kind_of(value.shape), value.asnumpy(), size, inverse)
+        for (name, mechanism, kind, inverse), value in zip(announced, values)
+    }
+
+
+def kind_of(shape):
+    """The kind of a map that was announced without one."""
+    if len(shape) != 4:
+        raise GluonAttnError(f"A map of shape {shape} was announced without a kind: choose one of {', '.join(KINDS)}.")
+    if shape[2] == shape[3] == 1:
+        return "channel"
+    return "plane" if shape[1] == 1 else "full"
+
+
+def grid(count, size):
+    """(h, w) with h * w = count and the ratio h / w nearest to that of `size`: the shape of a flattened map."""
+    heights = [h for h in range(1, count + 1) if count % h == 0]
+    height = min(heights, key=lambda h: abs(math.log(h * h * size[1] / (count * size[0]))))
+    return height, count // height
+
+
+def _map_graph(net, inputs):
+    """([(name, mechanism, kind, inverse), ...], block that computes these maps); ([], None) where there are none."""
+    blocks = _blocks(net)
+    paths = {block: path for path, block in blocks.items()}
+    announced, symbols = {}, []
+
+    def listener(mechanism, weight, kind, inverse):
+        path = paths[mechanism]
+        if isinstance(mechanism, Gating):  # the part of a mechanism, which people know by the mechanism's name
+            path = path.rpartition(".")[0]
+        name, number = path or "map", 2
+        while name in announced:
+            name, number = f"{path}#{number}", number + 1
+        announced[name] = (type(blocks[path]).__name__, kind, inverse)
+        symbols.append(weight)
+
+    names = [f"data{i}" for i in range(inputs)]
+    variables = [mx.sym.var(name) for name in names]
+    with listening(listener):
+        net(*variables)
+    graph = subgraph(net, mx.sym.Group(symbols), names) if symbols else None
+    return [(name, *facts) for name, facts in announced.items()], graph
+
+
+def _blocks(block, path=""):
+    """{attribute path: block} of a block ('') and everything inside it."""
+    found = {path: block}
+    for name, child in block._children.items():
+        found.update(_blocks(child, f"{path}.{name}".strip(".")))
+    return found
