@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.maps import announce
 from gluon_attn.attention.se import squeezed
-from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
+from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence, sigmoid
 
 
 class MultiScaleContext(nn.HybridBlock):
@@ -23,7 +24,7 @@ class MultiScaleContext(nn.HybridBlock):
         self.global_branch = sequence(GlobalAvgPool(), *_bottleneck(channels, reduction))
 
     def hybrid_forward(self, F, x):
-        return F.broadcast_add(self.local_branch(x), self.global_branch(x))
+        return cpu.broadcast(F, self, "add", self.local_branch(x), self.global_branch(x))
 
 
 def _bottleneck(channels, reduction):
@@ -61,7 +62,7 @@ class AFF(nn.HybridBlock):
         self.context = MultiScaleContext(channels, reduction)
 
     def hybrid_forward(self, F, x, y):
-        return 2 * _blend(announce(self, F.sigmoid(self.context(x + y))), x, y)
+        return 2 * _blend(announce(self, sigmoid(F, self.context(x + y))), x, y)
 
 
 class IAFF(nn.HybridBlock):
@@ -77,8 +78,8 @@ class IAFF(nn.HybridBlock):
         self.second = MultiScaleContext(channels, reduction)
 
     def hybrid_forward(self, F, x, y):
-        z = _blend(announce(self.first, F.sigmoid(self.first(x + y))), x, y)
-        return _blend(announce(self, F.sigmoid(self.second(z))), x, y)
+        z = _blend(announce(self.first, sigmoid(F, self.first(x + y))), x, y)
+        return _blend(announce(self, sigmoid(F, self.second(z))), x, y)
 
 
 def _blend(weight, x, y):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import unknown
@@ -23,7 +24,8 @@ class ChannelGate(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        return F.broadcast_mul(x, self.gating(self.mlp(self.avg_pool(x)) + self.mlp(self.max_pool(x))))
+        z = self.mlp(self.avg_pool(x)) + self.mlp(self.max_pool(x))
+        return cpu.broadcast(F, self, "mul", x, self.gating(z))
 
 
 class SpatialGate(nn.HybridBlock):
@@ -45,7 +47,8 @@ class SpatialGate(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         planes = [getattr(F, reduce)(x, axis=1, keepdims=True) for reduce in self.order]
         z = self.conv(F.concat(*planes, dim=1))
-        return F.broadcast_mul(x, self.gating(z if self.bn is None else self.bn(z)))
+        weight = self.gating(z if self.bn is None else self.bn(z))
+        return cpu.broadcast(F, self, "mul", x, weight, over="channels")
 
 
 class CBAM(nn.HybridBlock):

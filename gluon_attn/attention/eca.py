@@ -6,6 +6,7 @@ import math
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import GlobalAvgPool
@@ -35,4 +36,4 @@ class ECA(nn.HybridBlock):
 
     def hybrid_forward(self, F, x):
         z = self.conv(F.reshape(self.pool(x), (0, 1, -1)))  # (N, 1, C): the channels are the sequence
-        return F.broadcast_mul(x, self.gating(F.reshape(z, (0, -1, 1, 1))))
+        return cpu.broadcast(F, self, "mul", x, self.gating(F.reshape(z, (0, -1, 1, 1))))

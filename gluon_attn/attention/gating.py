@@ -22,6 +22,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.attention.maps import announce
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.layers import sigmoid
 
 # s(1/s) rounds to 1 in float64 well before s falls to 1/64, so the clip changes no value; it keeps 1/s and the 1/s^2
 # of the gradient inside float16, where the 1e-6 alone would overflow to inf * 0.
@@ -30,7 +31,7 @@ _EPSILON = 1e-6
 
 
 def _sigmoid(F, z, alpha):
-    weight = F.sigmoid(z)
+    weight = sigmoid(F, z)
     return weight if alpha == 1 else alpha * weight
 
 
@@ -39,11 +40,11 @@ def _complement(F, z, alpha):
 
 
 def _reciprocal(F, z, alpha):
-    return F.sigmoid(1 / (F.clip(F.sigmoid(z), _SMALLEST, 1) + _EPSILON))
+    return sigmoid(F, 1 / (F.clip(sigmoid(F, z), _SMALLEST, 1) + _EPSILON))
 
 
 def _negated(F, z, alpha):
-    return F.sigmoid(-z)
+    return sigmoid(F, -z)
 
 
 GATINGS = {"sigmoid": _sigmoid, "complement": _complement, "reciprocal": _reciprocal, "negated": _negated}

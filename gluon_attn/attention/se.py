@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.layers import GlobalAvgPool, conv, relu, sequence
 
@@ -32,4 +33,4 @@ class SE(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        return F.broadcast_mul(x, self.gating(self.mlp(self.pool(x))))
+        return cpu.broadcast(F, self, "mul", x, self.gating(self.mlp(self.pool(x))))

@@ -1,0 +1,53 @@
+"""Training on a CPU at the engine's limit: the operators that MXNet runs slowly there, in other words.
+
+The values are the same, and so are the parameters. The other words pay only where a backward pass runs on a CPU, so
+they are chosen when a network is traced: by where its parameters live, and never within `inference_graphs()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+_inference = False
+
+
+@contextlib.contextmanager
+def inference_graphs():
+    """Within it, networks are traced in the plain words: for export, and for inference alone."""
+    global _inference
+    before, _inference = _inference, True
+    try:
+        yield
+    finally:
+        _inference = before
+
+
+def trains_on_cpu(block):
+    """Whether the block's parameters live on a CPU; not before they are initialised (a graph of shapes alone)."""
+    if _inference:
+        return False
+    first = next(iter(block.collect_params().values()), None)
+    contexts = () if first is None else first._ctx_list or ()
+    return any(ctx.device_type.startswith("cpu") for ctx in contexts)
+
+
+def fence(F, x):
+    """x, copied by an operator that oneDNN does not have: it, and its gradient, leave in the plain memory layout."""
+    return F.slice_axis(x, axis=0, begin=0, end=None)
+
+
+def broadcast(F, block, operation, x, weight, over="positions"):
+    """x 'mul' or 'add' weight, where weight is (N, C, 1, 1), or (N, 1, H, W) with over='channels'.
+
+    The gradient of a broadcast is a sum, and MXNet's sum unravels the index of every element: half of the training
+    step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product.
+    """
+    if not trains_on_cpu(block):
+        return getattr(F, f"broadcast_{operation}")(x, weight)
+    rows = F.reshape(x, (0, 0, -1))  # (N, C, HW)
+    weight = F.reshape(weight, (0, 0, -1))
+    if over == "positions":
+        repeated = F.batch_dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
+    else:
+        repeated = F.batch_dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
+    return getattr(F, f"elemwise_{operation}")(x, F.reshape_like(repeated, x))

@@ -1,0 +1,129 @@
+"""The CPU's words for slow operators: the same outputs, gradients and running statistics, and no reference kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn import cpu
+from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, conv
+from tests.helpers import build, images, randomise
+
+
+def _training_step(block, *inputs):
+    """Output, gradients by the inputs and parameters, and all parameters after one recorded pass."""
+    arrays = [mx.nd.array(x) for x in inputs]
+    for array in arrays:
+        array.attach_grad()
+    block.hybridize(static_alloc=True, static_shape=True)
+    with mx.autograd.record():
+        y = block(*arrays)
+        loss = (y * mx.nd.array(images(*y.shape, seed=9))).sum()
+    loss.backward()
+    found = {"output": y, **{f"input{i}": a.grad for i, a in enumerate(arrays)}}
+    for path, p in block._collect_params_with_prefix().items():
+        found[f"{path} value"] = p.data()
+        if p.grad_req != "null":
+            found[f"{path} gradient"] = p.grad()
+    return {name: value.asnumpy() for name, value in found.items()}
+
+
+def _check_same(make, *inputs, tolerance=2e-4):
+    with cpu.inference_graphs():
+        expected = _training_step(make(), *inputs)
+    found = _training_step(make(), *inputs)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        # Not below 1: the gradient of a bias before a BatchNorm is exactly zero but for rounding.
+        scale = max(abs(expected[name]).max(), 1)
+        np.testing.assert_allclose(value / scale, expected[name] / scale, rtol=0, atol=tolerance, err_msg=name)
+
+
+SHAPES = [(2, 32, 7, 9), (1, 32, 5, 5), (3, 32, 1, 4)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("gate", ["se", "eca", "cbam", "ms_cam", "inv_cbam"])
+def test_gates_keep_values_gradients_and_statistics(gate, shape):
+    options = {"reduction": 4} if gate != "eca" else {}
+    _check_same(lambda: randomise(gluon_attn.create_gate(gate, 32, **options)), images(*shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("fuse", ["aff", "iaff"])
+def test_fusions_keep_values_gradients_and_statistics(fuse, shape):
+    make = lambda: randomise(gluon_attn.create_fuse(fuse, 32, reduction=4))  # noqa: E731
+    _check_same(make, images(*shape), images(*shape, seed=1), tolerance=1e-3)  # BN over two values amplifies
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_grouped_convolutions_keep_values_and_gradients(shape, stride):
+    _check_same(lambda: randomise(conv(32, 64, 3, stride, groups=8, bias=True)), images(*shape))
+
+
+def test_global_mean_and_its_gradient():
+    x = mx.nd.array(images(3, 5, 7, 4))
+    x.attach_grad()
+    with mx.autograd.record():
+        y = GlobalAvgPool()(x)
+    y.backward(mx.nd.array(images(3, 5, 1, 1, seed=1)))
+    np.testing.assert_allclose(y.asnumpy(), x.asnumpy().mean((2, 3), keepdims=True), rtol=1e-5, atol=1e-6)
+    expected = np.broadcast_to(images(3, 5, 1, 1, seed=1) / 28, (3, 5, 7, 4))
+    np.testing.assert_allclose(x.grad.asnumpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+def _operators(net):
+    return {node["op"] for node in json.loads(net(mx.sym.Variable("data")).tojson())["nodes"]}
+
+
+def test_only_networks_that_train_on_a_cpu_are_fenced():
+    net = gluon_attn.get_model("cifar_se_resnext38_32x4d")
+    assert any(isinstance(block, GroupedConv2D) for block in net.stages[0][0].body)
+    assert not {"slice_axis", "batch_dot"} & _operators(net), "no parameters yet: only shapes are asked for"
+    net.initialize()
+    assert {"slice_axis", "batch_dot"} <= _operators(net)
+    with cpu.inference_graphs():
+        assert not {"slice_axis", "batch_dot"} & _operators(net)
+
+
+def test_wide_and_plain_convolutions_stay_what_they_were():
+    assert not isinstance(conv(64, 64, 3), GroupedConv2D)
+    assert not isinstance(conv(512, 512, 3, groups=32), GroupedConv2D)
+    assert not isinstance(conv(64, 64, 3, groups=64), GroupedConv2D)
+
+
+STEP = """
+import mxnet as mx, gluon_attn
+net = gluon_attn.get_model("cifar_aff_resnext38_32x4d", layers=(1, 1, 1), classes=10)
+net.initialize()
+net.hybridize(static_alloc=True, static_shape=True)
+with mx.autograd.record():
+    loss = net(mx.nd.random.uniform(shape=(8, 3, 32, 32))).sum()
+loss.backward()
+mx.nd.waitall()
+"""
+
+
+@pytest.mark.skipif(not mx.runtime.Features().is_enabled("MKLDNN"), reason="this MXNet is built without oneDNN")
+def test_no_reference_kernel_in_a_training_step():
+    environment = dict(os.environ, DNNL_VERBOSE="1", PYTHONWARNINGS="ignore")
+    run = subprocess.run([sys.executable, "-c", STEP], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    kernels = {
+        (line[3], line[4]) for line in (row.split(",") for row in run.stdout.splitlines()) if line[1:2] == ["exec"]
+    }
+    assert any(kind == "batch_normalization" for kind, _ in kernels), "DNNL_VERBOSE printed nothing"
+    assert not [k for k in kernels if k[0] in ("batch_normalization", "convolution", "pooling_v2") and "ref" in k[1]]
+
+
+def test_a_network_trains_alike_with_and_without():
+    _check_same(
+        lambda: build("cifar_iaff_resnet20", layers=(1, 1, 1), classes=5), images(16, 3, 19, 17), tolerance=5e-4
+    )
