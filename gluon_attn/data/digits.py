@@ -15,14 +15,19 @@ MEAN, STD = (0.309,) * 3, (0.349,) * 3  # of the training images at 32x32
 
 def digits(split, root=None, per_class=None):
     """The embedded digits. ``per_class`` keeps only that many training images of each class (a harder task)."""
-    if root is not None:
-        raise DataError(f"The dataset 'digits' is embedded and has no folder: leave out root={str(root)!r}.")
+    refuse_root("digits", root)
     images, labels = source_images(split)
     if per_class and split == "train":
         _, kept = stratified_indices(labels, per_class)
         images, labels = images[kept], labels[kept]
     enlarged = np.stack([_enlarge(image) for image in images])
     return ArrayDataset("digits", enlarged, labels, [str(digit) for digit in range(10)], MEAN, STD)
+
+
+def refuse_root(name, root):
+    """Embedded data sets have no folder; one that is given is a mistake."""
+    if root is not None:
+        raise DataError(f"The dataset {name!r} is embedded and has no folder: leave out root={str(root)!r}.")
 
 
 def source_images(split):

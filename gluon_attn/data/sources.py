@@ -11,6 +11,8 @@ from gluon_attn.errors import DataError, unknown
 # name: (module, function, one line for people)
 SOURCES = {
     "digits": ("digits", "digits", "scikit-learn's 1,797 handwritten digits at 32x32; embedded, needs no file"),
+    "clutter": ("canvas", "clutter", "one real digit among fragments of others on 64x64, its box known; embedded"),
+    "digits-canvas": ("canvas", "digits_canvas", "several real digits with their masks, for segmentation; embedded"),
     "cifar10": ("cifar", "cifar10", "CIFAR-10 from its binary archive"),
     "cifar100": ("cifar", "cifar100", "CIFAR-100 from its binary archive: 100 classes, or 20 with coarse=True"),
     "imagenet-folder": ("imagenet", "imagenet_folder", "train/<class>/*.JPEG and val/<class>/*.JPEG"),
@@ -43,6 +45,10 @@ def get_dataset(name, split="train", root=None, validation=0, **options):
         return build(split, root, **options)
     if validation:
         dataset = build("train", root, **options)
+        if not hasattr(dataset, "labels"):
+            raise DataError(
+                f"The dataset {name!r} has no classes to draw from: validation={validation} is not possible."
+            )
         left, drawn = stratified_indices(dataset.labels, validation)
         return Subset(dataset, left if split == "train" else drawn)
     if split == "validation":
