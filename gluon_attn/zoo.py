@@ -262,7 +262,17 @@ def _natural(name):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3, ctx=None, root=None, **arch):
+def get_model(
+    name,
+    pretrained=False,
+    variant=None,
+    classes=None,
+    in_channels=3,
+    ctx=None,
+    root=None,
+    features=False,
+    **arch,
+):
     """The network `name`; input (N, in_channels, H, W) float32, normalised; output logits (N, classes).
 
     Parameters
@@ -271,6 +281,7 @@ def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3,
     variant : a tag whose architecture to build without loading anything; by default that of the pretrained tag
     classes, in_channels : other than the file's: everything else is kept
     ctx, root : where pretrained weights go, and the folder they are looked for in
+    features : True, or names of stages: the list of their outputs instead of logits (models.network.FeatureNetwork)
     arch : what the backbone documents (gate, fuse, stages, reduction, gating, alpha, ...)
 
     Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`.
@@ -292,7 +303,13 @@ def get_model(name, pretrained=False, variant=None, classes=None, in_channels=3,
             weights.load_weights(net, pretrained, ctx=ctx, adapt=adapt)
         else:
             weights.load_pretrained(net, entry, root=root, ctx=ctx)
-    return net
+    return _features(net, features) if features else net
+
+
+def _features(net, stages):
+    from gluon_attn.models.network import FeatureNetwork
+
+    return FeatureNetwork(net, None if stages is True else stages)
 
 
 def _check_positive(**counts):

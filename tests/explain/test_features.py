@@ -1,0 +1,65 @@
+"""Stage outputs by name, as a backbone for GluonCV."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn.models.network import FeatureNetwork
+from tests.helpers import build, images
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "gluoncv_ssd.py"
+
+
+@pytest.mark.parametrize("hybridize", [False, True])
+@pytest.mark.parametrize("name", ["cifar_se_resnet20", "cifar_abn_resnet20", "cifar_densenet100_k12"])
+def test_features_are_the_stages_of_the_network(name, hybridize):
+    net = build(name, classes=5)
+    x = mx.nd.array(images(2, 3, 32, 32))
+    stages = net.features_at(x)
+    backbone = FeatureNetwork(net, ["stage3", "stem"])
+    if hybridize:
+        backbone.hybridize()
+    for got, stage in zip(backbone(x), ("stage3", "stem")):
+        np.testing.assert_allclose(got.asnumpy(), stages[stage].asnumpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_the_parameters_are_those_of_the_stages_wanted(tmp_path):
+    net = build("cifar_cbam_resnet20", classes=5)
+    net.save_parameters(str(tmp_path / "net.params"))
+    backbone = gluon_attn.get_model("cifar_cbam_resnet20", classes=5, features=("stage1", "stage2"))
+    backbone.load_parameters(str(tmp_path / "net.params"), ignore_extra=True)
+    names = backbone._collect_params_with_prefix()
+    assert {name.split(".")[0] for name in names} == {"stem", "stages"}
+    assert not [name for name in names if name.startswith("stages.2")]
+    x = mx.nd.array(images(1, 3, 32, 32))
+    for got, stage in zip(backbone(x), ("stage1", "stage2")):
+        np.testing.assert_allclose(got.asnumpy(), net.features_at(x)[stage].asnumpy(), rtol=1e-5)
+
+
+def test_all_stages_by_default_and_an_unknown_one_is_refused():
+    assert gluon_attn.get_model("cifar_resnet20", features=True).names == ("stage1", "stage2", "stage3")
+    with pytest.raises(gluon_attn.GluonAttnError, match="Did you mean 'stage"):
+        gluon_attn.get_model("cifar_resnet20", features=["stage5"])
+
+
+def test_gluoncv_trains_a_detector_on_it():
+    """Every parameter of the backbone gets a gradient from GluonCV's own loss."""
+    spec = importlib.util.spec_from_file_location("gluoncv_ssd", EXAMPLE)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    net = example.ssd("se_resnet18", ["digit", "letter"], 128)
+    net.initialize(mx.init.Xavier())
+    net.hybridize()
+    assert np.isfinite(example.training_step(net, 128))
+    for parameter in net.features.collect_params().values():
+        if parameter.grad_req != "null" and parameter.name.endswith("weight"):
+            assert np.abs(parameter.grad().asnumpy()).max() > 0, parameter.name
+    net.hybridize()
+    ids, scores, boxes = net(mx.nd.zeros((1, 3, 128, 128)))
+    assert ids.shape == scores.shape == (1, 100, 1) and boxes.shape == (1, 100, 4)
