@@ -1,0 +1,57 @@
+"""The flags of a recipe, and the recipe that a command line means."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train.recipe import Recipe, list_recipes, read_file
+
+
+def add_arguments(parser):
+    """Every field of :class:`Recipe` as a flag, ``--recipe`` for a file of them, and ``--dry-run``."""
+    names = ", ".join(list_recipes())
+    parser.add_argument("--recipe", help=f"a recipe file, or one of: {names}; flags override it", metavar="NAME|FILE")
+    parser.add_argument("--dry-run", action="store_true", help="build everything, print the plan, train nothing")
+    groups = {}
+    for spec in dataclasses.fields(Recipe):
+        title = spec.metadata["group"]
+        group = groups.setdefault(title, parser.add_argument_group(title))
+        group.add_argument(*_flags(spec.name), dest=spec.name, default=argparse.SUPPRESS, **_shape(spec))
+
+
+def recipe_from(args, **defaults):
+    """The recipe of parsed arguments: defaults of the script, then the recipe file, then the flags."""
+    flags = {spec.name for spec in dataclasses.fields(Recipe)}
+    given = {name: value for name, value in vars(args).items() if name in flags}
+    recipe = Recipe.of({**defaults, **(read_file(args.recipe) if args.recipe else {}), **given})
+    for name in ("model", "dataset"):
+        if not getattr(recipe, name):
+            raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
+    return recipe
+
+
+def _flags(name):
+    flag = f"--{name.replace('_', '-')}"
+    return [flag, f"--{name}"] if "_" in name else [flag]
+
+
+def _shape(spec):
+    """How argparse shows a flag; the value itself is read by ``Recipe.of``, in one place for files and flags."""
+    help, choices = spec.metadata["help"].replace("%", "%%"), spec.metadata["choices"]
+    default = "" if spec.default is dataclasses.MISSING or spec.default == "" else f" (default: {_shown(spec.default)})"
+    if spec.metadata["kind"] is bool:
+        return dict(nargs="?", const=True, metavar="true|false", help=help)
+    if choices:
+        return dict(metavar="|".join(c for c in choices if c), help=help + default)
+    if spec.name == "resume":
+        return dict(nargs="?", const="auto", metavar="auto|FILE", help=help)
+    return dict(metavar=_METAVARS.get(spec.metadata["kind"], "X"), help=help + default)
+
+
+_METAVARS = {int: "N", float: "X", str: "WORD", dict: "K=V,..."}
+
+
+def _shown(default):
+    return str(default).lower() if isinstance(default, bool) else default

@@ -1,0 +1,85 @@
+"""Complete checkpoints: one .npz file each, written atomically, read without pickle, checked by zip's CRC."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train.files import replacing
+
+FORMAT = 1
+KEPT = 2  # the newest and the one before it, in case the newest is damaged
+_META = "meta.json"
+
+
+class Checkpoints:
+    """The checkpoints of a run's folder: ``checkpoint-STEP.npz``, STEP the number of updates done."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def paths(self):
+        """Newest first."""
+        found = [p for p in self.folder.glob("checkpoint-*.npz") if re.fullmatch(r"checkpoint-\d+\.npz", p.name)]
+        return sorted(found, key=lambda path: int(path.stem.split("-")[1]), reverse=True)
+
+    def save(self, step, arrays, meta):
+        """Write one (OSError where that fails: what was there before stays) and remove all but the newest two."""
+        self._sweep()
+        write(self.folder / f"checkpoint-{step:08d}.npz", arrays, meta)
+        for path in self.paths()[KEPT:]:
+            path.unlink()
+
+    def newest(self, warn):
+        """(arrays, meta) of the newest whole checkpoint, or None where the folder has none.
+
+        A damaged one is passed over and named by ``warn``; where all are damaged, an error says so.
+        """
+        paths = self.paths()
+        for path in paths:
+            try:
+                return read(path)
+            except GluonAttnError as error:
+                warn(str(error))
+        if paths:
+            raise GluonAttnError(
+                f"None of the {len(paths)} checkpoints in {str(self.folder)!r} can be read: "
+                "remove them to start afresh."
+            )
+        return None
+
+    def clear(self):
+        for path in self.paths():
+            path.unlink()
+
+    def _sweep(self):
+        """Remove what a killed process left half written."""
+        for path in self.folder.glob(".*.tmp"):
+            path.unlink()
+
+
+def write(path, arrays, meta):
+    """``arrays`` {name: numpy array} and ``meta`` (anything JSON can hold) as one file."""
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode("utf-8"), np.uint8)
+        np.savez(stream, **{_META: text}, **arrays)
+
+
+def read(path):
+    """(arrays, meta) of one file; whatever is wrong with it is one sentence."""
+    if not Path(path).is_file():
+        raise GluonAttnError(f"There is no checkpoint {str(path)!r}.")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        meta = json.loads(arrays.pop(_META).tobytes().decode("utf-8"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise GluonAttnError(f"The checkpoint {str(path)!r} is damaged ({error}).") from error
+    if meta.get("format") != FORMAT:
+        raise GluonAttnError(f"The checkpoint {str(path)!r} has format {meta.get('format')!r}, not {FORMAT}.")
+    return arrays, meta

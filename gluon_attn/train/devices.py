@@ -1,0 +1,51 @@
+"""Devices and arithmetic: words of the command line to MXNet contexts, with a sentence for what cannot run."""
+
+from __future__ import annotations
+
+import os
+
+import mxnet as mx
+
+from gluon_attn.errors import GluonAttnError
+
+
+def parse_devices(text=""):
+    """'gpu:0,gpu:1' -> contexts; '' means every GPU that MXNet sees, else the CPU."""
+    if not text:
+        return [mx.gpu(i) for i in range(mx.context.num_gpus())] or [mx.cpu()]
+    devices = [_device(word.strip()) for word in text.split(",") if word.strip()]
+    if len(set(devices)) < len(devices):
+        raise GluonAttnError(f"--devices {text} names a device twice: name each once, as in gpu:0,gpu:1.")
+    return devices
+
+
+def _device(word):
+    kind, _, index = word.partition(":")
+    if kind not in ("cpu", "gpu") or not (index.isdigit() or not index):
+        raise GluonAttnError(f"{word!r} is no device: write cpu:0, gpu:0 or gpu:0,gpu:1.")
+    number = int(index or 0)
+    if kind == "gpu" and number >= mx.context.num_gpus():
+        raise GluonAttnError(
+            f"There is no {word}: MXNet sees {mx.context.num_gpus()} GPU(s) here. Use --devices cpu:0, or install the "
+            "GPU build (extra cu117; Maxwell to Ada, its wheels have no code for Hopper and newer)."
+        )
+    return mx.Context(kind, number)
+
+
+def prepare_arithmetic(dtype, devices):
+    """Refuse or switch on what ``--dtype`` needs; before any network is built, since AMP patches the operators."""
+    if dtype == "float16":
+        if any(device.device_type == "cpu" for device in devices):
+            raise GluonAttnError(
+                "--dtype float16 does not run on a CPU: MXNet has no float16 convolution there. "
+                "Use --dtype bfloat16 (faster on CPUs that have AVX512-BF16) or float32."
+            )
+        os.environ.setdefault("MXNET_SAFE_ACCUMULATION", "1")  # sums of float16 in float32, as the published runs
+    if dtype == "bfloat16":
+        if any(device.device_type == "gpu" for device in devices):
+            raise GluonAttnError(
+                "--dtype bfloat16 is for CPUs: MXNet 1.9 has no such GPU kernels. Use --dtype float16."
+            )
+        from mxnet.contrib import amp
+
+        amp.init(target_dtype="bfloat16")  # for the rest of this process: MXNet cannot undo it

@@ -1,0 +1,163 @@
+"""What a run leaves for people: train.log, history.csv, metrics.json, curves.png, TensorBoard scalars, a bar."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import io
+import json
+import logging
+import platform
+import sys
+import time
+from importlib import metadata
+
+from tqdm import tqdm
+
+from gluon_attn import __version__
+from gluon_attn.train.files import replacing, write_text
+
+COLUMNS = ("epoch", "lr", "train_loss", "top1", "top5", "seconds", "images_per_second")
+
+
+class RunLog:
+    """The folder's text outputs. Only the first worker of a job writes; a full disk costs a warning, not the run."""
+
+    def __init__(self, folder, writes=True, console=True):
+        self.folder, self.writes, self.console = folder, writes, console
+        self._file = None
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = _Handler(folder / "train.log")
+        self._scalars = _summary_writer(folder) if writes else None
+
+    def line(self, text, level=logging.INFO):
+        """One line to train.log and, around the bar, to the console."""
+        if not self.writes:
+            return
+        stamped = logging.LogRecord("train", level, "", 0, text, (), None)
+        self._file.handle(stamped)
+        if self.console:
+            tqdm.write(text, file=sys.stdout)
+
+    def warn(self, text):
+        self.line(f"warning: {text}", logging.WARNING)
+
+    @contextlib.contextmanager
+    def going_on(self, what):
+        """Within it, a file that cannot be written is a warning and the training goes on."""
+        try:
+            yield
+        except OSError as error:
+            self.warn(f"{what} not written ({error}); what was there before is kept, and the training goes on")
+
+    def history(self, rows):
+        """history.csv from all rows so far: rewriting keeps it true after a resume."""
+        with self.going_on("history.csv"):
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({key: _short(row[key]) for key in COLUMNS} for row in rows)
+            write_text(self.folder / "history.csv", text.getvalue())
+
+    def scalars(self, row):
+        if self._scalars is not None:
+            for key in COLUMNS[1:]:
+                self._scalars.add_scalar(key, row[key], row["epoch"])
+            self._scalars.flush()
+
+    def metrics(self, values):
+        write_text(self.folder / "metrics.json", json.dumps(values, indent=2) + "\n")
+
+    def curves(self, rows, title):
+        with self.going_on("curves.png"), replacing(self.folder / "curves.png") as temporary:
+            draw_curves(rows, title, temporary)
+
+    def close(self):
+        if self._file is not None:
+            self._file.close()
+        if self._scalars is not None:
+            self._scalars.close()
+
+
+class _Handler(logging.FileHandler):
+    """A log file whose failure (a full disk) must not fill the console with tracebacks."""
+
+    def __init__(self, path):
+        super().__init__(path, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+
+    def handleError(self, record):
+        pass
+
+
+def bar(total, epoch, epochs, shown=True):
+    """The epoch's progress bar: images, images/s, loss and lr; rarely redrawn where nobody watches it live."""
+    return tqdm(
+        total=total,
+        desc=f"epoch {epoch + 1}/{epochs}",
+        unit="img",
+        leave=False,
+        disable=not shown,
+        mininterval=0.2 if sys.stderr.isatty() else 20,
+    )
+
+
+def versions():
+    """Of Python, this package and what its numbers depend on."""
+    found = {"python": platform.python_version(), "gluon_attn": __version__}
+    for name in ("mxnet", "mxnet-cu112", "mxnet-cu117", "numpy", "gluoncv", "Pillow", "scikit-learn"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def draw_curves(rows, title, path):
+    """Training loss, and accuracy of the evaluated split, over epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), constrained_layout=True)
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    epochs = [row["epoch"] + 1 for row in rows]
+    for axes, keys, label in zip(figure.subplots(1, 2), (("train_loss",), ("top1", "top5")), ("loss", "accuracy")):
+        for key in keys:
+            axes.plot(epochs, [row[key] for row in rows], label=key, marker="." if len(rows) < 40 else None)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, format="png", dpi=110)
+
+
+def row_text(row, epochs, split):
+    """One line an epoch."""
+    return (
+        f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}  {split} top-1 {row['top1']:.4f} "
+        f"top-5 {row['top5']:.4f}  lr {row['lr']:.5f}  {row['images_per_second']:.0f} images/s"
+    )
+
+
+def _summary_writer(folder):
+    """A TensorBoard writer where tensorboardX is installed."""
+    try:
+        module = importlib.import_module("tensorboardX")
+    except ImportError:
+        return None
+    return module.SummaryWriter(str(folder / "tensorboard"))
+
+
+def _short(value):
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+class Clock:
+    """Seconds of a run over all its resumptions."""
+
+    def __init__(self, before=0.0):
+        self.before, self.start = before, time.monotonic()
+
+    @property
+    def seconds(self):
+        return self.before + time.monotonic() - self.start

@@ -1,0 +1,118 @@
+"""The training loop: epochs of updates, and an evaluation after each."""
+
+from __future__ import annotations
+
+import mxnet as mx
+
+from gluon_attn.train import network
+from gluon_attn.train.log import bar
+from gluon_attn.train.objective import draw_mixing
+from gluon_attn.train.run import Run
+from gluon_attn.train.schedule import learning_rate
+from gluon_attn.train.stop import Stopped, StopRequest
+
+WINDOW = 4  # updates between two looks at the loss, each at the value of the look before: the device never waits
+
+
+def fit(recipe, progress=True, on_epoch=None):
+    """Train as the recipe says; returns what metrics.json holds.
+
+    ``on_epoch(row)`` is called with each line of history.csv; a true answer ends the training there. SIGTERM writes a
+    checkpoint and raises :class:`Stopped`.
+    """
+    run = Run(recipe, progress)
+    try:
+        run.begin()
+        with StopRequest(enabled=run.workers == 1) as stop:
+            try:
+                _epochs(run, stop, on_epoch)
+            except Stopped:
+                run.save()
+                run.log.line(f"stopped at epoch {run.epoch + 1}, batch {run.batch}; go on with --resume auto")
+                raise
+        return run.finish()
+    finally:
+        run.log.close()
+
+
+def _epochs(run, stop, on_epoch):
+    while run.epoch < run.recipe.epochs:
+        _updates(run, stop)
+        row = _evaluation(run, stop)
+        run.record(row)
+        if stop.asked:
+            raise Stopped
+        if on_epoch and on_epoch(row):
+            break
+
+
+def _updates(run, stop):
+    """The updates of one epoch that are still to do."""
+    loader, recipe = run.inputs.train, run.recipe
+    batches = loader.epoch(run.epoch, start_batch=run.batch)
+    with bar(run.inputs.images, run.epoch, recipe.epochs, run.progress and run.rank == 0) as progress:
+        progress.update(run.images)
+        look = _Look(run, progress)
+        while True:
+            with stop.interruptible():
+                images, labels = next(batches, (None, None))
+            if images is None:
+                return
+            lr = learning_rate(recipe, len(loader), run.step)
+            _update(run, images, labels, lr)
+            progress.update(len(labels) * run.workers)
+            if run.batch % WINDOW == 0:
+                look(lr)
+            if recipe.checkpoint_steps and run.step % recipe.checkpoint_steps == 0:
+                run.checkpoint()
+
+
+def _update(run, images, labels, lr):
+    if run.random:
+        mx.random.seed(run.recipe.seed * 1_000_003 + run.step)  # dropout: a function of the step, as all else
+    mixing = draw_mixing(run.recipe, run.epoch, run.batch, run.inputs.image_size)
+    whole = len(labels) if run.workers == 1 else _whole_batch(run)
+    run.updater(images, labels, lr, mixing, whole)
+    if run.ema:
+        run.ema.update(run.step)
+    run.batch += 1
+    run.images += whole
+
+
+def _whole_batch(run):
+    """Images of this batch on all workers."""
+    return min(run.recipe.batch_size, run.inputs.images - run.batch * run.recipe.batch_size)
+
+
+class _Look:
+    """Reads the loss of one window ago, which also keeps the host from running ahead, and queues this window's."""
+
+    def __init__(self, run, progress):
+        self.run, self.progress, self.late = run, progress, None
+
+    def __call__(self, lr):
+        if self.late is not None:
+            loss = self.run.mean_loss(*self.late)
+            self.progress.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.4g}", refresh=False)
+        self.late = [total.copy() for total in self.run.updater.totals], self.run.images
+
+
+def _evaluation(run, stop):
+    """The epoch's row of history.csv."""
+    loss = run.mean_loss(run.updater.totals, run.images)
+    network.average_running_statistics(run.net)
+    if run.ema:
+        network.average_running_statistics(run.ema.net)
+    run.check_weights()
+    begun = run.history[-1]["seconds"] if run.history else 0.0
+    row = dict(
+        epoch=run.epoch,
+        lr=learning_rate(run.recipe, len(run.inputs.train), run.step - 1),
+        train_loss=loss,
+        images_per_second=run.images / max(run.clock.seconds - begun, 1e-9),
+    )
+    if run.rank == 0:
+        with stop.interruptible():
+            row.update(run.accuracy(run.inputs.evaluation))
+    row["seconds"] = run.clock.seconds
+    return row

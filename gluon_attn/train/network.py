@@ -1,0 +1,115 @@
+"""The network of a recipe: built, initialised, on its devices, in its arithmetic."""
+
+from __future__ import annotations
+
+import mxnet as mx
+from mxnet.gluon import nn
+
+from gluon_attn import zoo
+from gluon_attn.errors import GluonAttnError
+
+INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
+
+# Their gamma and beta are what weight decay leaves alone; attention scales of that name elsewhere are weights.
+NORMALISATIONS = (nn.BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm)
+
+
+def build(recipe, classes, devices):
+    """The hybridized network on ``devices``, with pretrained or seeded random weights."""
+    net = create(recipe, classes)
+    if not recipe.pretrained:
+        mx.random.seed(recipe.seed)
+        net.initialize(INITIALISERS[recipe.init](), ctx=devices)
+    else:
+        net.collect_params().reset_ctx(devices)
+    if recipe.use_global_stats:
+        for block in batch_norms(net):
+            block._kwargs["use_global_stats"] = True
+    if recipe.sync_bn and len(devices) > 1:
+        refuse_sync_on_cpu(devices)
+        synchronise(net, len(devices))
+    if recipe.dtype == "float16":
+        net.cast("float16")
+    net.hybridize(static_alloc=True, static_shape=False)
+    return net
+
+
+def create(recipe, classes):
+    """The network as the zoo gives it."""
+    arch = {**recipe.arch, **({"last_gamma": True} if recipe.last_gamma else {})}
+    return zoo.get_model(recipe.model, pretrained=weights_word(recipe.pretrained), classes=classes, **arch)
+
+
+def weights_word(text):
+    """'' -> False and 'true' -> True, as ``get_model`` takes them; a tag or a path stays."""
+    return {"": False, "false": False, "true": True}.get(text, text)
+
+
+def blocks(net):
+    """``net`` and all blocks below it."""
+    yield net
+    for child in net._children.values():
+        yield from blocks(child)
+
+
+def batch_norms(net):
+    return [block for block in blocks(net) if isinstance(block, nn.BatchNorm)]
+
+
+def has_dropout(net):
+    return any(isinstance(block, nn.Dropout) for block in blocks(net))
+
+
+def exempt_from_decay(net):
+    """Set wd_mult = 0 on every bias and on the gamma and beta of normalisations: by role, not by name."""
+    for block in blocks(net):
+        normalisation = isinstance(block, NORMALISATIONS)
+        for role, parameter in block._reg_params.items():
+            if role == "bias" or (normalisation and role in ("gamma", "beta")):
+                parameter.wd_mult = 0.0
+
+
+def synchronise(net, devices):
+    """Replace each BatchNorm by a SyncBatchNorm over ``devices`` devices that has the same parameters."""
+    from mxnet.gluon.contrib.nn import SyncBatchNorm
+
+    for parent in list(blocks(net)):
+        for name, child in list(parent._children.items()):
+            if type(child) is not nn.BatchNorm:
+                continue
+            synced = SyncBatchNorm(
+                in_channels=child.gamma.shape[0],
+                num_devices=devices,
+                momentum=child._kwargs["momentum"],
+                epsilon=child._kwargs["eps"],
+                use_global_stats=child._kwargs["use_global_stats"],
+                prefix=child.prefix,
+                params=child.params,
+            )
+            parent._children[name] = synced
+            if getattr(parent, name, None) is child:
+                object.__setattr__(parent, name, synced)
+
+
+def refuse_sync_on_cpu(devices):
+    if any(device.device_type == "cpu" for device in devices):
+        raise GluonAttnError(
+            "--sync-bn needs GPUs: with several CPU devices the backward pass of MXNet's SyncBatchNorm waits for "
+            "itself for ever. Leave it out, or use --use-global-stats."
+        )
+
+
+def average_running_statistics(net):
+    """Give every device the mean of the devices' running statistics: what is evaluated is then what is saved."""
+    for parameter in net.collect_params().values():
+        if parameter.grad_req == "null" and len(parameter.list_ctx()) > 1:
+            copies = [array.as_in_context(mx.cpu()) for array in parameter.list_data()]
+            parameter.set_data(sum(copies[1:], copies[0].copy()) / len(copies))
+
+
+def finite(net):
+    """Whether all parameters are finite numbers; waits for the device."""
+    arrays = [parameter.list_data()[0] for parameter in net.collect_params().values()]
+    # MXNet 1.9 writes past its arguments beyond 200 arrays (its own AMP counts in chunks, too).
+    chunks = [arrays[start : start + 200] for start in range(0, len(arrays), 200)]
+    return all(mx.nd.multi_all_finite(*chunk, num_arrays=len(chunk)).asscalar() for chunk in chunks)

@@ -1,0 +1,96 @@
+"""`--dry-run`: build what a recipe needs, say what it would do, report what is missing, train nothing."""
+
+from __future__ import annotations
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train.check import check
+from gluon_attn.train.inputs import facts, open_datasets
+from gluon_attn.train.schedule import learning_rate
+
+
+def plan(recipe):
+    """The plan as text. Mistakes in the recipe raise; a missing data set, device or weights file is reported."""
+    from gluon_attn.complexity import complexity
+    from gluon_attn.train import network
+
+    check(recipe)
+    known = facts(recipe.dataset)
+    data, images, classes = _data(recipe, known)
+    size = recipe.image_size or known.image_size
+    missing = []
+    for name in filter(None, (recipe.pretrained, recipe.teacher and recipe.teacher_weights)):
+        missing += _missing_weights(recipe, name)
+    net = network.create(recipe.replace(pretrained=""), classes)
+    cost = complexity(net, size)
+    steps = -(-images // recipe.batch_size)
+    lines = [
+        f"model     {recipe.model}: {classes} classes, {cost.parameters:,} parameters, {cost.macs / 1e6:,.1f} M MACs "
+        f"at {size}x{size}",
+        f"data      {data}",
+        f"augment   {_augmentation(recipe, known)}",
+        f"optimise  {recipe.optimizer}, momentum {recipe.momentum:g}, wd {recipe.wd:g}"
+        + (" (none on biases and normalisations)" if recipe.no_wd else ""),
+        f"schedule  {recipe.epochs} epochs of {steps} updates of {recipe.batch_size}; " + _rates(recipe, steps),
+        f"run       {recipe.dtype} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
+        *missing,
+    ]
+    return "\n".join(lines)
+
+
+def _data(recipe, known):
+    """(one line, training images, classes), from the files where they are there."""
+    try:
+        train, chosen, test, split = open_datasets(recipe)
+    except (GluonAttnError, OSError) as error:
+        return f"MISSING: {error}", known.images, recipe.classes or known.classes
+    sizes = f"{len(train)} training images, {len(chosen)} of split {split!r}" + (f", {len(test)} test" if test else "")
+    return f"{recipe.dataset}: {sizes}", len(train), recipe.classes or len(train.classes)
+
+
+def _augmentation(recipe, known):
+    policy = recipe.auto_aug + (f" ({recipe.auto_aug_variant})" if recipe.auto_aug_variant != "paper" else "")
+    parts = [
+        f"crop {recipe.crop or known.crop}",
+        "mirror" if (recipe.flip == "on" if recipe.flip else known.flip) else "",
+        policy and f"auto-augment {policy}",
+        recipe.jitter and f"jitter {recipe.jitter:g}",
+        recipe.lighting and f"PCA noise {recipe.lighting:g}",
+        recipe.erasing and f"erasing {recipe.erasing:g}",
+        recipe.mixup and f"mixup {recipe.mixup:g}",
+        recipe.cutmix and f"cutmix {recipe.cutmix:g}",
+        recipe.mixup_off_epochs and f"(no mixing in the last {recipe.mixup_off_epochs} epochs)",
+        recipe.label_smoothing and f"label smoothing {recipe.label_smoothing:g}",
+        f"reader {recipe.reader}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _rates(recipe, steps):
+    """The learning rate at the start, the end of warm-up, the middle and the end."""
+    warm, end = round(recipe.warmup_epochs * steps), recipe.epochs * steps
+    points = {"start": 0, "after warm-up": warm, "middle": end // 2, "end": end - 1}
+    if not warm:
+        del points["after warm-up"]
+    return ", ".join(f"{name} {learning_rate(recipe, steps, step):.4g}" for name, step in points.items())
+
+
+def _devices(recipe):
+    from gluon_attn.train.devices import parse_devices
+
+    try:
+        devices = parse_devices(recipe.devices)
+    except GluonAttnError as error:
+        return f"{recipe.devices} (MISSING: {error})"
+    return ", ".join(map(str, devices))
+
+
+def _missing_weights(recipe, name):
+    from gluon_attn import weights
+    from gluon_attn.train.network import weights_word
+
+    model = recipe.model if name == recipe.pretrained else recipe.teacher
+    try:
+        weights.choose(model, weights_word(name))
+    except (GluonAttnError, OSError) as error:
+        return [f"weights   MISSING: {error}"]
+    return []

@@ -1,0 +1,221 @@
+"""One run: the objects it is made of, where it stands, and how that is saved, resumed and reported."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import time
+
+import mxnet as mx
+
+from gluon_attn import zoo
+from gluon_attn.complexity import count_parameters
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.evaluate import evaluate
+from gluon_attn.train import checkpoint, network, state
+from gluon_attn.train.check import check
+from gluon_attn.train.devices import parse_devices, prepare_arithmetic
+from gluon_attn.train.ema import MovingAverage
+from gluon_attn.train.files import write_parameters
+from gluon_attn.train.inputs import open_inputs
+from gluon_attn.train.log import Clock, RunLog, row_text, versions
+from gluon_attn.train.objective import Objective
+from gluon_attn.train.update import Updater, create_trainer
+
+# A resumed run may differ in these; in anything else it would be another run.
+FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
+
+
+class Run:
+    """``epoch`` counts finished epochs; ``batch`` and ``images`` are done of the next one."""
+
+    def __init__(self, recipe, progress=True):
+        check(recipe)
+        self.recipe, self.progress, self.folder = recipe, progress, recipe.folder
+        self.devices = parse_devices(recipe.devices)
+        prepare_arithmetic(recipe.dtype, self.devices)
+        store = mx.kv.create(recipe.kvstore) if recipe.kvstore.startswith("dist") else None
+        self.rank, self.workers = (store.rank, store.num_workers) if store else (0, 1)
+        # The loaders fork their workers: before the network, whose memory they need not share.
+        self.inputs = open_inputs(recipe, self.rank, self.workers)
+        self.net = self._network()
+        self.random = network.has_dropout(self.net)
+        self.ema = MovingAverage(self.net, self._network(), recipe.ema) if recipe.ema else None
+        self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
+        self.updater = Updater(self.net, self.trainer, self._objective(), self.devices, recipe, self.inputs.classes)
+        self.epoch = self.batch = self.images = 0
+        self.history, self.clock = [], Clock()
+        self.log = RunLog(self.folder, writes=self.rank == 0, console=progress)
+        self.checkpoints = checkpoint.Checkpoints(self.folder)
+
+    def _network(self):
+        return network.build(self.recipe, self.inputs.classes, self.devices)
+
+    def _objective(self):
+        if not self.recipe.teacher:
+            return Objective()
+        weights = network.weights_word(self.recipe.teacher_weights)
+        teacher = zoo.get_model(self.recipe.teacher, pretrained=weights, classes=self.inputs.classes)
+        teacher.collect_params().reset_ctx(self.devices)
+        if self.recipe.dtype == "float16":
+            teacher.cast("float16")
+        teacher.hybridize(static_alloc=True)
+        return Objective(teacher, self.recipe.temperature, self.recipe.hard_weight)
+
+    @property
+    def step(self):
+        """Updates done."""
+        return self.epoch * len(self.inputs.train) + self.batch
+
+    @property
+    def evaluated(self):
+        """The network whose accuracy and weights are reported."""
+        return self.ema.net if self.ema else self.net
+
+    def begin(self):
+        """Start afresh, or go on from a checkpoint, as --resume says."""
+        found = None
+        if self.recipe.resume == "auto":
+            found = self.checkpoints.newest(self.log.warn)
+        elif self.recipe.resume:
+            found = checkpoint.read(self.recipe.resume)
+        if found is not None:
+            self._resume(*found)
+            return
+        if self.rank == 0:
+            self.checkpoints.clear()  # an earlier run's here: a later --resume must not find them
+        self.log.line(
+            f"{self.recipe.model} on {self.recipe.dataset}: {count_parameters(self.net):,} parameters, "
+            f"{self.inputs.images} training images, {self.recipe.epochs} epochs of {len(self.inputs.train)} updates "
+            f"on {', '.join(map(str, self.devices))}" + (f", {self.workers} workers" if self.workers > 1 else "")
+        )
+
+    def _resume(self, arrays, meta):
+        changed = [k for k, v in self.recipe.as_dict().items() if k not in FREE and meta["recipe"].get(k) != v]
+        if changed and self.recipe.resume == "auto":
+            was = ", ".join(f"--{k.replace('_', '-')} {meta['recipe'].get(k)}" for k in changed)
+            raise GluonAttnError(
+                f"The run in {str(self.folder)!r} was started with {was}: repeat that, or take another --output, or "
+                "name the checkpoint file (--resume FILE) to go on under the new settings."
+            )
+        state.restore(arrays, self.net, self.trainer, self.updater.totals, self.ema)
+        self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
+        self.history, self.clock = meta["history"], Clock(meta["seconds"])
+        other = f", with other {', '.join(changed)}" if changed else ""
+        self.log.line(f"resumed at epoch {self.epoch + 1}, batch {self.batch}{other}")
+
+    def mean_loss(self, totals, images):
+        """The loss an image over ``totals``; one that is no number ends the run, with what was saved intact."""
+        loss = sum(float(total.asscalar()) for total in totals) * self.workers / max(images, 1)
+        if not math.isfinite(loss):
+            self._diverged(f"the loss is {loss}")
+        return loss
+
+    def check_weights(self):
+        if not network.finite(self.net):
+            self._diverged("the weights are no longer finite numbers")
+
+    def _diverged(self, what):
+        kept = (
+            f"the weights of epoch {len(self.history)} are kept in {self.folder}" if self.history else "no epoch ended"
+        )
+        raise GluonAttnError(
+            f"Training stopped at epoch {self.epoch + 1}, batch {self.batch}: {what}; {kept}. Try a smaller --lr, more "
+            "--warmup-epochs" + (", or --dtype float32." if self.recipe.dtype != "float32" else ".")
+        )
+
+    def accuracy(self, loader):
+        dtype = "float16" if self.recipe.dtype == "float16" else "float32"
+        found = evaluate(self.evaluated, loader, self.devices, dtype=dtype)
+        return {key: found[key] for key in ("top1", "top5")}
+
+    def record(self, row):
+        """Weights first and the checkpoint last: whatever a kill leaves out is done again, the same, on resuming."""
+        self.history.append(row)
+        self.epoch, self.batch, self.images = self.epoch + 1, 0, 0
+        for total in self.updater.totals:
+            total[:] = 0
+        if self.rank:
+            return
+        with self.log.going_on("the weights"):
+            write_parameters(self.folder / "last.params", self.evaluated)
+            if self.best is row:
+                write_parameters(self.folder / "best.params", self.evaluated)
+        self.checkpoint()
+        self.log.history(self.history)
+        self.log.scalars(row)
+        self.log.line(row_text(row, self.recipe.epochs, self.inputs.chosen_on))
+
+    @property
+    def best(self):
+        """The first of the epochs with the highest accuracy."""
+        return max(self.history, key=lambda row: row["top1"])
+
+    def checkpoint(self):
+        """A checkpoint in passing: where it cannot be written, the one before stays and the training goes on."""
+        if self.rank == 0:
+            with self.log.going_on("the checkpoint"):
+                self.save()
+
+    def save(self):
+        arrays = state.capture(self.net, self.trainer, self.updater.totals, self.ema)
+        if self.batch:
+            self.mean_loss(self.updater.totals, self.images)
+            self.check_weights()
+        meta = dict(
+            recipe=self.recipe.as_dict(),
+            epoch=self.epoch,
+            batch=self.batch,
+            images=self.images,
+            history=self.history,
+            seconds=self.clock.seconds,
+            versions=versions(),
+        )
+        self.checkpoints.save(self.step, arrays, meta)
+
+    def finish(self):
+        """The run's last files; returns the metrics (on other workers than the first, without accuracies)."""
+        if self.rank:
+            return self._metrics()
+        write_parameters(self.folder / "last.params", self.evaluated)
+        metrics = {**self._metrics(), **self._accuracies()}
+        self.log.metrics(metrics)
+        self.log.curves(self.history, f"{self.recipe.model} on {self.recipe.dataset}, seed {self.recipe.seed}")
+        self.log.line(
+            f"best {metrics['best_accuracy']:.4f} (epoch {metrics['best_epoch']}, chosen on {self.inputs.chosen_on}), "
+            f"last {metrics['last_accuracy']:.4f}, {metrics['seconds']:.0f} s: {self.folder}"
+        )
+        return metrics
+
+    def _metrics(self):
+        return dict(
+            model=self.recipe.model,
+            dataset=self.recipe.dataset,
+            epochs=self.recipe.epochs,
+            epochs_done=self.epoch,
+            seed=self.recipe.seed,
+            seconds=round(self.clock.seconds, 2),
+            parameters=count_parameters(self.net),
+            skipped_images=dict(self.inputs.train.skipped),
+            devices=[str(device) for device in self.devices],
+            workers=self.workers,
+            versions=versions(),
+            command=shlex.join(sys.argv),
+            finished=time.strftime("%Y-%m-%d %H:%M:%S"),
+            recipe=self.recipe.as_dict(),
+        )
+
+    def _accuracies(self):
+        found = dict(
+            best_accuracy=self.best["top1"],
+            best_epoch=self.best["epoch"] + 1,
+            best_chosen_on=self.inputs.chosen_on,
+            last_accuracy=self.history[-1]["top1"],
+        )
+        if self.inputs.test is not None:
+            # The test set is looked at once, with the weights that the validation split chose.
+            self.evaluated.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
+            found["test_accuracy_of_best"] = self.accuracy(self.inputs.test)["top1"]
+            self.evaluated.load_parameters(str(self.folder / "last.params"), ctx=self.devices)
+        return found

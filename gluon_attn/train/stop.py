@@ -1,0 +1,53 @@
+"""SIGTERM: finish the update at hand, write a checkpoint, exit 0."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+
+
+class Stopped(Exception):
+    """Someone asked this process to end; everything is saved."""
+
+
+class StopRequest:
+    """``with StopRequest() as stop``: SIGTERM sets ``stop.asked``, and breaks off ``with stop.interruptible()``.
+
+    Waiting for images is interruptible: the workers may have got the same signal and never answer.
+    """
+
+    def __init__(self, enabled=True):
+        # Signals reach the main thread only; elsewhere (a tuner's thread) the process's own handler stays.
+        self._handles = enabled and threading.current_thread() is threading.main_thread()
+        self._process = os.getpid()
+        self.asked = False
+        self._interruptible = False
+
+    def __enter__(self):
+        if self._handles:
+            self._previous = signal.signal(signal.SIGTERM, self._on_signal)
+        return self
+
+    def __exit__(self, *_):
+        if self._handles:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    @contextlib.contextmanager
+    def interruptible(self):
+        if self.asked:
+            raise Stopped
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = False
+
+    def _on_signal(self, number, frame):
+        if os.getpid() != self._process:  # a loader's worker, forked with this handler: it simply ends
+            os._exit(0)
+        self.asked = True
+        if self._interruptible:
+            self._interruptible = False
+            raise Stopped

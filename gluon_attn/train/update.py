@@ -1,0 +1,75 @@
+"""One update of the weights: a batch cut over devices, forward, backward, optimiser. Nothing waits for a device."""
+
+from __future__ import annotations
+
+import mxnet as mx
+from mxnet import autograd, gluon
+
+from gluon_attn.losses import for_training
+from gluon_attn.train.network import exempt_from_decay
+from gluon_attn.train.objective import prepare
+
+
+def create_trainer(net, recipe, kvstore):
+    """A Trainer with the recipe's optimiser; the learning rate is set before each update."""
+    if recipe.no_wd:
+        exempt_from_decay(net)
+    options = dict(momentum=recipe.momentum, wd=recipe.wd, learning_rate=recipe.peak_lr)
+    if recipe.dtype == "float16":
+        options["multi_precision"] = True
+    # The updates run here and not in the parameter server: their state can then be saved, and AMP needs it.
+    return gluon.Trainer(net.collect_params(), recipe.optimizer, options, kvstore=kvstore, update_on_kvstore=False)
+
+
+class Updater:
+    """``updater(images, labels, ...)`` moves the weights once and adds the loss to ``self.totals``, on the devices."""
+
+    def __init__(self, net, trainer, objective, devices, recipe, classes):
+        self.forward, self.trainer, self.objective = for_training(net, static_alloc=True), trainer, objective
+        self.devices, self.pieces, self.classes = devices, recipe.accumulate, classes
+        self.smoothing, self.dtype = recipe.label_smoothing, recipe.dtype
+        self.weights = [p for p in net.collect_params().values() if p.grad_req != "null"]
+        if self.pieces > 1:
+            for parameter in self.weights:
+                parameter.grad_req = "add"
+        self.totals = [mx.nd.zeros((1,), ctx=device) for device in devices]
+
+    def __call__(self, images, labels, lr, mixing=None, batch_size=None):
+        """``batch_size``: images of the whole batch, where other workers hold a part of it."""
+        if self.pieces > 1:
+            for parameter in self.weights:
+                parameter.zero_grad()
+        for share in _cut(images, labels, self.pieces):
+            self._backward(*share, mixing)
+        self.trainer.set_learning_rate(lr)
+        self.trainer.step(batch_size or len(labels))
+
+    def _backward(self, images, labels, mixing):
+        shares = _cut(images, labels, len(self.devices))
+        losses = []
+        for device, total, (x, y) in zip(self.devices, self.totals, shares):
+            x, y = x.as_in_context(device), y.as_in_context(device)
+            x, targets = prepare(x, y, self.classes, self.smoothing, mixing)
+            x = x.astype("float16", copy=False) if self.dtype == "float16" else x
+            opinion = self.objective.teach(x)
+            with autograd.record():
+                outputs = self.forward(x)
+                outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+                losses.append(self.objective(outputs, targets, opinion))
+            total += losses[-1].detach()
+        autograd.backward(losses)
+        for device in self.devices[len(shares) :]:
+            self._idle(device)
+
+    def _idle(self, device):
+        """A batch with fewer images than devices leaves ``device`` without any: its gradient is zero, and not stale."""
+        for parameter in self.weights:
+            if self.pieces == 1:
+                parameter.grad(device)[:] = 0
+            parameter.data(device)._fresh_grad = True
+
+
+def _cut(images, labels, parts):
+    """Nearly equal parts, as many as there are images at most."""
+    parts = min(parts, len(labels))
+    return list(zip(*(gluon.utils.split_data(array, parts, even_split=False) for array in (images, labels))))

@@ -1,0 +1,89 @@
+"""Recipes: files, flags, and the sentences for what cannot be."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train import Recipe, list_recipes
+from gluon_attn.train.arguments import add_arguments, recipe_from
+from gluon_attn.train.check import check
+
+
+def parse(*words, **defaults):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return recipe_from(parser.parse_args(words), **defaults)
+
+
+def test_flags_override_the_file_and_the_file_overrides_the_script():
+    words = ["--recipe", "openaff_cifar100", "--model", "cifar_aff_preresnet32_w4", "--lr", "0.3"]
+    recipe = parse(*words, "--milestones", "1,2", "--arch", "reduction=8,gating=reciprocal", epochs=5, dataset="digits")
+    assert (recipe.epochs, recipe.dataset, recipe.lr) == (640, "cifar100", 0.3)
+    assert recipe.milestones == [1, 2] and recipe.arch == {"reduction": 8, "gating": "reciprocal"}
+
+
+def test_switches_and_resume_take_their_word_or_none():
+    recipe = parse("--model", "m", "--dataset", "d", "--no-wd", "--resume", "--last-gamma", "false")
+    assert recipe.no_wd is True and recipe.resume == "auto" and recipe.last_gamma is False
+
+
+def test_a_recipe_survives_its_own_file(tmp_path):
+    recipe = Recipe.load("abn_cifar_wrn", model="cifar_abn_wrn28_10", arch={"reduction": 4}, seed=3)
+    (tmp_path / "again.yaml").write_text(recipe.to_yaml())
+    assert Recipe.load(tmp_path / "again.yaml") == recipe
+
+
+def test_every_built_in_recipe_is_consistent():
+    for name in list_recipes():
+        check(Recipe.load(name))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"leaning-rate": 1}, "Unknown option of a recipe 'leaning-rate'.*Choices"),
+        ({"lr": "fast"}, "--lr cannot be 'fast': it takes a number"),
+        ({"epochs": 1.5}, "--epochs cannot be 1.5: it takes a whole number"),
+        ({"no-wd": "perhaps"}, "--no-wd cannot be 'perhaps': it takes true or false"),
+        ({"milestones": "a,b"}, "--milestones cannot be 'a,b': it takes ints, as in 60,120"),
+        ({"schedule": "cosin"}, "Unknown --schedule 'cosin'. Did you mean 'cosine'"),
+        ({"arch": "reduction"}, "--arch cannot be 'reduction': it takes name=value"),
+    ],
+)
+def test_values_that_cannot_be_read(values, sentence):
+    with pytest.raises(GluonAttnError, match=sentence):
+        Recipe.of(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (dict(epochs=0), "trains nothing"),
+        (dict(schedule="step"), "needs --milestones"),
+        (dict(milestones=[3]), "belong to --schedule step"),
+        (dict(epochs=3, warmup_epochs=4), "leaves none of the 3 epochs"),
+        (dict(label_smoothing=1.0), "at least 0 and below 1"),
+        (dict(mixup=-1.0), "0 \\(off\\) or more"),
+        (dict(mixup=1.0, epochs=5, mixup_off_epochs=5), "no epoch to mix in"),
+        (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader gluon"),
+        (dict(dataset="cifar10", reader="native"), "RecordIO only, not 'cifar10'"),
+    ],
+)
+def test_choices_that_contradict_each_other(values, sentence):
+    with pytest.raises(GluonAttnError, match=sentence):
+        check(Recipe(**values))
+
+
+def test_names_that_do_not_exist(tmp_path):
+    with pytest.raises(GluonAttnError, match="Unknown recipe 'digit'. Did you mean 'digits'"):
+        Recipe.load("digit")
+    with pytest.raises(GluonAttnError, match="There is no recipe file.*Built-in recipes: abn_cifar"):
+        Recipe.load(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("lr: [")
+    with pytest.raises(GluonAttnError, match="is not valid YAML"):
+        Recipe.load(tmp_path / "bad.yaml")
+    with pytest.raises(GluonAttnError, match="No model: give --model"):
+        parse("--dataset", "digits")

@@ -1,0 +1,39 @@
+"""The learning-rate curve of every recipe, against figures from the papers and logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from gluon_attn.train import Recipe, list_recipes
+from gluon_attn.train.schedule import learning_rate
+
+STEPS = 100
+
+# recipe: {epoch: rate}, written down from papers.md, not from the code.
+EXPECTED = {
+    "digits": {0: 0, 0.5: 0.1, 7.25: 0.05, 14: 0},
+    "openaff_cifar100": {0: 0.2, 289.99: 0.2, 290: 0.02, 320: 0.02, 440: 0.002, 639.99: 0.002},
+    "openaff_cifar100_cosine": {0: 0.2, 320: 0.1, 640: 0},
+    "openaff_imagenet": {0: 0, 2.5: 0.0375, 5: 0.075, 122.5: 0.0375, 240: 0},
+    "openaff_imagenet_autoaug": {0: 0, 5: 0.075, 240: 0},
+    "inverse_cifar": {0: 0.1, 60: 0.1, 61: 0.02, 121: 0.004, 161: 0.0008, 199.99: 0.0008},
+    "inverse_imagenet": {0: 0.1, 30: 0.1, 31: 0.01, 61: 0.001, 81: 0.0001, 99.99: 0.0001},
+    "abn_cifar": {0: 0.1, 149.99: 0.1, 150: 0.01, 225: 0.001, 299.99: 0.001},
+    "abn_cifar_densenet": {0: 0.1, 150: 0.01, 225: 0.001},
+    "abn_cifar_resnext": {0: 0.1, 150: 0.01, 225: 0.001},
+    "abn_cifar_wrn": {0: 0.1, 60: 0.02, 120: 0.004, 160: 0.0008},
+    "abn_imagenet": {0: 0.1, 30.99: 0.1, 31: 0.01, 61: 0.001},
+}
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_follows_its_curve(name):
+    recipe = Recipe.load(name)
+    for epoch, rate in EXPECTED[name].items():
+        assert learning_rate(recipe, STEPS, round(epoch * STEPS)) == pytest.approx(rate, abs=1e-12)
+
+
+def test_another_batch_size_scales_the_rate_linearly():
+    recipe = Recipe.load("openaff_imagenet", batch_size=128)
+    assert learning_rate(recipe, STEPS, 5 * STEPS) == pytest.approx(0.075 / 4)
+    assert Recipe.load("digits", batch_size=128).peak_lr == 0.1  # where the recipe names no batch, none is assumed

@@ -1,0 +1,24 @@
+"""A network and a recipe small enough to train in a test."""
+
+from __future__ import annotations
+
+from gluon_attn.train import Recipe
+
+# One block a stage: 5 convolutions.
+TINY = {"layers": [1, 1, 1], "widths": [8, 8, 16], "stem_widths": [8]}
+
+
+def tiny(folder, **changes):
+    """Four updates an epoch on 40 digits, on one CPU device."""
+    values = dict(
+        model="cifar_resnet20",
+        arch=TINY,
+        dataset="digits",
+        dataset_options={"per_class": 4},
+        epochs=2,
+        batch_size=10,
+        lr=0.05,
+        devices="cpu:0",
+        output=str(folder),
+    )
+    return Recipe.of({**values, **changes})
