@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.layers import batch_norm, conv, relu, sequence
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble
 
 
 class DenseLayer(nn.HybridBlock):
-    """[x, body(x)] along the channels; body = BN ReLU 1x1 (4 growth) BN ReLU 3x3 (growth), dropout."""
+    """[x, body(x)] along the channels; body = BN ReLU 1x1 (4 growth) BN ReLU 3x3 (growth), dropout.
+
+    Its gradient is fenced on a CPU: oneDNN cannot cut one in a blocked memory layout at a channel within a block, and
+    MXNet then raises ("could not construct a sub-memory") or dies of a floating point exception.
+    """
 
     def __init__(self, in_channels, growth, dropout, norm, **kwargs):
         super().__init__(**kwargs)
@@ -26,7 +31,8 @@ class DenseLayer(nn.HybridBlock):
         )
 
     def hybrid_forward(self, F, x):
-        return F.concat(x, self.body(x), dim=1)
+        y = F.concat(x, self.body(x), dim=1)
+        return cpu.fence(F, y) if cpu.trains_on_cpu(self) else y
 
 
 class Gated(nn.HybridBlock):

@@ -9,25 +9,23 @@ from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble
 
-# 3x3 widths and 'pool': the first two of VGG's poolings are moved behind layers 14 and 15, so that the layers whose
-# features are attended to (7, 10 and 13) have 32x32, 16x16 and 8x8 positions.
+# 3x3 convolutions, as multiples of `width`, and 'pool': the first two of VGG's poolings are moved behind layers 14 and
+# 15, so that the layers whose features are attended to (7, 10 and 13) have 32x32, 16x16 and 8x8 positions.
 STAGES = (
-    (64, 128, 128, 256, 256, 256),
-    ("pool", 512, 512, 512),
-    ("pool", 512, 512, 512),
-    ("pool", 512, "pool", 512, "pool"),
+    (1, 2, 2, 4, 4, 4),
+    ("pool", 8, 8, 8),
+    ("pool", 8, 8, 8),
+    ("pool", 8, "pool", 8, "pool"),
 )
 
 
 class VGG(Network):
-    """Conv, BN, ReLU fifteen times; the last stage ends in the global feature: mean, Dense 512, ReLU: (N, 512, 1, 1).
+    """Conv, BN, ReLU fifteen times; the last stage ends in the global feature: mean, Dense, ReLU: (N, 8 width, 1, 1).
 
     Heads: 'classifier' and 'ltpa' (for its options see attention/ltpa.py; `levels` 1 to 3 is the paper's att to att3).
     """
 
-    def __init__(
-        self, width=64, features=512, head="classifier", outputs="logits", classes=100, in_channels=3, **mechanism
-    ):
+    def __init__(self, width=64, head="classifier", outputs="logits", classes=100, in_channels=3, **mechanism):
         super().__init__()
         count = len(STAGES)
         slots = Slots(dict(head=head), None, mechanism, count, VGG)
@@ -40,12 +38,15 @@ class VGG(Network):
                 if item == "pool":
                     stage.add(nn.MaxPool2D(2))
                 else:
-                    stage.add(sequence(conv(channels, item, 3), batch_norm(item), relu()))
-                    channels = item
+                    stage.add(convolved(channels, item * width))
+                    channels = item * width
             if number == count:
-                stage.add(sequence(GlobalAvgPool(), conv(channels, features, bias=True), relu()))
-                channels = features
+                stage.add(sequence(GlobalAvgPool(), conv(channels, channels, bias=True), relu()))
             return channels, stage
 
-        stem = width, sequence(conv(in_channels, width, 3), batch_norm(width), relu())
+        stem = width, convolved(in_channels, width)
         assemble(self, slots, stem, make_stage, (1, 2, 2, 2), classes, outputs, attended=(1, 2, 3))
+
+
+def convolved(in_channels, channels):
+    return sequence(conv(in_channels, channels, 3), batch_norm(channels), relu())
