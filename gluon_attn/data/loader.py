@@ -19,6 +19,8 @@ LAST_BATCH = ("keep", "discard")
 class Loader:
     """``for images, labels in loader.epoch(e)``: float32 (N, 3, H, W) and int32 (N,), both on the CPU.
 
+    Labels that are arrays (angles, masks) keep their shape and type.
+
     dataset    : a :class:`gluon_attn.data.Dataset`
     transform  : called as ``transform(image, rng)``, see :mod:`gluon_attn.data.transforms`
     train      : images in an order drawn from (seed, epoch); otherwise in the order of the data set
@@ -107,7 +109,8 @@ class _Samples:
         epoch, index = key
         try:
             image, label = self.dataset.sample(index)
-            return self.transform(image, random_state(self.seed, epoch, index)), np.int32(label)
+            label = label if isinstance(label, np.ndarray) else np.int32(label)
+            return self.transform(image, random_state(self.seed, epoch, index)), label
         except BadImage as bad:
             if self.on_bad_image == "error":
                 raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 
+import numpy as np
+
 from gluon_attn.data.dataset import Subset, stratified_indices
 from gluon_attn.errors import DataError, unknown
 
@@ -15,6 +17,7 @@ SOURCES = {
     "digits-canvas": ("canvas", "digits_canvas", "several real digits with their masks, for segmentation; embedded"),
     "cifar10": ("cifar", "cifar10", "CIFAR-10 from its binary archive"),
     "cifar100": ("cifar", "cifar100", "CIFAR-100 from its binary archive: 100 classes, or 20 with coarse=True"),
+    "mpiifacegaze": ("gaze", "mpiifacegaze", "normalised faces with gaze angles, one person left out (person='p00')"),
     "imagenet-folder": ("imagenet", "imagenet_folder", "train/<class>/*.JPEG and val/<class>/*.JPEG"),
     "imagenet-rec": ("imagenet", "imagenet_rec", "RecordIO: train.rec, train.idx, val.rec, val.idx"),
 }
@@ -45,7 +48,7 @@ def get_dataset(name, split="train", root=None, validation=0, **options):
         return build(split, root, **options)
     if validation:
         dataset = build("train", root, **options)
-        if not hasattr(dataset, "labels"):
+        if np.ndim(getattr(dataset, "labels", None)) != 1:
             raise DataError(
                 f"The dataset {name!r} has no classes to draw from: validation={validation} is not possible."
             )
