@@ -53,6 +53,7 @@ def test_gluoncv_trains_a_detector_on_it():
     spec = importlib.util.spec_from_file_location("gluoncv_ssd", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
+    mx.random.seed(0)
     net = example.ssd("se_resnet18", ["digit", "letter"], 128)
     net.initialize(mx.init.Xavier())
     net.hybridize()
