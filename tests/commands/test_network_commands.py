@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
@@ -12,8 +13,9 @@ from PIL import Image
 
 import gluon_attn
 from gluon_attn import cli, data
+from gluon_attn.commands.network import preprocessing, transform_for
 from gluon_attn.predict import find_pictures
-from gluon_attn.weights import store
+from gluon_attn.weights import store, table
 
 MODEL = "cifar_resnet20"
 
@@ -113,13 +115,62 @@ def test_pictures_are_found_in_natural_order(pictures):
     ]
 
 
+@pytest.fixture
+def imagenet(tmp_path):
+    """A network with three classes in a file, and seven pictures of three colours as folders and as RecordIO."""
+    mx.random.seed(0)
+    net = gluon_attn.get_model("resnet18", classes=3)
+    net.initialize(mx.init.MSRAPrelu())
+    net.save_parameters(str(tmp_path / "w.params"))
+    record = mx.recordio.MXIndexedRecordIO(str(tmp_path / "val.idx"), str(tmp_path / "val.rec"), "w")
+    for index in range(7):
+        label, noise = index % 3, np.random.RandomState(index).randint(0, 256, (90, 80, 3)).astype("uint8")
+        noise[..., label] //= 4
+        path = tmp_path / "val" / f"class{label}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise).save(path)
+        record.write_idx(index, mx.recordio.pack(mx.recordio.IRHeader(0, label, index, 0), path.read_bytes()))
+    record.close()
+    return tmp_path
+
+
+def test_folders_and_records_are_evaluated_alike(capsys, imagenet):
+    flags = ["--model", "resnet18", "--pretrained", imagenet / "w.params", "--data-root", imagenet, "--batch-size", 4]
+    flags += ["--image-size", 64, "--results", imagenet / "r.csv"]
+    for dataset in (["imagenet-folder"], ["imagenet-rec"], ["imagenet-rec", "--reader", "native"]):
+        status, out, err = call(capsys, "evaluate", *flags, "--dataset", *dataset)
+        assert status == 0, err
+        assert "on 7 images" in out  # the native reader fills its second batch with one more
+    with (imagenet / "r.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["top1_error"] == rows[1]["top1_error"]
+    assert {(row["input_size"], row["top5_error"]) for row in rows} == {("64", "0.00")}
+    status, _, err = call(capsys, "evaluate", *flags, "--dataset", "imagenet-folder", "--reader", "native")
+    assert status == 2 and "native reader reads .rec files only" in err
+
+
+def test_images_are_prepared_as_for_the_weights():
+    digits, flags = data.get_dataset("digits", "test"), SimpleNamespace(model=MODEL, dataset="digits", image_size=None)
+    own = preprocessing(flags, None, digits)
+    assert (own["mean"], own["input_size"], own["crop_pct"]) == (digits.mean, 32, 1.0)
+    entry = table.choose("iaff_resnext50_32x4d")
+    published = preprocessing(flags, entry, digits)
+    assert published == entry.preprocessing
+    assert repr(transform_for(published)).startswith("Centre(size=224, resize=256, interpolation='bilinear')")
+    flags.image_size = 288
+    assert preprocessing(flags, entry, digits)["input_size"] == 288
+
+
 ERRORS = {
     "no such file": (["--pretrained", "nowhere/w.params"], "nowhere/w.params is not a file"),
-    "no such model": (["--model", "cifar_resnett20"], "Unknown model 'cifar_resnett20'. Did you mean 'cifar_resnet20'?"),
+    "no such model": (
+        ["--model", "cifar_resnett20"],
+        "Unknown model 'cifar_resnett20'. Did you mean 'cifar_resnet20'?",
+    ),
     "other classes": (["--classes", "12"], r"head.fc.weight (10, 64) for (12, 64)"),
     "device": (["--devices", "gpu:99"], "There is no gpu:99"),
     "dtype": (["--dtype", "float16"], "MXNet has no float16 convolution on a CPU"),
-    "no such data set": (["--dataset", "digit"], "Unknown dataset 'digit'. Did you mean 'digits'?"),
+    "no such data set": (["--dataset", "digit"], "Unknown dataset 'digit'. Did you mean 'digits'"),
 }
 
 
