@@ -13,6 +13,7 @@ COMMANDS = {
     "list": "names of the zoo, by pattern, with or without published weights",
     "info": "parameters, MACs, input and weights of one network",
     "train": "train on digits, CIFAR or ImageNet",
+    "repeat": "one training with several seeds: mean and standard deviation of its errors",
     "evaluate": "top-1 and top-5 of stored or published weights",
     "predict": "classes of image files",
     "explain": "pictures of what a network attends to, and a score for them",

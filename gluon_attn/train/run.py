@@ -197,7 +197,7 @@ class Run:
             seed=self.recipe.seed,
             seconds=round(self.clock.seconds, 2),
             parameters=count_parameters(self.net),
-            skipped_images=dict(self.inputs.train.skipped),
+            skipped_images=dict(getattr(self.inputs.train, "skipped", {})),
             devices=[str(device) for device in self.devices],
             workers=self.workers,
             versions=versions(),
@@ -209,6 +209,7 @@ class Run:
     def _accuracies(self):
         found = dict(
             best_accuracy=self.best["top1"],
+            best_top5=self.best["top5"],
             best_epoch=self.best["epoch"] + 1,
             best_chosen_on=self.inputs.chosen_on,
             last_accuracy=self.history[-1]["top1"],
@@ -216,6 +217,7 @@ class Run:
         if self.inputs.test is not None:
             # The test set is looked at once, with the weights that the validation split chose.
             self.evaluated.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
-            found["test_accuracy_of_best"] = self.accuracy(self.inputs.test)["top1"]
+            test = self.accuracy(self.inputs.test)
+            found.update(test_accuracy_of_best=test["top1"], test_top5_of_best=test["top5"])
             self.evaluated.load_parameters(str(self.folder / "last.params"), ctx=self.devices)
         return found

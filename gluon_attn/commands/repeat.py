@@ -1,0 +1,24 @@
+"""`gluon-attn repeat`: the flags of `gluon-attn train`, and --runs."""
+
+from __future__ import annotations
+
+from gluon_attn.train import arguments
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--runs", type=int, default=3, help="trainings, with seeds --seed, --seed + 1, ... (default: 3)"
+    )
+    arguments.add_arguments(parser)
+
+
+def run(args):
+    recipe = arguments.recipe_from(args)
+    if args.dry_run:
+        from gluon_attn.train.plan import plan
+
+        print(f"{args.runs} runs of\n{plan(recipe)}")
+        return
+    from gluon_attn.train.repeat import in_words, repeat
+
+    print(in_words(repeat(recipe, args.runs)))

@@ -1,0 +1,57 @@
+"""One recipe with several seeds, and the mean and standard deviation of what comes out."""
+
+from __future__ import annotations
+
+import json
+import statistics
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train.loop import fit
+
+
+def repeat(recipe, runs, progress=True):
+    """Train `runs` times, with seeds recipe.seed, recipe.seed + 1, ...; returns what summary.json holds.
+
+    Each run has its folder seed-N in the recipe's; with `resume='auto'` those that are finished are not done again.
+    Errors are in percent, of the test set with the weights that the validation images chose where some are held out.
+    """
+    if runs < 1:
+        raise GluonAttnError(f"--runs {runs} trains nothing: give 1 or more.")
+    folder = recipe.folder
+    results = []
+    for seed in range(recipe.seed, recipe.seed + runs):
+        results.append(fit(recipe.replace(seed=seed, output=str(folder / f"seed-{seed}")), progress))
+    summary = summarise(results)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def summarise(results):
+    """From the metrics of runs: {'model', 'runs', 'seeds', 'measured_on', 'top1_error': {...}, 'top5_error': {...}}."""
+    tested = "test_accuracy_of_best" in results[0]
+    keys = ("test_accuracy_of_best", "test_top5_of_best") if tested else ("best_accuracy", "best_top5")
+    errors = [[100 * (1 - result[key]) for result in results] for key in keys]
+    return dict(
+        model=results[0]["model"],
+        dataset=results[0]["dataset"],
+        runs=len(results),
+        seeds=[result["seed"] for result in results],
+        measured_on="test" if tested else results[0]["best_chosen_on"],
+        top1_error=_spread(errors[0]),
+        top5_error=_spread(errors[1]),
+    )
+
+
+def _spread(values):
+    """Mean, standard deviation of a sample (0 for one run), and the values."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return dict(mean=round(statistics.mean(values), 4), std=round(deviation, 4), values=[round(v, 4) for v in values])
+
+
+def in_words(summary):
+    """The summary as one line."""
+    errors = (f"{name} {summary[key]['mean']:.2f} ± {summary[key]['std']:.2f} %" for name, key in _NAMES.items())
+    return f"{summary['model']}, {summary['measured_on']} error over {summary['runs']} runs: {', '.join(errors)}"
+
+
+_NAMES = {"top-1": "top1_error", "top-5": "top5_error"}

@@ -1,0 +1,48 @@
+"""Several seeds of one recipe, and their mean and standard deviation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from gluon_attn import GluonAttnError, cli
+from gluon_attn.train.repeat import in_words, repeat, summarise
+from tests.train.tiny import tiny
+
+
+def test_mean_and_deviation_of_errors():
+    results = [
+        dict(model="m", dataset="d", seed=seed, best_accuracy=top1, best_top5=0.9, best_chosen_on="test")
+        for seed, top1 in enumerate((0.70, 0.72, 0.77))
+    ]
+    summary = summarise(results)
+    assert summary["top1_error"]["values"] == [30, 28, 23] and summary["seeds"] == [0, 1, 2]
+    np.testing.assert_allclose(summary["top1_error"]["mean"], 27)
+    np.testing.assert_allclose(summary["top1_error"]["std"], np.std([30, 28, 23], ddof=1), atol=1e-4)
+    assert in_words(summary) == "m, test error over 3 runs: top-1 27.00 ± 3.61 %, top-5 10.00 ± 0.00 %"
+
+
+def test_seeds_differ_and_the_test_set_is_measured(tmp_path):
+    summary = repeat(tiny(tmp_path, epochs=1, validation=2), runs=2, progress=False)
+    assert summary["measured_on"] == "test"
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    for seed, error in zip((0, 1), summary["top1_error"]["values"]):
+        metrics = json.loads((tmp_path / f"seed-{seed}" / "metrics.json").read_text())
+        assert metrics["seed"] == seed
+        np.testing.assert_allclose(100 * (1 - metrics["test_accuracy_of_best"]), error, atol=1e-4)
+        assert metrics["test_top5_of_best"] >= metrics["test_accuracy_of_best"]
+    weights = [(tmp_path / f"seed-{seed}" / "last.params").read_bytes() for seed in (0, 1)]
+    assert weights[0] != weights[1]
+
+
+def test_the_command_says_how_often(tmp_path, capsys):
+    flags = ["--model", "cifar_inv_se_resnet20", "--dataset", "digits", "--recipe", "inverse_cifar", "--dry-run"]
+    assert cli.main(["repeat", "--runs", "3", *flags]) == 0
+    assert capsys.readouterr().out.startswith("3 runs of")
+
+
+def test_no_runs_are_an_error(tmp_path):
+    with pytest.raises(GluonAttnError, match="--runs 0 trains nothing"):
+        repeat(tiny(tmp_path), runs=0)
