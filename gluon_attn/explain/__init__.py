@@ -8,6 +8,19 @@ from __future__ import annotations
 
 from gluon_attn.explain.cam import class_gradient, gradcam, gradcam_pp, scorecam
 from gluon_attn.explain.maps import AttentionMap, attention_maps
+from gluon_attn.explain.methods import METHODS, View, attention, look
 from gluon_attn.explain.occlusion import occlusion
 
-__all__ = ["AttentionMap", "attention_maps", "class_gradient", "gradcam", "gradcam_pp", "occlusion", "scorecam"]
+__all__ = [
+    "METHODS",
+    "AttentionMap",
+    "View",
+    "attention",
+    "attention_maps",
+    "class_gradient",
+    "gradcam",
+    "gradcam_pp",
+    "look",
+    "occlusion",
+    "scorecam",
+]

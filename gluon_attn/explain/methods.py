@@ -1,0 +1,106 @@
+"""Methods by name, and a network's view of a few pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mxnet as mx
+import numpy as np
+
+from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.explain.cam import as_batch, gradcam, gradcam_pp, scorecam
+from gluon_attn.explain.graph import pick_logits
+from gluon_attn.explain.maps import attention_maps
+from gluon_attn.explain.occlusion import occlusion
+
+
+class NoPlane(GluonAttnError):
+    """A network whose mechanisms weigh no places."""
+
+
+def attention(net, x, target=None, name=None):
+    """The mechanism's own map as a picture: (N, H, W), every image's minimum at 0 and maximum at 1.
+
+    name : one of `attention_maps(net, x)`; by default the last one that weighs places
+    target : not used, since the mechanism knows no target class; the arguments are those of the other methods
+
+    A 'full' map is averaged over its channels, a 'positions' map over its queries.
+    """
+    maps = attention_maps(net, x)
+    planes = {key: value for key, value in maps.items() if value.has_plane}
+    if not planes:
+        raise NoPlane(
+            "No mechanism of this network weighs places"
+            + (", only channels: attention_maps(net, x) has its weights." if maps else ": it has none.")
+        )
+    if name is None:
+        name = list(planes)[-1]
+    if name not in planes:
+        raise unknown("map of places", name, planes)
+    raw = planes[name].enlarged()
+    low = raw.min(axis=(1, 2), keepdims=True)
+    span = raw.max(axis=(1, 2), keepdims=True) - low
+    return np.divide(raw - low, span, out=np.zeros_like(raw), where=span > 0)
+
+
+METHODS = {
+    "gradcam": gradcam,
+    "gradcam_pp": gradcam_pp,
+    "scorecam": scorecam,
+    "occlusion": occlusion,
+    "attention": attention,
+}
+
+
+def method_named(name):
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    return METHODS[name]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one network makes of one picture.
+
+    image : uint8 (H, W, 3), what the network saw
+    probabilities : (classes,)
+    maps : {method: (H, W) in [0, 1], or None where the network has no such map}
+    """
+
+    image: np.ndarray
+    probabilities: np.ndarray
+    maps: dict
+
+    @property
+    def predicted(self):
+        return int(self.probabilities.argmax())
+
+    def top(self, count=5):
+        """Class numbers, most probable first."""
+        return np.argsort(-self.probabilities, kind="stable")[:count].tolist()
+
+
+def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, target=None):
+    """Yield a View of every picture (uint8 (H, W, 3)); the maps explain the predicted class or `target`."""
+    compute = {name: method_named(name) for name in methods}
+    ctx = ctx or mx.cpu()
+    for start in range(0, len(pictures), batch_size):
+        inputs = np.stack([transform(picture, None) for picture in pictures[start : start + batch_size]])
+        x = mx.nd.array(inputs, ctx=ctx)
+        probabilities = pick_logits(net, net(x)).softmax(axis=1).asnumpy()
+        maps = {name: _or_none(method, net, x, target) for name, method in compute.items()}
+        for i, image in enumerate(shown(inputs, mean, std)):
+            yield View(image, probabilities[i], {name: m if m is None else m[i] for name, m in maps.items()})
+
+
+def shown(inputs, mean, std):
+    """Normalised (N, 3, H, W) -> the uint8 pictures (N, H, W, 3) behind it."""
+    pixels = inputs.transpose(0, 2, 3, 1) * np.asarray(std) + np.asarray(mean)
+    return np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8)
+
+
+def _or_none(method, net, x, target):
+    try:
+        return method(net, as_batch(x), target)
+    except NoPlane:
+        return None

@@ -1,0 +1,104 @@
+"""Maps over pictures, and one figure of several networks' views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+COLOURS = (
+    "inferno"  # perceptually uniform: equal steps of the map look like equal steps, in print and to the colour-blind
+)
+OPACITY = 0.6
+
+
+def colour(heat, colours=COLOURS):
+    """(H, W) in [0, 1] -> uint8 (H, W, 3)."""
+    from matplotlib import colormaps
+
+    return np.round(colormaps[colours](np.clip(heat, 0, 1))[..., :3] * 255).astype(np.uint8)
+
+
+def overlay(image, heat, colours=COLOURS, opacity=OPACITY):
+    """The map's colours over the picture's greys; uint8 (H, W, 3) and (H, W) in [0, 1] -> uint8 (H, W, 3)."""
+    grey = image @ np.array([0.299, 0.587, 0.114])
+    return np.round(opacity * colour(heat, colours) + (1 - opacity) * grey[..., None]).astype(np.uint8)
+
+
+def draw(rows, path, names, labels=None, boxes=None):
+    """Write one figure: the pictures in the first line, then a line for every network and method.
+
+    rows : {network: [View, ...]}, the same pictures for every network
+    names : names of the classes
+    labels, boxes : true class and box (x0, y0, x1, y1) of every picture, where they are known
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = _lines(rows)
+    columns = len(next(iter(rows.values())))
+    figure = Figure(figsize=(1.5 * columns + 1.2, 1.62 * (len(lines) + 1)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(lines) + 1, columns, squeeze=False)
+    first = next(iter(rows.values()))
+    for column, view in enumerate(first):
+        title = "" if labels is None else names[labels[column]]
+        _cell(grid[0, column], view.image, title, "black")
+        _frame(grid[0, column], boxes and boxes[column], "#2fbf71")
+    grid[0, 0].set_ylabel("picture", fontsize=8)
+    for row, (label, method, views) in zip(grid[1:], lines):
+        for column, (axes, view) in enumerate(zip(row, views)):
+            right = None if labels is None else view.predicted == labels[column]
+            _view(axes, view, method, names, right)
+            _frame(axes, boxes and boxes[column], "white")
+        row[0].set_ylabel(label, fontsize=8)
+    _scale(figure, grid[1:])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def _lines(rows):
+    """[(label, method, views)]: what stands left of a line and what it shows."""
+    methods = list(next(iter(rows.values()))[0].maps)
+    several = len(methods) > 1
+    return [
+        (f"{network}\n{method}" if several or len(rows) == 1 else network, method, views)
+        for network, views in rows.items()
+        for method in methods
+    ]
+
+
+def _view(axes, view, method, names, right):
+    title = f"{names[view.predicted]}  {100 * view.probabilities.max():.0f} %"
+    shade = {None: "black", True: "#1a7f37", False: "#c0392b"}[right]
+    heat = view.maps[method]
+    if heat is None:
+        _cell(axes, np.full_like(view.image, 235), title, shade)
+        axes.text(0.5, 0.5, "no map of places", ha="center", va="center", fontsize=7, transform=axes.transAxes)
+    else:
+        _cell(axes, overlay(view.image, heat), title + ("" if right in (None, True) else "  (wrong)"), shade)
+
+
+def _cell(axes, image, title, shade):
+    axes.imshow(image, interpolation="nearest")
+    axes.set_title(title, fontsize=8, color=shade, pad=2)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _frame(axes, box, shade):
+    """The box of what should be looked at."""
+    if box is not None:
+        from matplotlib.patches import Rectangle
+
+        x0, y0, x1, y1 = box
+        axes.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=shade, linewidth=1))
+
+
+def _scale(figure, axes):
+    from matplotlib.cm import ScalarMappable
+
+    bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=axes.ravel().tolist(), fraction=0.02, aspect=40, pad=0.01)
+    bar.set_ticks([0, 1], labels=["not looked at", "looked at"], rotation=90, va="center", fontsize=7)
