@@ -66,9 +66,7 @@ def class_names(count, dataset=None, file=None):
     if file is not None:
         names = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
     elif dataset == "imagenet1k":
-        from gluon_attn._gluoncv import import_gluoncv
-
-        names = import_gluoncv().data.ImageNet1kAttr().classes
+        names = _imagenet_names()
     elif dataset is not None:
         names = list(dataset.classes)
     else:
@@ -76,6 +74,15 @@ def class_names(count, dataset=None, file=None):
     if len(names) != count:
         raise DataError(f"{file or dataset} has {len(names)} class names and the network {count} outputs.")
     return names
+
+
+def _imagenet_names():
+    from gluon_attn._gluoncv import import_gluoncv
+
+    try:
+        return import_gluoncv().data.ImageNet1kAttr().classes
+    except ImportError as problem:
+        raise DataError(f"ImageNet's class names come with GluonCV: {problem} Or give a file of them.") from None
 
 
 def draw(predictions, path, columns=8, most=64):

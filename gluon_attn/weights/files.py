@@ -89,8 +89,9 @@ def _read_torch(data, where):
     try:
         loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as problem:  # torch raises what its archive and unpickler happen to raise
-        reason = str(problem).strip().splitlines()[:1]
-        raise WeightsError(f"{where} was refused by torch's weights_only reader, nothing ran: {reason}.") from None
+        # Not the whole text: it goes on to advise weights_only=False.
+        reason = str(problem).strip().partition("\n")[0].rpartition("error: ")[2][:200]
+        raise WeightsError(f"{where} was refused by torch's weights_only reader, nothing ran: {reason}") from None
     for key in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]

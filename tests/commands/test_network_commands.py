@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from types import SimpleNamespace
 
 import mxnet as mx
@@ -14,7 +15,7 @@ from PIL import Image
 import gluon_attn
 from gluon_attn import cli, data
 from gluon_attn.commands.network import preprocessing, transform_for
-from gluon_attn.predict import find_pictures
+from gluon_attn.predict import class_names, find_pictures
 from gluon_attn.weights import store, table
 
 MODEL = "cifar_resnet20"
@@ -104,6 +105,15 @@ def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
     names.write_text("one\ntwo\n")
     status, _, err = call(capsys, "predict", *flags, "--classes-file", names, pictures / "2.png")
     assert status == 2 and "has 2 class names and the network 10 outputs" in err
+
+
+def test_imagenet_names_come_from_gluoncv(monkeypatch):
+    names = class_names(1000, "imagenet1k")
+    assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet tissue")
+    monkeypatch.setitem(sys.modules, "gluoncv", None)
+    with pytest.raises(gluon_attn.DataError, match="class names come with GluonCV: .* Or give a file"):
+        class_names(1000, "imagenet1k")
+    assert class_names(2) == ["class 0", "class 1"]
 
 
 def test_pictures_are_found_in_natural_order(pictures):
