@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gluon_attn.data._cv2 import cv2
 from gluon_attn.data.dataset import BadImage
@@ -32,14 +33,15 @@ class Encoded:
 
     def header(self):
         """The Pillow image before its pixels are decoded; knows ``size`` = (width, height)."""
-        return self._guarded(lambda: Image.open(io.BytesIO(self.content)))
+        return self.guarded(lambda: Image.open(io.BytesIO(self.content)))
 
     def load(self, header=None):
         """The decoded Pillow image, RGB."""
         header = self.header() if header is None else header
-        return self._guarded(lambda: to_rgb(header))
+        return self.guarded(lambda: to_rgb(header))
 
-    def _guarded(self, read):
+    def guarded(self, read):
+        """read(), whatever a decoder raises turned into a BadImage."""
         try:
             return read()
         except Exception as error:  # decoders raise whatever they like on damaged files
@@ -52,6 +54,23 @@ def to_rgb(picture):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     picture.load()  # decodes, where `convert` would also copy
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def read_picture(path):
+    """A picture file as people see it: uint8 (H, W, 3), turned upright, transparency on white.
+
+    What a network is evaluated on is not: `Encoded` ignores the EXIF rotation and the alpha channel.
+    """
+    encoded = Encoded(Path(path).read_bytes(), str(path))
+
+    def read():
+        picture = ImageOps.exif_transpose(encoded.header())
+        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        return np.asarray(to_rgb(picture))
+
+    return encoded.guarded(read)
 
 
 def pixels(image):

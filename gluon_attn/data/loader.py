@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import Counter
 
 import mxnet as mx
@@ -29,6 +30,7 @@ class Loader:
                  workers together see exactly what one process with that batch size sees. In training all shards
                  have equally many batches: where the last batch has fewer than n images, it is left out.
     last_batch : 'keep' or 'discard' a last batch that is smaller
+    timeout    : seconds to wait for a batch of a worker
     on_bad_image: 'error' raises, naming the image; 'skip' leaves it out of its batch and counts it in ``skipped``
     """
 
@@ -49,7 +51,7 @@ class Loader:
         _check(len(dataset), batch_size, shard, last_batch, on_bad_image)
         self.dataset, self.batch_size, self.transform = dataset, batch_size, transform
         self.train, self.seed, self.workers = train, seed, workers
-        self.shard, self.last_batch = shard, last_batch
+        self.shard, self.last_batch, self.timeout = shard, last_batch, timeout
         self.skipped = Counter()
         self._plan = _Plan()
         self._loader = DataLoader(
@@ -67,12 +69,21 @@ class Loader:
     def epoch(self, epoch=0, start_batch=0):
         """The batches of one epoch, from ``start_batch`` on (to continue an interrupted epoch)."""
         self._plan.batches = [[(epoch, index) for index in batch] for batch in self._batches(epoch)[start_batch:]]
-        for images, labels, bad in self._loader:
+        for images, labels, bad in self._delivered():
             self.skipped.update(bad)
             if images is None:
                 raise DataError(f"No image of a whole batch can be read: {', '.join(bad)}. Repair the data set.")
             # Out of the shared memory of the workers, which is scarce, and where operators expect their arrays.
             yield images.as_in_context(mx.cpu()), labels.as_in_context(mx.cpu())
+
+    def _delivered(self):
+        try:
+            yield from self._loader
+        except multiprocessing.TimeoutError as error:
+            raise DataError(
+                f"No batch came from {self.workers} worker(s) in {self.timeout} seconds: one has died (out of memory?), "
+                "or the disk is very slow. Use fewer workers, or a longer timeout."
+            ) from error
 
     def _batches(self, epoch):
         """Indices into the data set, a list a batch."""

@@ -104,7 +104,10 @@ def _without_padding(batch):
 
 def _check(dataset, auto_aug, erasing):
     if not isinstance(dataset, RecordDataset):
-        raise DataError(f"The native reader reads .rec files only, not {dataset.name!r}: use 'imagenet-rec'.")
+        raise DataError(
+            f"The native reader reads whole .rec files only, not {dataset.name!r} or a part of one: "
+            "use 'imagenet-rec' without validation, or reader='pil'."
+        )
     if auto_aug or erasing:
         wanted = f"AutoAugment ({auto_aug!r})" if auto_aug else f"random erasing ({erasing})"
         raise DataError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,18 @@ def test_a_batch_of_bad_images_only_is_an_error():
     dataset.bad = (2, 3)
     with pytest.raises(DataError, match="No image of a whole batch.*image2.jpg, image3.jpg"):
         batches(data.Loader(dataset, 2, Raw(), train=False, on_bad_image="skip"))
+
+
+class Slow(Raw):
+    def __call__(self, image, rng):
+        time.sleep(3)
+        return super().__call__(image, rng)
+
+
+def test_a_worker_that_does_not_deliver_is_an_error():
+    loader = data.Loader(subset(2), 1, Slow(), train=False, workers=1, timeout=1)
+    with pytest.raises(DataError, match="No batch came from 1 worker.* in 1 seconds.*fewer workers"):
+        batches(loader)
 
 
 @pytest.mark.parametrize(
