@@ -1,0 +1,40 @@
+"""The pictures that are explained, from files or from a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from gluon_attn.data.images import read_picture
+from gluon_attn.errors import GluonAttnError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One picture: uint8 (H, W, 3), and its class number and box (x0, y0, x1, y1) where they are known."""
+
+    name: str
+    image: np.ndarray
+    label: Optional[int] = None
+    box: Optional[tuple] = None
+
+
+def from_files(paths, names):
+    """The picture files; a folder that is called like a class says that its pictures are of that class."""
+    numbers = {name: number for number, name in enumerate(names)}
+    return [Subject(str(path), read_picture(path), numbers.get(Path(path).parent.name)) for path in paths]
+
+
+def from_dataset(dataset, indices):
+    """Images of a data set, by number."""
+    subjects = []
+    for index in indices:
+        if not 0 <= index < len(dataset):
+            raise GluonAttnError(f"{dataset.name} has no image {index}: choose 0 to {len(dataset) - 1}.")
+        image, label = dataset[index]
+        box = tuple(dataset.box(index)) if hasattr(dataset, "box") else None
+        subjects.append(Subject(f"{dataset.name} {index}", image, label, box))
+    return subjects
