@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-HEAD = "head.fc.weight"
+HEAD = ("head.fc.weight", "head.fc.bias")
+
+
+def outputs(tensors):
+    """The number of classes, from {our name: anything with a shape}: the length of the head's last bias."""
+    return next(t.shape[0] for name, t in reversed(list(tensors.items())) if re.match(r"head\..*bias$", name))
 
 
 def keep_trained_outputs(translated, entry):
@@ -12,14 +19,15 @@ def keep_trained_outputs(translated, entry):
     if entry.file_classes is None:
         return translated
     kept = dict(translated)
-    for name in (HEAD, "head.fc.bias"):
+    for name in HEAD:
         kept[name] = translated[name][: entry.classes]
     return kept
 
 
 def adapt_classes(parameters, translated):
     """Names of the parameters that must be made anew, because one of their axes is the number of classes."""
-    ours, theirs = parameters[HEAD].shape[0], translated[HEAD].shape[0]
+    head = {name: translated[name] for name in parameters}  # in the network's order
+    ours, theirs = outputs(parameters), outputs(head)
     if ours == theirs:
         return set()
     return {

@@ -8,7 +8,7 @@ import numpy as np
 
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights import maps
-from gluon_attn.weights.adapt import HEAD, adapt_channels, adapt_classes, keep_trained_outputs
+from gluon_attn.weights.adapt import adapt_channels, adapt_classes, keep_trained_outputs, outputs
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes
 from gluon_attn.weights.table import all_published
@@ -98,7 +98,7 @@ def _check_entry(net, parameters, entry, where, adapt):
             f"{where} was trained with {other}, which this network was not built with though the shapes agree: "
             f"get_model({entry.model!r}, variant={entry.tag!r})."
         )
-    classes = parameters[HEAD].shape[0]
+    classes = outputs(parameters)
     if classes != entry.classes and not adapt:
         raise WeightsError(
             f"{where} was trained on the {entry.classes} classes of {entry.dataset}, the network has {classes}: "

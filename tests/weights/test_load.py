@@ -146,6 +146,29 @@ def test_a_new_head_leaves_the_rest_and_is_said(published_file, caplog):
         same(changed.features_at(X)[name], features)
 
 
+@pytest.mark.parametrize(
+    "name", ["cifar_abn_resnet20", "cifar_danet_resnet20", "cifar_pyramid_resnet20", "cifar_ltpa_vgg"]
+)
+def test_other_heads_adapt_where_they_know_the_classes(name, tmp_path):
+    """What has an axis of classes is new, the attention branch of ABN included; the rest is the file's."""
+    first = gluon_attn.get_model(name, classes=10)
+    first.initialize(mx.init.Xavier())
+    first.save_parameters(str(tmp_path / "w.params"))
+    changed = gluon_attn.get_model(name, pretrained=tmp_path / "w.params", classes=7)
+    logits = changed(X)
+    assert (logits[0] if isinstance(logits, (list, tuple)) else logits).shape == (2, 7)
+    ours, theirs = changed._collect_params_with_prefix(), first._collect_params_with_prefix()
+    kept = [key for key in ours if ours[key].shape == theirs[key].shape]
+    assert len(kept) > len(ours) * 0.8
+    for key in kept:
+        same(ours[key].data(), theirs[key].data())
+
+
+@pytest.mark.parametrize("name", gluon_attn.list_models("cifar_*resnet20") + gluon_attn.list_models("resnet??"))
+def test_files_of_our_own_are_recognised(name):
+    assert maps.recognise(gluon_attn.get_model(name)._collect_params_with_prefix()) == "gluon_attn"
+
+
 def test_one_input_channel_answers_as_three_equal_ones(published_file):
     grey = mx.nd.array(np.random.RandomState(2).standard_normal((2, 1, 32, 32)))
     colour = gluon_attn.get_model(MODEL, pretrained=published_file, classes=10)
