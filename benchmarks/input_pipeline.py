@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
-from gluon_attn.data.auto_augment import GREY, AutoAugment, draw_value
+from gluon_attn.data.auto_augment import GREY, AutoAugment
 from gluon_attn.data.imagenet import MEAN, STD
 from gluon_attn.data.images import Encoded
 from gluon_attn.data.seeding import random_state
@@ -80,7 +80,7 @@ def plain(content, rng, crop_first):
 def plain_augment(image, rng):
     for name, probability, level in AUGMENT.rows[rng.randint(len(AUGMENT.rows))]:
         if rng.uniform() < probability:
-            value = draw_value(AUGMENT.space, name, level, np.empty(image.size[::-1]), rng)
+            value = AUGMENT.space[name].draw(level, image.width, rng)
             image = PILLOW[name](image, value)
     return image
 

@@ -1,13 +1,13 @@
 """AutoAugment (arXiv 1805.09501) and RandAugment (arXiv 1909.13719) on uint8 (H, W, 3) arrays.
 
-A *space* says what a level means. Each entry: a function of (level, image side in pixels) -> value, and whether a
-coin turns the value's sign.
+A *space* says what a level means for each operation.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 from PIL import Image
 
@@ -28,67 +28,67 @@ GREY = Canvas(Image.NEAREST, (128, 128, 128))
 BLACK = Canvas(Image.BICUBIC, (0, 0, 0))
 
 
-def _linear(low, high, top):
-    return (lambda level, side: low + (high - low) * level / top), False
+@dataclass(frozen=True)
+class Scale:
+    """Levels 0 to ``top`` as values from ``low`` to ``high``; ``relative`` to the image's side, made a ``number``.
+
+    A ``signed`` value is added to, or by a coin taken from, ``centre``.
+    """
+
+    low: float
+    high: float
+    top: int
+    signed: bool = False
+    relative: bool = False
+    number: Callable = float
+    centre: float = 0
+
+    def value(self, level, side=1):
+        return self.number((self.low + (self.high - self.low) * level / self.top) * (side if self.relative else 1))
+
+    def draw(self, level, side, rng):
+        """What ``level`` means for an image of that ``side``, with its random sign where it has one."""
+        return self.centre + self.value(level, side) * (2 * rng.randint(2) - 1 if self.signed else 1)
 
 
-def _signed(high, top, relative=False):
-    return (lambda level, side: high * (side if relative else 1) * level / top), True
+NOTHING = Scale(0, 0, 1)
+TRANSLATE = 150 / 331  # "up to 150 pixels", of pictures with 331
+ENHANCE = ("Contrast", "Color", "Brightness", "Sharpness")
 
-
-def _whole(entry):
-    value, sign = entry
-    return (lambda level, side: int(value(level, side))), sign
-
-
-def _rounded(entry):
-    value, sign = entry
-    return (lambda level, side: round(value(level, side))), sign
-
-
-PLAIN = {name: ((lambda level, side: 0), False) for name in ("Invert", "AutoContrast", "Equalize", "Identity")}
-
-# Table 6 of the paper: ten equally spaced values of each range. Translations are of 331-pixel pictures there, so
-# they are taken relative to the side. Posterize keeps more bits, Solarize inverts less, at higher levels.
+# Table 6 of the paper: ten equally spaced values of each range. Posterize keeps more bits, Solarize inverts less, at
+# higher levels.
 PAPER = {
-    **PLAIN,
-    "ShearX": _signed(0.3, 9),
-    "ShearY": _signed(0.3, 9),
-    "TranslateX": _signed(150 / 331, 9, relative=True),
-    "TranslateY": _signed(150 / 331, 9, relative=True),
-    "Rotate": _signed(30, 9),
-    "Solarize": _rounded(_linear(0, 256, 9)),
-    "Posterize": _rounded(_linear(4, 8, 9)),
-    **dict.fromkeys(("Contrast", "Color", "Brightness", "Sharpness"), _linear(0.1, 1.9, 9)),
+    **dict.fromkeys(("Invert", "AutoContrast", "Equalize"), NOTHING),
+    **dict.fromkeys(("ShearX", "ShearY"), Scale(0, 0.3, 9, signed=True)),
+    **dict.fromkeys(("TranslateX", "TranslateY"), Scale(0, TRANSLATE, 9, signed=True, relative=True)),
+    **dict.fromkeys(ENHANCE, Scale(0.1, 1.9, 9)),
+    "Rotate": Scale(0, 30, 9, signed=True),
+    "Solarize": Scale(0, 256, 9, number=round),
+    "Posterize": Scale(4, 8, 9, number=round),
 }
 
 # autogluon 0.0.7 to 0.3.1, as the authors' released code: tenths of the range, whole numbers, and severity that
 # increases with the level (Posterize keeps 4 bits down to none). At most ten pixels of translation.
 INCREASING = {
-    **PLAIN,
-    "ShearX": _signed(0.3, 10),
-    "ShearY": _signed(0.3, 10),
-    "TranslateX": _whole(_signed(10, 10)),
-    "TranslateY": _whole(_signed(10, 10)),
-    "Rotate": _whole(_signed(30, 10)),
-    "Solarize": ((lambda level, side: 256 - int(25.6 * level)), False),
-    "Posterize": ((lambda level, side: 4 - int(0.4 * level)), False),
-    **dict.fromkeys(("Contrast", "Color", "Brightness", "Sharpness"), _linear(0.1, 1.9, 10)),
+    **dict.fromkeys(("Invert", "AutoContrast", "Equalize"), NOTHING),
+    **dict.fromkeys(("ShearX", "ShearY"), Scale(0, 0.3, 10, signed=True)),
+    **dict.fromkeys(("TranslateX", "TranslateY"), Scale(0, 10, 10, signed=True, number=int)),
+    **dict.fromkeys(ENHANCE, Scale(0.1, 1.9, 10)),
+    "Rotate": Scale(0, 30, 10, signed=True, number=int),
+    "Solarize": Scale(256, 0, 10, number=math.ceil),
+    "Posterize": Scale(4, 0, 10, number=math.ceil),
 }
 
 # RandAugment counts magnitudes to 30; 0 changes nothing. Its 14 operations are this table's keys.
 RANDAUGMENT = {
-    **{name: PLAIN[name] for name in ("Identity", "AutoContrast", "Equalize")},
-    "ShearX": _signed(0.3, 30),
-    "ShearY": _signed(0.3, 30),
-    "TranslateX": _signed(150 / 331, 30, relative=True),
-    "TranslateY": _signed(150 / 331, 30, relative=True),
-    "Rotate": _signed(30, 30),
-    "Solarize": _rounded(_linear(256, 0, 30)),
-    "Posterize": _rounded(_linear(8, 4, 30)),
-    **dict.fromkeys(("Contrast", "Color", "Brightness", "Sharpness"), _signed(0.9, 30)),
+    **dict.fromkeys(("Identity", "AutoContrast", "Equalize"), NOTHING),
+    **dict.fromkeys(("ShearX", "ShearY"), Scale(0, 0.3, 30, signed=True)),
+    **dict.fromkeys(("TranslateX", "TranslateY"), Scale(0, TRANSLATE, 30, signed=True, relative=True)),
+    **dict.fromkeys(ENHANCE, Scale(0, 0.9, 30, signed=True, centre=1)),
+    "Rotate": Scale(0, 30, 30, signed=True),
+    "Solarize": Scale(256, 0, 30, number=round),
+    "Posterize": Scale(8, 4, 30, number=round),
 }
-_AROUND_ONE = ("Contrast", "Color", "Brightness", "Sharpness")
 
 VARIANTS = {"paper": (PAPER, GREY), "increasing": (INCREASING, BLACK)}
 
@@ -114,7 +114,8 @@ class AutoAugment:
     def __call__(self, image, rng):
         for name, probability, level in self.rows[rng.randint(len(self.rows))]:
             if rng.uniform() < probability:
-                image = OPS[name](image, draw_value(self.space, name, level, image, rng), self.canvas)
+                value = self.space[name].draw(level, side_of(image, name), rng)
+                image = OPS[name](image, value, self.canvas)
         return image
 
     def __repr__(self):
@@ -131,16 +132,14 @@ class RandAugment:
     def __call__(self, image, rng):
         for _ in range(self.count):
             name = self.names[rng.randint(len(self.names))]
-            value = draw_value(RANDAUGMENT, name, self.magnitude, image, rng)
-            image = OPS[name](image, value + (name in _AROUND_ONE), GREY)
+            value = RANDAUGMENT[name].draw(self.magnitude, side_of(image, name), rng)
+            image = OPS[name](image, value, GREY)
         return image
 
     def __repr__(self):
         return f"RandAugment(count={self.count}, magnitude={self.magnitude})"
 
 
-def draw_value(space, name, level, image, rng):
-    """What ``level`` means for the operation ``name`` in ``space``, with its random sign where it has one."""
-    value, signed = space[name]
-    side = image.shape[0] if name == "TranslateY" else image.shape[1]
-    return value(level, side) * (rng.choice((-1, 1)) if signed else 1)
+def side_of(image, name):
+    """The side that a translation moves along: height for TranslateY, else width."""
+    return image.shape[0] if name == "TranslateY" else image.shape[1]

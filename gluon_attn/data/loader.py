@@ -81,7 +81,7 @@ class Loader:
             yield from self._loader
         except multiprocessing.TimeoutError as error:
             raise DataError(
-                f"No batch came from {self.workers} worker(s) in {self.timeout} seconds: one has died (out of memory?), "
+                f"No batch came from {self.workers} worker(s) in {self.timeout} s: one has died (out of memory?), "
                 "or the disk is very slow. Use fewer workers, or a longer timeout."
             ) from error
 

@@ -142,7 +142,7 @@ class Slow(Raw):
 
 def test_a_worker_that_does_not_deliver_is_an_error():
     loader = data.Loader(subset(2), 1, Slow(), train=False, workers=1, timeout=1)
-    with pytest.raises(DataError, match="No batch came from 1 worker.* in 1 seconds.*fewer workers"):
+    with pytest.raises(DataError, match="No batch came from 1 worker.* in 1 s:.*fewer workers"):
         batches(loader)
 
 

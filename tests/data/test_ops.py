@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from gluon_attn.data import ops
-from gluon_attn.data.auto_augment import BLACK, GREY, INCREASING, PAPER, RANDAUGMENT, AutoAugment, RandAugment
+from gluon_attn.data.auto_augment import BLACK, GREY, INCREASING, PAPER, RANDAUGMENT, AutoAugment, RandAugment, Scale
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import GluonAttnError
 
@@ -60,14 +60,10 @@ def pictures():
 def values(name):
     """Every value that the three spaces give for the operation, both signs."""
     found = set()
-    for space, levels, around in ((PAPER, 10, 0), (INCREASING, 10, 0), (RANDAUGMENT, 31, 1)):
-        if name not in space:
-            continue
-        value, signed = space[name]
-        enhancing = name in ("Contrast", "Color", "Brightness", "Sharpness")
-        for level in range(levels):
-            for sign in (1, -1) if signed else (1,):
-                found.add(sign * value(level, 32) + (around if enhancing else 0))
+    for space, levels in ((PAPER, 10), (INCREASING, 10), (RANDAUGMENT, 31)):
+        scale = space.get(name, Scale(0, 0, 1))
+        for sign in (1, -1) if scale.signed else (1,):
+            found |= {scale.centre + sign * scale.value(level, 32) for level in range(levels)}
     return sorted(found)
 
 
@@ -151,7 +147,7 @@ def test_the_increasing_form_deviates_where_autogluon_did(policy, row, level):
     ],
 )
 def test_what_a_level_means(space, name, expected):
-    np.testing.assert_allclose([space[name][0](level, 331) for level in range(10)], list(expected), atol=1e-9)
+    np.testing.assert_allclose([space[name].value(level, 331) for level in range(10)], list(expected), atol=1e-9)
 
 
 @pytest.mark.parametrize("augment", [AutoAugment("cifar10"), AutoAugment("imagenet", "increasing"), RandAugment()])
