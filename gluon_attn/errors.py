@@ -23,5 +23,8 @@ def unknown(kind, value, choices, error=GluonAttnError):
     begun = [choice for choice in choices if str(value) and choice.startswith(str(value))]
     near = begun[:3] or difflib.get_close_matches(str(value), choices, n=1)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    shown = ", ".join(choices[:40]) + (f", ... ({len(choices)} in all)" if len(choices) > 40 else "")
+    shown = ", ".join(choices)
+    if len(choices) > 40:
+        like = difflib.get_close_matches(str(value), choices, n=10, cutoff=0)
+        shown = ", ".join(like) + f", ... ({len(choices)} in all)"
     return error(f"Unknown {kind} {value!r}.{hint} Choices: {shown}.")
