@@ -28,6 +28,23 @@ class ABNLoss(nn.HybridBlock):
         return self.cross_entropy(attention_logits, target) + self.cross_entropy(logits, target)
 
 
+class PyramidLoss(nn.HybridBlock):
+    """CE(logits, target) + beta * interaction + gamma * diversity, an image or a clip: (N,).
+
+    outputs : what a network with head='pyramid' gives with outputs='all'
+    beta, gamma : the paper does not say; these keep both terms small beside the cross-entropy of the first epochs
+    """
+
+    def __init__(self, beta=0.01, gamma=0.001, soft=False, **kwargs):
+        super().__init__(**kwargs)
+        self.cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft)
+        self.beta, self.gamma = beta, gamma
+
+    def hybrid_forward(self, F, outputs, target):
+        logits, _, interaction, diversity = outputs
+        return self.cross_entropy(logits, target) + self.beta * interaction + self.gamma * diversity
+
+
 class TrainedOutputs(nn.HybridBlock):
     """x -> the tuple of those logits of `net` that each get a cross-entropy; the parameters are the network's own."""
 

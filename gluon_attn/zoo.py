@@ -67,21 +67,21 @@ class Spec:
 
     @property
     def classes(self):
-        return {"imagenet": 1000, "cifar": 100}[self.dataset]
+        return {"imagenet": 1000, "cifar": 100, "gaze": 2}[self.dataset]
 
     @property
     def input_size(self):
-        return {"imagenet": 224, "cifar": 32}[self.dataset]
+        return {"imagenet": 224, "cifar": 32, "gaze": 448}[self.dataset]
 
     @property
     def preprocessing(self):
         """What weights without a record of their own are given: mean and std of RGB in 0..1, size, crop, filter."""
-        imagenet = self.dataset == "imagenet"
+        cifar = self.dataset == "cifar"
         return dict(
-            mean=IMAGENET_MEAN if imagenet else CIFAR_MEAN,
-            std=IMAGENET_STD if imagenet else CIFAR_STD,
+            mean=CIFAR_MEAN if cifar else IMAGENET_MEAN,
+            std=CIFAR_STD if cifar else IMAGENET_STD,
             input_size=self.input_size,
-            crop_pct=0.875 if imagenet else 1.0,
+            crop_pct=0.875 if self.dataset == "imagenet" else 1.0,
             interpolation="bilinear",
         )
 
@@ -102,6 +102,14 @@ _IMAGENET_MAPS, _CIFAR_MAPS = (56, 28, 14, 7), (32, 16, 8)  # sizes of the stage
 _WHOLE_MAP = {
     **dict.fromkeys(("resnet50", "resnet101"), dict(map_size=_IMAGENET_MAPS)),
     **dict.fromkeys(_CIFAR_RESNETS, dict(map_size=_CIFAR_MAPS)),
+}
+_LAST_MAP = {
+    **dict.fromkeys(("resnet50", "resnet101"), dict(map_size=_IMAGENET_MAPS[-1])),
+    **dict.fromkeys(_CIFAR_RESNETS, dict(map_size=_CIFAR_MAPS[-1])),
+}
+_AFTER_THE_LAST = {
+    **dict.fromkeys(("resnet50", "resnet101"), dict(stage_after={4: (-1,)})),
+    **dict.fromkeys(_CIFAR_RESNETS, dict(stage_after={3: (-1,)})),
 }
 # The paper augments the last three stages, the first of them on maps of half the size.
 _AUGMENTED = dict(map_size=_IMAGENET_MAPS, stages=(2, 3, 4), reduce=(1, 2, 1, 1))
@@ -135,6 +143,8 @@ ATTENTIONS = {
         "arXiv 1908.04156",
         on={"resnet50": {}, "resnet101": {}, "cifar_resnet164bn": dict(stem="cifar")},
     ),
+    "spatial_weights": Attention(dict(stage="spatial_weights"), "arXiv 1611.08860", on=_AFTER_THE_LAST),
+    "pyramid": Attention(dict(head="pyramid"), "arXiv 1808.01106", on=_LAST_MAP),
     "sk": Attention(dict(conv="sk"), "arXiv 1903.06586", on=dict.fromkeys(_SELECTIVE, {})),
     "aa": Attention(dict(conv="aa"), "arXiv 1904.09925", on=dict.fromkeys(("resnet50", "resnet101"), _AUGMENTED)),
 }
@@ -203,10 +213,14 @@ def _cifar_backbones_without_residuals():
 
 
 BACKBONES = dict([*_imagenet_backbones(), *_cifar_backbones(), *_cifar_backbones_without_residuals()])
+BACKBONES["fullface_gaze"] = Backbone(
+    {}, family="gluon_attn.models.gaze:FullFaceGaze", dataset="gaze", paper="arXiv 1611.08860", slots=("its own",)
+)
 
 # The form a mechanism has in one paper's code, under `variant=`: tag -> attention, or name -> arguments.
 VARIANTS = {
     "inverse_attention": {
+        "": {},
         **dict.fromkeys(("se", "inv_se"), dict(reduction=8)),
         **dict.fromkeys(("cbam", "inv_cbam"), dict(reduction=8, spatial_bn=False, spatial_order="mean_max")),
     },

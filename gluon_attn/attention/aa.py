@@ -6,6 +6,7 @@ import mxnet as mx
 from mxnet.gluon import nn
 
 from gluon_attn.attention.positions import attend, flat
+from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import conv
 
@@ -67,8 +68,8 @@ class AugmentedConv(nn.HybridBlock):
     def hybrid_forward(self, F, x, relative_height, relative_width):
         y = F.concat(self.conv(x), self.attention(F, x, relative_height, relative_width), dim=1)
         # oneDNN's concat divides by zero in its backward where the gradient comes in blocks of 16 channels and the
-        # parts do not: an operator without a oneDNN kernel after it brings the gradient in the plain layout.
-        return F.slice_axis(y, axis=0, begin=0, end=None)
+        # parts do not; a fence brings it in the plain layout.
+        return fence(F, y)
 
     def attention(self, F, x, relative_height, relative_width):
         """W_o MHA(x), (N, dv, map_size, map_size)."""

@@ -7,6 +7,7 @@ from mxnet.gluon import nn
 from gluon_attn.attention.maps import announce
 from gluon_attn.attention.positions import attend, flat, unflat
 from gluon_attn.attention.se import squeezed
+from gluon_attn.cpu import trains_on_cpu
 from gluon_attn.errors import unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
 
@@ -24,7 +25,9 @@ class _Scaled(nn.HybridBlock):
         self.scale = self.params.get("scale", shape=(1,), init="zeros")
 
     def scaled(self, F, y, x, scale):
-        return x + F.broadcast_mul(y, F.reshape(scale, (1, 1, 1, 1)))
+        if not trains_on_cpu(self):
+            return x + F.broadcast_mul(y, F.reshape(scale, (1, 1, 1, 1)))
+        return x + F.reshape_like(F.dot(F.reshape(y, (-1, 1)), F.reshape(scale, (1, 1))), x)
 
 
 class PositionAttention(_Scaled):

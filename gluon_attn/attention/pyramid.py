@@ -15,9 +15,13 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError, unknown
 
-SAMPLINGS = {"mean": nn.AvgPool2D, "max": nn.MaxPool2D}
+SAMPLINGS = {
+    "mean": lambda: nn.AvgPool2D(2, 2, ceil_mode=True, count_include_pad=False),
+    "max": lambda: nn.MaxPool2D(2, 2, ceil_mode=True),
+}
 FUSIONS = {
     "mean": lambda F, maps: sum(maps) / len(maps),
     "sum": lambda F, maps: sum(maps),
@@ -33,6 +37,20 @@ def _product(maps):
     return result
 
 
+class PyramidHead(nn.HybridBlock):
+    """maps -> (logits, attention A, interaction loss (B,), diversity loss (B,)), the logits from the attended map."""
+
+    def __init__(self, channels, classifier, normalise=True, detach=True, **how):
+        super().__init__()
+        self.attention, self.classifier = PyramidAttention(channels, **how), classifier
+        self.how = dict(normalise=normalise, detach=detach)
+
+    def hybrid_forward(self, F, *maps):
+        attended_map, columns, attention, fused, *scales = self.attention(*maps)
+        interaction = interaction_loss(F, attention, columns, **self.how)
+        return self.classifier(attended_map), attention, interaction, diversity_loss(F, fused, scales)
+
+
 class PyramidAttention(nn.HybridBlock):
     r"""A X_last from a pyramid of N maps X_1 ... X_N of one network, the last the smallest.
 
@@ -43,7 +61,7 @@ class PyramidAttention(nn.HybridBlock):
     channels : C_1 ... C_N, every map twice as large as the next one
     frames : K; the maps then hold B * K images, the frames of a clip one after the other
 
-    Returns (M, A, a, softmax(Y_1), ..., softmax(Y_N)); the matrices are (B, d, K P).
+    Returns (M, X_last, A, a, softmax(Y_1), ..., softmax(Y_N)): M a map, X_last (B, C_last, K P), the rest (B, d, K P).
     """
 
     def __init__(self, channels, map_size, frames=1, fusion="mean", sampling="mean", **kwargs):
@@ -55,36 +73,30 @@ class PyramidAttention(nn.HybridBlock):
         if frames < 1:
             raise GluonAttnError(f"frames={frames}: a clip has at least one frame.")
         self.map_size, self.frames, self.fusion = map_size, frames, fusion
-        self.halve = SAMPLINGS[sampling](2, 2, ceil_mode=True)
-        if sampling == "mean":
-            self.halve = nn.AvgPool2D(2, 2, ceil_mode=True, count_include_pad=False)
+        self.halve = SAMPLINGS[sampling]()
         self.scores = nn.HybridSequential()
         for width in channels:
             self.scores.add(nn.Conv1D(map_size**2, 1, in_channels=width))
 
     def hybrid_forward(self, F, *maps):
         columns = [self._columns(F, x, len(maps) - 1 - j) for j, x in enumerate(maps)]
-        scores = [score(x) for score, x in zip(self.scores, columns)]
+        # oneDNN's softmax and its reorders fail on the layouts that convolutions leave behind in three dimensions.
+        scores = [fence(F, score(x)) for score, x in zip(self.scores, columns)]
         fused = F.softmax(FUSIONS[self.fusion](F, scores), axis=-1)
         attention = F.L2Normalization(fused, mode="spatial")
-        return (attended(F, attention, columns[-1], self.map_size), attention, fused) + tuple(
-            F.softmax(score, axis=-1) for score in scores
-        )
+        y = F.batch_dot(columns[-1], attention, transpose_b=True)
+        y = F.reshape(y, (0, 0, self.map_size, self.map_size))
+        return (y, columns[-1], attention, fused) + tuple(F.softmax(score, axis=-1) for score in scores)
 
     def _columns(self, F, x, halvings):
         """A map of B * K images -> (B, C, K P) at the size of the last map."""
         for _ in range(halvings):
             x = self.halve(x)
-        x = F.reshape(x, (0, 0, -1))
+        x = F.reshape(fence(F, x), (0, 0, -1))
         if self.frames == 1:
             return x
         x = F.reshape(x, (-4, -1, self.frames, 0, 0))
-        return F.reshape(F.transpose(x, axes=(0, 2, 1, 3)), (0, 0, -3))
-
-
-def attended(F, attention, columns, size):
-    """(B, d, K P) and (B, C, K P) -> (B, C, size, size)."""
-    return F.reshape(F.batch_dot(columns, attention, transpose_b=True), (0, 0, size, size))
+        return F.reshape(fence(F, F.transpose(x, axes=(0, 2, 1, 3))), (0, 0, -3))
 
 
 def interaction_loss(F, attention, columns, normalise=True, detach=True):

@@ -16,6 +16,7 @@ from mxnet.gluon import nn
 from gluon_attn.attention.abn import AttentionBranch
 from gluon_attn.attention.danet import DualAttention
 from gluon_attn.attention.ltpa import LTPAHead
+from gluon_attn.attention.pyramid import PyramidHead
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.models.network import Classifier
 
@@ -79,7 +80,20 @@ def ltpa(net, plan, *, levels=3, compatibility="pc", combine="concat", project="
     net.gives = ("logits", *(f"map{number}" for number in stages))
 
 
-HEADS = {"classifier": classifier, "abn": abn, "danet": danet, "ltpa": ltpa}
+def pyramid(net, plan, *, map_size, levels=2, frames=1, fusion="mean", sampling="mean"):
+    """Attention over the positions of the last stage, from score maps of the last `levels` (attention/pyramid.py).
+
+    frames : for clips (N, frames, 3, H, W), whose frames share one attention and give one prediction
+    """
+    if levels not in range(1, len(plan.channels) + 1):
+        raise GluonAttnError(f"levels={levels!r}: this network has {len(plan.channels)} stages, so 1 to that.")
+    how = dict(map_size=map_size, frames=frames, fusion=fusion, sampling=sampling)
+    net.head = PyramidHead(plan.channels[-levels:], Classifier(plan.channels[-1], plan.classes, plan.normalise), **how)
+    net.reads = tuple(f"stage{number + 1}" for number in range(len(plan.channels) - levels, len(plan.channels)))
+    net.gives, net.frames = ("logits", "attention", "interaction", "diversity"), frames
+
+
+HEADS = {"classifier": classifier, "abn": abn, "danet": danet, "ltpa": ltpa, "pyramid": pyramid}
 
 
 def accepted(name):

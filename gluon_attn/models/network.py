@@ -40,6 +40,7 @@ class Network(nn.HybridBlock):
     gives : names of everything that the network gives with outputs='all', 'logits' among them, in order; the head
         returns those that are not the branch's
     trained : names of those that each get a cross-entropy in training (gluon_attn/losses.py)
+    frames : more than 1 for clips (N, frames, in_channels, H, W), whose images pass the stages one by one
     """
 
     branch = None
@@ -47,6 +48,7 @@ class Network(nn.HybridBlock):
     gives = ("logits",)
     trained = ("logits",)
     outputs = "logits"
+    frames = 1
 
     def choose_outputs(self, outputs):
         """'logits' (N, classes), or 'all': the tuple of everything that `gives` names."""
@@ -78,7 +80,7 @@ class Network(nn.HybridBlock):
         last = f"stage{len(self.stages)}"
         reads = self.reads or (last,)
         values = {}
-        x = self.stem(x)
+        x = self.stem(x if self.frames == 1 else x.reshape((-3, 0, 0, 0)))
         yield "stem", x
         for number, stage in enumerate(self.stages, start=1):
             if self.branch is not None and f"stage{number}" == last:

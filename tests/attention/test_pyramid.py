@@ -37,7 +37,7 @@ def pyramid(maps, p, frames=1, fusion="mean", reduce=np.mean):
     a = softmax({"mean": sum(y) / 2, "sum": sum(y), "max": np.maximum(*y), "product": y[0] * y[1]}[fusion])
     unit = a / np.sqrt((a**2).sum(-1, keepdims=True))
     m = (unit @ columns[-1].transpose(0, 2, 1)).transpose(0, 2, 1).reshape(b, -1, SIZE, SIZE)
-    return m, unit, a, softmax(y[0]), softmax(y[1])
+    return m, columns[-1], unit, a, softmax(y[0]), softmax(y[1])
 
 
 @pytest.mark.parametrize("fusion", ["mean", "sum", "max", "product"])
@@ -62,7 +62,7 @@ def test_sampling_by_maximum():
 def test_rows_have_unit_norm_and_scores_sum_to_one():
     block = randomise(PyramidAttention(WIDTHS, SIZE, frames=2))
     maps = [mx.nd.array(images(4, 6, 6, 6)), mx.nd.array(images(4, 8, 3, 3))]
-    _, unit, *softmaxes = block(*maps)
+    _, _, unit, *softmaxes = block(*maps)
     np.testing.assert_allclose((unit**2).sum(2).asnumpy(), 1, rtol=1e-5)
     for rows in softmaxes:
         assert rows.shape == (2, 9, 18)

@@ -74,7 +74,7 @@ def test_every_attention_runs_on_the_smallest_backbone(attention):
     if name not in NAMES:
         pytest.skip(f"{attention} is not made for CIFAR sizes")
     # At the published reduction 16 a gate of 16 channels has one inner unit, and a dead ReLU there is no mistake.
-    narrow = attention.rstrip("_") in ("se", "abn_se", "cbam", "inv_se", "inv_cbam", "bam")
+    narrow = attention.rstrip("_") in ("se", "ge", "abn_se", "cbam", "inv_se", "inv_cbam", "bam")
     _check_forward_and_backward(name, **({"reduction": 4} if narrow else {}))
 
 

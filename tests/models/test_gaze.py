@@ -1,0 +1,120 @@
+"""Full-face gaze: geometry, network, a synthetic task that it must learn, leave-one-person-out."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn import DataError, gaze
+from gluon_attn.attention.spatial_weights import SpatialWeights
+from gluon_attn.complexity import complexity
+from tests.helpers import build, images
+
+TINY = dict(widths=(8, 8, 8, 8, 8), hidden=32, image_size=96, dropout=0.0)
+
+
+def test_vectors_and_angles():
+    straight, up, left = gaze.to_vectors([[0, 0], [np.pi / 2, 0], [0, np.pi / 2]])
+    np.testing.assert_allclose([straight, up, left], [[0, 0, -1], [0, -1, 0], [-1, 0, 0]], atol=1e-12)
+    true = np.array([[0.1, -0.2], [0.0, 0.0], [0.3, 0.3]])
+    turned = true + [[0, 0], [np.radians(5), 0], [0, 0]]
+    np.testing.assert_allclose(gaze.angular_error(turned, true), [0, 5, 0], atol=1e-9)
+    yaw = gaze.angular_error([[0.5, 0.4]], [[0.5, 0.0]])[0]  # away from the equator a yaw is a shorter way
+    cosine = np.sin(0.5) ** 2 + np.cos(0.5) ** 2 * np.cos(0.4)
+    np.testing.assert_allclose(yaw, np.degrees(np.arccos(cosine)))
+
+
+def test_the_published_size():
+    net = gluon_attn.get_model("fullface_gaze")
+    assert net.features_at(mx.sym.Variable("data"), ["stage3"])["stage3"].infer_shape(data=(2, 3, 448, 448))[1] == [
+        (2, 256, 13, 13)
+    ]
+    convolutions = [(3, 64, 11), (64, 192, 5), (192, 384, 3), (384, 256, 3), (256, 256, 3)]
+    expected = sum(a * b * k * k + b for a, b, k in convolutions)
+    expected += 2 * (256 * 256 + 256) + 256 + 1  # the weight stream
+    expected += (256 * 169 + 1) * 4096 + 4097 * 4096 + 4097 * 2
+    assert complexity(net, 448).parameters == expected
+
+
+def test_head_initialisation():
+    net = gluon_attn.get_model("fullface_gaze", **TINY)
+    net.initialize(mx.init.MSRAPrelu())
+    first, second, third = (net.head[i] for i in (1, 3, 5))
+    assert (first.bias.data().asnumpy() == 1).all() and not second.bias.data().asnumpy().any()
+    assert abs(first.weight.data().asnumpy().std() / 0.005 - 1) < 0.1
+    assert abs(third.weight.data().asnumpy()).max() < 1e-3
+
+
+class Eyes:
+    """A bright spot whose place says where a 'person' looks; every person has a skin colour of its own."""
+
+    mean, std = (0.4,) * 3, (0.2,) * 3
+
+    def __init__(self, people, count, seed):
+        rng = np.random.RandomState(seed)
+        self.labels = rng.uniform(-0.6, 0.6, (count * len(people), 2)).astype("float32")
+        self.colours = np.repeat([60 + 10 * person for person in people], count)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        face = np.full((96, 96, 3), self.colours[index], np.uint8)
+        y, x = (int(48 - 50 * angle) for angle in self.labels[index])  # up is a smaller row, left a smaller column
+        face[y - 8 : y + 9, x - 8 : x + 9] = 250
+        return face, self.labels[index]
+
+
+@pytest.fixture(scope="module")
+def people():
+    return {f"p{i:02}": i for i in range(3)}
+
+
+def tiny_network():
+    mx.random.seed(0)
+    np.random.seed(0)
+    net = gluon_attn.get_model("fullface_gaze", **TINY)
+    net.initialize(mx.init.MSRAPrelu())
+    for layer in (net.head[1], net.head[3], net.head[5]):  # the paper's small values suit 4,096 units, not 32
+        layer.weight.set_data(mx.nd.random.normal(scale=layer.weight.shape[1] ** -0.5, shape=layer.weight.shape))
+    net.hybridize()
+    return net
+
+
+def test_learns_and_leaves_one_person_out(people):
+    def folds():
+        for person, number in list(people.items())[:1]:
+            others = [other for other in people.values() if other != number]
+            yield person, Eyes(others, 150, seed=1), Eyes([number], 40, seed=2)
+
+    options = dict(epochs=12, batch_size=20, lr=0.02, milestones=(9,))
+    errors = gaze.leave_one_person_out(folds(), tiny_network, log=lambda text: None, **options)
+    _, _, test = next(folds())
+    constant = gaze.angular_error(np.zeros_like(test.labels), test.labels).mean()
+    assert list(errors) == ["p00"] and errors["p00"] < 0.4 * constant, (errors, constant)
+
+
+def test_the_map_can_be_left_out():
+    with_map, without = build("fullface_gaze", **TINY), gluon_attn.get_model("fullface_gaze", attention=False, **TINY)
+    assert isinstance(with_map.stages[2][0], SpatialWeights) and len(without.stages) == 2
+    assert with_map(mx.nd.array(images(2, 3, 96, 96))).shape == (2, 2)
+
+
+def test_starts_from_alexnet_weights(tmp_path):
+    source = gluon_attn.get_model("fullface_gaze", attention=False, **TINY)
+    source.initialize(mx.init.Normal(1))
+    convolutions = [source.stem[0], source.stages[0][0], *(source.stages[1][i] for i in range(3))]
+    file = {}
+    for position, layer in zip((10, 0, 3, 6, 8), [convolutions[4], *convolutions[:4]]):  # as a sorted file has them
+        file[f"features.{position}.weight"], file[f"features.{position}.bias"] = layer.weight.data(), layer.bias.data()
+    file["classifier.weight"] = mx.nd.zeros((5, 4))
+    mx.nd.save(str(tmp_path / "alexnet.params"), file)
+    net = tiny_network()
+    gaze.start_from_alexnet(net, tmp_path / "alexnet.params")
+    for mine, theirs in ((net.stem[0], source.stem[0]), (net.stages[1][2], source.stages[1][2])):
+        np.testing.assert_array_equal(mine.weight.data().asnumpy(), theirs.weight.data().asnumpy())
+    mx.nd.save(str(tmp_path / "other.params"), {"a.weight": mx.nd.zeros((1, 1, 1, 1))})
+    with pytest.raises(DataError, match="1 convolutions"):
+        gaze.start_from_alexnet(net, tmp_path / "other.params")

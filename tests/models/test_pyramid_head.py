@@ -1,0 +1,69 @@
+"""The pyramid head on a network, for images and for clips, trained with its own loss."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn import GluonAttnError
+from gluon_attn.attention.pyramid import diversity_loss, interaction_loss
+from gluon_attn.losses import PyramidLoss
+from tests.helpers import build, images
+
+
+def test_everything_it_gives_is_the_layers(frames=2):
+    net = build("cifar_pyramid_resnet20", classes=5, frames=frames, outputs="all")
+    x = mx.nd.array(images(3, frames, 3, 32, 32))
+    logits, attention, interaction, diversity = net(x)
+    features = net.features_at(x, ["stage2", "stage3"])
+    assert features["stage3"].shape == (3 * frames, 64, 8, 8)
+    attended, columns, unit, fused, *scales = net.head.attention(features["stage2"], features["stage3"])
+    np.testing.assert_allclose(logits.asnumpy(), net.head.classifier(attended).asnumpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(attention.asnumpy(), unit.asnumpy(), rtol=1e-5)
+    expected = interaction_loss(mx.nd, unit, columns)
+    np.testing.assert_allclose(interaction.asnumpy(), expected.asnumpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(diversity.asnumpy(), diversity_loss(mx.nd, fused, scales).asnumpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_learns_with_both_losses(frames):
+    arch = dict(layers=(1, 1, 1), classes=3, frames=frames, outputs="all", levels=2)
+    net = gluon_attn.get_model("cifar_pyramid_resnet20", **arch)
+    mx.random.seed(0)
+    net.initialize(mx.init.MSRAPrelu())
+    net.hybridize()
+    shape = (6, 3, 32, 32) if frames == 1 else (6, frames, 3, 32, 32)
+    x, labels, loss_of = mx.nd.array(images(*shape)), mx.nd.array([0, 1, 2, 0, 1, 2]), PyramidLoss(soft=False)
+    trainer = mx.gluon.Trainer(net.collect_params(), "adam", {"learning_rate": 0.01})
+    losses, orthogonality = [], []
+    for _ in range(12):
+        with mx.autograd.record():
+            outputs = net(x)
+            loss = loss_of(outputs, labels)
+        loss.backward()
+        trainer.step(6)
+        losses.append(float(loss.mean().asscalar()))
+        orthogonality.append(float(outputs[2].mean().asscalar()))
+    assert losses[-1] < 0.7 * losses[0], losses
+    assert orthogonality[-1] < orthogonality[0]
+
+
+def test_loss_adds_the_three_terms():
+    logits, target = mx.nd.array(images(4, 3)), mx.nd.array([0, 1, 2, 0])
+    interaction, diversity = mx.nd.array([1, 2, 3, 4]), mx.nd.array([5, 6, 7, 8])
+    got = PyramidLoss(beta=0.5, gamma=0.25)((logits, None, interaction, diversity), target).asnumpy()
+    z = logits.asnumpy()
+    entropy = np.log(np.exp(z).sum(1)) - z[range(4), [0, 1, 2, 0]]
+    np.testing.assert_allclose(got, entropy + 0.5 * np.arange(1, 5) + 0.25 * np.arange(5, 9), rtol=1e-5)
+
+
+def test_another_input_size_keeps_the_output_size():
+    net = build("cifar_pyramid_resnet20", classes=5)
+    assert net(mx.nd.array(images(1, 3, 48, 40))).shape == (1, 5)
+
+
+def test_errors_are_sentences():
+    with pytest.raises(GluonAttnError, match="levels=4: this network has 3 stages"):
+        gluon_attn.get_model("cifar_pyramid_resnet20", levels=4)
