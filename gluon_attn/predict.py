@@ -85,6 +85,17 @@ def _imagenet_names():
         raise DataError(f"ImageNet's class names come with GluonCV: {problem} Or give a file of them.") from None
 
 
+def named_by(entry):
+    """What weights' classes are called without the data set's files: ImageNet's names are in GluonCV."""
+    from gluon_attn import data
+
+    if entry is None:
+        return None
+    if entry.dataset == "digits":
+        return data.get_dataset("digits", "test")
+    return "imagenet1k" if entry.dataset == "imagenet1k" else None
+
+
 def draw(predictions, path, columns=8, most=64):
     """Write one picture with (at most `most` of) the images, each under its class and probability."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

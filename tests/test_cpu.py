@@ -96,6 +96,7 @@ def test_only_networks_that_train_on_a_cpu_are_fenced():
 
 def test_wide_and_plain_convolutions_stay_what_they_were():
     assert not isinstance(conv(64, 64, 3), GroupedConv2D)
+    assert not isinstance(conv(3, 64, 3), GroupedConv2D)
     assert not isinstance(conv(512, 512, 3, groups=32), GroupedConv2D)
     assert not isinstance(conv(64, 64, 3, groups=64), GroupedConv2D)
 

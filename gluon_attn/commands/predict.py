@@ -17,13 +17,12 @@ def add_arguments(parser):
 
 def run(args):
     from gluon_attn import data
-    from gluon_attn.predict import class_names, draw, find_pictures, predict
+    from gluon_attn.predict import class_names, draw, find_pictures, named_by, predict
 
     paths = find_pictures(args.pictures)
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
     loaded = load_network(args, classes=dataset and len(dataset.classes))
-    named_by = dataset or _dataset_of(loaded.entry)
-    names = class_names(loaded.classes, named_by, args.classes_file)
+    names = class_names(loaded.classes, dataset or named_by(loaded.entry), args.classes_file)
     transform = transform_for(preprocessing(args, loaded.entry, dataset))
     options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
     predictions = []
@@ -35,14 +34,3 @@ def run(args):
     if args.picture:
         draw(predictions, args.picture)
         print(f"picture: {args.picture}")
-
-
-def _dataset_of(entry):
-    """What the entry's classes are called without the data set's files: ImageNet's names are in GluonCV."""
-    from gluon_attn import data
-
-    if entry is None:
-        return None
-    if entry.dataset == "digits":
-        return data.get_dataset("digits", "test")
-    return "imagenet1k" if entry.dataset == "imagenet1k" else None

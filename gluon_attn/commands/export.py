@@ -1,0 +1,41 @@
+"""`gluon-attn export`: a network with its weights as ONNX or as MXNet's symbol files, checked against Gluon."""
+
+from __future__ import annotations
+
+from gluon_attn.commands.network import add_network_arguments, load_network, preprocessing
+from gluon_attn.errors import unknown
+
+FORMATS = ("onnx", "symbol")
+
+
+def add_arguments(parser):
+    add_network_arguments(parser)
+    parser.add_argument("--format", default="onnx", metavar="|".join(FORMATS), help="(default: onnx)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="net.onnx, or the prefix of symbol files")
+    parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
+    parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
+    parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        metavar="X",
+        help="largest difference from Gluon, relative to the largest output (default: %(default)g)",
+    )
+
+
+def run(args):
+    if args.format not in FORMATS:
+        raise unknown("format", args.format, FORMATS)
+    from gluon_attn import data, deploy
+    from gluon_attn.deploy.card import card_of
+    from gluon_attn.predict import class_names, named_by
+
+    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
+    loaded = load_network(args, classes=dataset and len(dataset.classes))
+    prepared = preprocessing(args, loaded.entry, dataset)
+    names = class_names(loaded.classes, dataset or named_by(loaded.entry), args.classes_file)
+    export = {"onnx": deploy.export_onnx, "symbol": deploy.export_symbol}[args.format]
+    card = card_of(args.model, prepared, names)
+    found = export(loaded.net, args.output, prepared["input_size"], card=card, tolerance=args.tolerance)
+    print(f"{args.output}: largest difference from Gluon {found:.2g} of the largest output")

@@ -1,0 +1,48 @@
+"""An exported network gives what Gluon gives, or it is no export."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+
+from gluon_attn.errors import GluonAttnError
+
+TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, and BatchNorm folded
+
+
+def difference(net, run, size, in_channels=3, batches=(1, 3), sizes=None):
+    """The largest difference of the outputs of `net` and `run(images) -> arrays`, over that of the largest output.
+
+    Random images, every batch size at every side in `sizes` (default: `size` alone).
+    """
+    largest = 0.0
+    for batch in batches:
+        for side in sizes or (size,):
+            images = np.random.RandomState(side + batch).uniform(-2, 2, (batch, in_channels, side, side))
+            images = images.astype("float32")
+            expected = net(mx.nd.array(images))
+            expected = list(expected) if isinstance(expected, (list, tuple)) else [expected]
+            for wanted, found in zip(expected, run(images)):
+                wanted = wanted.asnumpy()
+                if not np.isfinite(found).all() or wanted.shape != found.shape:
+                    raise GluonAttnError(f"The exported network gives shape {found.shape}, or infinite values.")
+                largest = max(largest, float(abs(wanted - found).max() / max(abs(wanted).max(), 1e-6)))
+    return largest
+
+
+def demand(difference, tolerance=TOLERANCE):
+    if not difference <= tolerance:
+        raise GluonAttnError(
+            f"The exported network differs from Gluon's by {difference:.2g} of its largest output, more than the "
+            f"tolerance of {tolerance:g}: no file was written."
+        )
+
+
+def takes_other_sizes(symbol, net, size, in_channels=3):
+    """Whether shapes can be inferred for another input size: networks whose parameters know the map's size refuse."""
+    shapes = {name: p.shape for name, p in net.collect_params().items() if name in set(symbol.list_inputs())}
+    try:
+        symbol.infer_shape(**{symbol.list_inputs()[0]: (1, in_channels, size + 32, size + 32)}, **shapes)
+    except mx.MXNetError:
+        return False
+    return True

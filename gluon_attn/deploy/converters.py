@@ -1,0 +1,106 @@
+"""MXNet operators whose ONNX converter is missing or slow in mxnet.onnx; importing this module registers them."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
+from mxnet.onnx.mx2onnx._op_translations import _op_translations_opset12 as opset12
+from onnx.helper import make_node
+
+from gluon_attn.errors import GluonAttnError
+
+OPSET = 13  # the newest that mxnet.onnx writes
+_THEIRS = {**MXNetGraph.registry_[12], **MXNetGraph.registry_[13]}
+
+
+@MXNetGraph.register("Convolution", opset_version=OPSET)
+def convolution(node, **kwargs):
+    """Conv1D has the same attributes as Conv2D; only its layout is refused."""
+    if node["attrs"].get("layout") == "NCW":
+        node = {**node, "attrs": {**node["attrs"], "layout": "NCHW"}}
+    return _THEIRS["Convolution"](node, **kwargs)
+
+
+@MXNetGraph.register("BatchNorm", opset_version=OPSET)
+def batch_norm(node, **kwargs):
+    """With fix_gamma (Gluon's scale=False) gamma counts as 1 whatever is stored; mxnet.onnx writes what is stored."""
+    (result,) = _THEIRS["BatchNorm"](node, **kwargs)
+    if node["attrs"].get("fix_gamma", "True") in ("True", "1"):
+        ones = np.ones_like(kwargs["weights"][result.input[1]])
+        result.input[1] = f"{node['name']}_ones"
+        opset12.create_const_node(result.input[1], ones, kwargs)
+    return [result]
+
+
+@MXNetGraph.register("max", opset_version=OPSET)
+def maximum(node, **kwargs):
+    """The maximum over height and width is a pooling, which onnxruntime runs faster than a reduction."""
+    attrs = node["attrs"]
+    if attrs.get("axis") == "(2, 3)" and attrs.get("keepdims") == "True":
+        name, inputs, _ = opset12.get_inputs(node, kwargs)
+        return [make_node("GlobalMaxPool", inputs, [name], name=name)]
+    return _THEIRS["max"](node, **kwargs)
+
+
+@MXNetGraph.register("L2Normalization", opset_version=OPSET)
+def l2_normalization(node, **kwargs):
+    """mode='spatial' of (N, C, L): x / sqrt(sum over L of x^2 + eps)."""
+    name, inputs, attrs = opset12.get_inputs(node, kwargs)
+    if attrs.get("mode") != "spatial":
+        return _THEIRS["L2Normalization"](node, **kwargs)
+    weights = kwargs["initializer"]
+    opset12.create_const_node(f"{name}_eps", np.array([float(attrs.get("eps", 1e-10))], "float32"), kwargs)
+    opset12.create_tensor([2], f"{name}_axes", weights)
+    return [
+        make_node("Mul", [inputs[0], inputs[0]], [f"{name}_squares"]),
+        make_node("ReduceSum", [f"{name}_squares", f"{name}_axes"], [f"{name}_sum"], keepdims=1),
+        make_node("Add", [f"{name}_sum", f"{name}_eps"], [f"{name}_positive"]),
+        make_node("Sqrt", [f"{name}_positive"], [f"{name}_norm"]),
+        make_node("Div", [inputs[0], f"{name}_norm"], [name], name=name),
+    ]
+
+
+@MXNetGraph.register("Reshape", opset_version=OPSET)
+def reshape(node, **kwargs):
+    """The codes -3 (two axes become one) and -4 (one becomes two), computed from the input's shape at run time."""
+    name, inputs, attrs = opset12.get_inputs(node, kwargs)
+    codes = list(ast.literal_eval(attrs["shape"]))
+    if not {-3, -4} & set(codes):
+        return _THEIRS["Reshape"](node, **kwargs)
+    weights = kwargs["initializer"]
+    nodes, pieces, axis = [make_node("Shape", [inputs[0]], [f"{name}_of"])], [], 0
+
+    def constant(values):
+        label = f"{name}_c{len(weights)}"
+        opset12.create_tensor(values, label, weights)
+        return label
+
+    def sides(count):
+        """The input's next `count` sides, as one vector."""
+        nonlocal axis
+        label = f"{name}_sides{axis}"
+        nodes.append(make_node("Slice", [f"{name}_of", constant([axis]), constant([axis + count])], [label]))
+        axis += count
+        return label
+
+    while codes:
+        code = codes.pop(0)
+        if code == 0:
+            pieces.append(sides(1))
+        elif code == -3:
+            label = f"{name}_product{axis}"
+            nodes.append(make_node("ReduceProd", [sides(2)], [label], axes=[0], keepdims=1))
+            pieces.append(label)
+        elif code == -4:
+            pieces.append(constant([codes.pop(0), codes.pop(0)]))
+            axis += 1
+        elif code == -2:
+            raise GluonAttnError(f"Reshape {attrs['shape']} of {name} has no ONNX form: write its sides out.")
+        else:
+            pieces.append(constant([code]))
+            axis += 1
+    nodes.append(make_node("Concat", pieces, [f"{name}_shape"], axis=0))
+    nodes.append(make_node("Reshape", [inputs[0], f"{name}_shape"], [name], name=name))
+    return nodes

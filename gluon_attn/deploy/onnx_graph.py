@@ -1,0 +1,127 @@
+"""A Gluon network as an ONNX graph: converted by mxnet.onnx, then made what a runtime wants."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+
+import mxnet as mx
+import onnx
+import onnxruntime as ort
+from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
+
+from gluon_attn import cpu
+from gluon_attn.deploy.converters import OPSET
+from gluon_attn.errors import GluonAttnError
+
+INPUT = "images"
+_IR_VERSION = 8  # of the onnx releases that know the opset; a newer one would shut out older runtimes
+
+
+def trace(net):
+    """The network as a Symbol of one variable `images`, in the plain words of inference."""
+    with cpu.inference_graphs():
+        outputs = net(mx.sym.Variable(INPUT))
+    return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
+
+
+def to_onnx(net, size, in_channels=3, dynamic_size=True):
+    """An onnx.ModelProto of an initialised network; input `images` (batch, C, height, width), outputs as `names_of`."""
+    symbol = trace(net)
+    parameters = {name: p.data().as_in_context(mx.cpu()) for name, p in net.collect_params().items()}
+    used = set(symbol.list_inputs())
+    sides = ("height", "width") if dynamic_size else (size, size)
+    # Some converters print what they convert.
+    with _checked_as(OPSET), contextlib.redirect_stdout(io.StringIO()):
+        graph = MXNetGraph().create_onnx_graph_proto(
+            symbol,
+            {name: value for name, value in parameters.items() if name in used},
+            [(1, in_channels, size, size)],
+            [onnx.TensorProto.FLOAT],
+            opset_version=OPSET,
+            dynamic=True,
+            dynamic_input_shapes=[("batch", in_channels, *sides)],
+        )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
+    _drop_weights_from_inputs(model.graph)
+    _order_outputs(model.graph, symbol)
+    model = _folded(model)
+    _rename_outputs(model.graph, names_of(net, len(model.graph.output)))
+    onnx.checker.check_model(model)
+    return model
+
+
+def names_of(net, count):
+    """Names of the outputs: 'logits', the stages of a feature network, or all that the network says it gives."""
+    names = getattr(net, "names", None) or ("logits",)
+    return list(names if len(names) == count else net.gives)
+
+
+@contextlib.contextmanager
+def _checked_as(opset):
+    """mxnet.onnx checks every graph as one of the newest opset, which its own nodes are not."""
+    context = onnx.checker.DEFAULT_CONTEXT
+    before = dict(context.opset_imports)
+    context.opset_imports = {"": opset}
+    try:
+        yield
+    finally:
+        context.opset_imports = before
+
+
+def _drop_weights_from_inputs(graph):
+    """As inputs they could be replaced at run time, so that no runtime would fold BatchNorm into them."""
+    weights = {tensor.name for tensor in graph.initializer}
+    kept = [value for value in graph.input if value.name not in weights]
+    del graph.input[:]
+    graph.input.extend(kept)
+
+
+def _order_outputs(graph, symbol):
+    """As the network gives them: mxnet.onnx lists them in the order in which they are computed."""
+    order = [name[: -len("_output")] for name in symbol.list_outputs()]
+    ordered = sorted(graph.output, key=lambda value: order.index(value.name))
+    del graph.output[:]
+    graph.output.extend(ordered)
+
+
+def _folded(model):
+    """BatchNorm folded into convolutions, constants computed, idle nodes gone: onnxruntime's portable optimisations."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = os.path.join(folder, "model.onnx")
+        try:
+            ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no public exception class
+            raise GluonAttnError(f"The exported graph is no valid ONNX model: {error}") from error
+        folded = onnx.load(options.optimized_model_filepath)
+    domains = {node.domain for node in folded.graph.node}
+    imports = [entry for entry in folded.opset_import if entry.domain in domains]
+    del folded.opset_import[:]
+    folded.opset_import.extend(imports)
+    return folded
+
+
+def _rename_outputs(graph, names):
+    renamed = {value.name: name for value, name in zip(graph.output, names)}
+    for node in graph.node:
+        for edges in (node.input, node.output):
+            edges[:] = [renamed.get(edge, edge) for edge in edges]
+    for value, name in zip(graph.output, names):
+        value.name = name
+        dims = value.type.tensor_type.shape.dim
+        if dims:
+            dims[0].dim_param = "batch"
+
+
+def session(model, threads=0):
+    """An onnxruntime session of a ModelProto, bytes or a path, on the CPU; threads=0: as many as there are cores."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])

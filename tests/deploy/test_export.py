@@ -1,0 +1,134 @@
+"""ONNX and symbol files give what Gluon gives, at every size that Gluon takes, and hold what a runtime wants."""
+
+from __future__ import annotations
+
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn import GluonAttnError, cli, zoo
+from gluon_attn.deploy import check, export_onnx, export_symbol, onnx_graph
+from gluon_attn.deploy.card import Card
+from gluon_attn.deploy.onnx_file import verified
+from gluon_attn.deploy.symbol_file import load_symbol
+from tests.helpers import build, images
+
+onnx = pytest.importorskip("onnx")
+
+
+def _smallest(attention):
+    """The cheapest network with that attention."""
+    names = [name for name in gluon_attn.list_models() if zoo.find(name).attention == attention]
+    small = [name for name in names if name.startswith("cifar_")] or names
+    preferred = [name for name in small if name.endswith("_resnet20")]
+    return (preferred or sorted(small, key=len))[0]
+
+
+SMALLEST = [_smallest(attention) for attention in ("", *zoo.ATTENTIONS)]
+# Depth repeats operators: of backbones that differ in it alone, the shallowest.
+BACKBONES = ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_preresnet32_w4", "cifar_resnext38_32x4d"]
+BACKBONES += ["cifar_mobilenet", "cifar_densenet40_k12", "cifar_vgg", "cifar_resnet164bn"]
+
+
+@pytest.mark.parametrize("name", SMALLEST + BACKBONES)
+def test_onnxruntime_gives_what_gluon_gives(name):
+    # One block a stage has every operator; a network whose parameters know the map's size keeps its own.
+    spec = zoo.find(name)
+    layers = {"layers": (1,) * len(spec.arch["layers"])} if "resnet:" in spec.family else {}
+    size = 64 if spec.dataset == "imagenet" and "map_size" not in spec.arch else spec.input_size
+    model, difference = verified(build(name, **layers), size)
+    assert difference < check.TOLERANCE
+    weights = {tensor.name for tensor in model.graph.initializer}
+    assert [value.name for value in model.graph.input] == ["images"] and not weights & {"images"}
+    assert model.opset_import[0].version == 13 and len(model.opset_import) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", gluon_attn.list_models())
+def test_every_name_is_exported(name):
+    assert verified(build(name), zoo.find(name).input_size)[1] < check.TOLERANCE
+
+
+def test_batch_norm_is_folded_and_training_words_are_gone():
+    kinds = [node.op_type for node in verified(build("cifar_iaff_resnext38_32x4d"), 32)[0].graph.node]
+    assert not {"BatchNormalization", "Slice", "MatMul", "Identity", "Dropout"} & set(kinds)
+
+
+def test_sizes_are_free_only_where_the_network_allows():
+    def side(name):
+        model = verified(build(name), 32)[0]
+        dims = model.graph.input[0].type.tensor_type.shape.dim
+        return dims[0].dim_param, dims[1].dim_value, dims[2].dim_param or dims[2].dim_value
+
+    assert side("cifar_se_resnet20") == ("batch", 3, "height")
+    assert side("cifar_ge_resnet20") == ("batch", 3, 32)
+
+
+def test_all_outputs_keep_their_names():
+    net = build("cifar_abn_resnet20", outputs="all", classes=5)
+    model, _ = verified(net, 32)
+    assert [value.name for value in model.graph.output] == ["attention_logits", "logits", "map"]
+    features = build("cifar_resnet20", features=("stage1", "stage3"))
+    assert [value.name for value in verified(features, 32)[0].graph.output] == ["stage1", "stage3"]
+
+
+def _card(classes=4):
+    return Card("cifar_se_resnet20", tuple(f"c{i}" for i in range(classes)), (0.5,) * 3, (0.2, 0.25, 0.3), 32, 1.0)
+
+
+def test_metadata_comes_back(tmp_path):
+    path = tmp_path / "net.onnx"
+    export_onnx(build("cifar_se_resnet20", classes=4), path, 32, card=_card())
+    metadata = onnx_graph.session(str(path)).get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == ["c0", "c1", "c2", "c3"]
+    assert Card.from_metadata(metadata, path) == _card()
+    with pytest.raises(GluonAttnError, match="does not say its model, classes"):
+        Card.from_metadata({}, path)
+
+
+def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
+    trace = onnx_graph.trace
+    monkeypatch.setattr(onnx_graph, "trace", lambda net: trace(net) * 1.001)
+    with pytest.raises(GluonAttnError, match="differs from Gluon's by 0.001"):
+        export_onnx(build("cifar_resnet20"), tmp_path / "net.onnx", 32)
+    assert not list(tmp_path.iterdir())
+
+
+def test_uninitialised_networks_are_refused(tmp_path):
+    with pytest.raises(GluonAttnError, match="has no values"):
+        export_onnx(gluon_attn.get_model("cifar_resnet20"), tmp_path / "net.onnx", 32)
+
+
+def test_symbol_files(tmp_path):
+    net, x = build("cifar_aff_resnext38_32x4d", classes=4), mx.nd.array(images(2, 3, 32, 32))
+    assert export_symbol(net, tmp_path / "net", 32, card=_card()) < 1e-5
+    block, metadata = load_symbol(tmp_path / "net-symbol.json")
+    np.testing.assert_allclose(block(x).asnumpy(), net(x).asnumpy(), rtol=1e-5, atol=1e-6)
+    assert Card.from_metadata(metadata, "net") == _card()
+    assert "slice_axis" not in (tmp_path / "net-symbol.json").read_text()
+    with pytest.raises(GluonAttnError, match="no file"):
+        load_symbol(tmp_path / "other-symbol.json")
+
+
+def test_command(tmp_path, capsys):
+    weights, output = tmp_path / "w.params", tmp_path / "net.onnx"
+    build("cifar_se_resnet20", classes=10).save_parameters(str(weights))
+    arguments = [
+        "--model",
+        "cifar_se_resnet20",
+        "--pretrained",
+        str(weights),
+        "--dataset",
+        "digits",
+        "--devices",
+        "cpu:0",
+    ]
+    assert cli.main(["export", *arguments, "-o", str(output)]) == 0
+    assert "largest difference from Gluon" in capsys.readouterr().out
+    card = Card.from_metadata(onnx_graph.session(str(output)).get_modelmeta().custom_metadata_map, output)
+    assert card.classes == tuple("0123456789") and card.input_size == 32
+    assert cli.main(["export", *arguments, "--format", "onxx", "-o", str(output)]) == 2
+    assert "'onnx'" in capsys.readouterr().err
