@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.maps import announce
 from gluon_attn.errors import unknown
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
@@ -52,7 +53,8 @@ class AttentionBranch(nn.HybridBlock):
             weight = F.sum(F.log(evidence + 1), axis=1, keepdims=True)
         else:
             weight = self.map(evidence)
-        return x + F.broadcast_mul(x, announce(self, weight)), self.score(evidence), weight
+        attended = x + cpu.broadcast(F, self, "mul", x, announce(self, weight), over="channels")
+        return attended, self.score(evidence), weight
 
 
 class UnusedBatchNorm(nn.HybridBlock):

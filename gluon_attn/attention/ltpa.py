@@ -45,12 +45,14 @@ class GlobalAttention(nn.HybridBlock):
     def hybrid_forward(self, F, x, g):
         x = x if self.local_map is None else self.local_map(x)
         g = g if self.global_map is None else self.global_map(g)
+        rows = F.reshape(x, (0, 0, -1))  # (N, C, positions)
         if self.score is None:
-            c = F.sum(F.broadcast_mul(x, g), axis=1, keepdims=True)
+            c = F.batch_dot(F.reshape(g, (0, 0, -1)), rows, transpose_a=True)
         else:
-            c = self.score(F.broadcast_add(x, g))
-        a = F.reshape_like(F.softmax(F.reshape(c, (0, 0, -1)), axis=-1), c)
-        return F.sum(F.broadcast_mul(x, announce(self, a)), axis=(2, 3)), a
+            c = F.reshape(F.broadcast_add(self.score(x), self.score(g)), (0, 0, -1))  # <u, l> + <u, g>
+        a = F.softmax(c, axis=-1)
+        attended = F.flatten(F.batch_dot(rows, a, transpose_b=True))
+        return attended, announce(self, F.reshape_like(a, F.slice_axis(x, axis=1, begin=0, end=1)))
 
 
 class LTPAHead(nn.HybridBlock):
