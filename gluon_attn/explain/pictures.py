@@ -9,7 +9,7 @@ import numpy as np
 COLOURS = (
     "inferno"  # perceptually uniform: equal steps of the map look like equal steps, in print and to the colour-blind
 )
-OPACITY = 0.6
+OPACITY = 0.7
 
 
 def colour(heat, colours=COLOURS):
@@ -42,7 +42,7 @@ def draw(rows, path, names, labels=None, boxes=None):
     grid = figure.subplots(len(lines) + 1, columns, squeeze=False)
     first = next(iter(rows.values()))
     for column, view in enumerate(first):
-        title = "" if labels is None else names[labels[column]]
+        title = "" if labels is None else f"class {names[labels[column]]}"
         _cell(grid[0, column], view.image, title, "black")
         _frame(grid[0, column], boxes and boxes[column], "#2fbf71")
     grid[0, 0].set_ylabel("picture", fontsize=8)
@@ -50,7 +50,7 @@ def draw(rows, path, names, labels=None, boxes=None):
         for column, (axes, view) in enumerate(zip(row, views)):
             right = None if labels is None else view.predicted == labels[column]
             _view(axes, view, method, names, right)
-            _frame(axes, boxes and boxes[column], "white")
+            _frame(axes, boxes and view.maps[method] is not None and boxes[column], "white")
         row[0].set_ylabel(label, fontsize=8)
     _scale(figure, grid[1:])
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _cell(axes, image, title, shade):
 
 def _frame(axes, box, shade):
     """The box of what should be looked at."""
-    if box is not None:
+    if box:
         from matplotlib.patches import Rectangle
 
         x0, y0, x1, y1 = box

@@ -1,0 +1,160 @@
+"""`gluon-attn explain`: what networks look at, as one picture, as an HTML page, or as a table of scores."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from gluon_attn.commands.network import add_network_arguments, load_network, preprocessing, transform_for
+from gluon_attn.errors import GluonAttnError
+
+
+def add_arguments(parser):
+    add_network_arguments(parser)
+    parser.description += (
+        " Several networks stand below each other: --model A,B --pretrained a.params,b.params. Methods: gradcam, "
+        "gradcam_pp, scorecam, occlusion, attention (the mechanism's own map of places)."
+    )
+    parser.add_argument("--image", nargs="+", metavar="FILE|FOLDER", help="pictures to explain, or folders of them")
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="class names and normalisation; its test images, if no --image"
+    )
+    parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
+    parser.add_argument("--indices", metavar="I,...", help="which test images (default: the first ones)")
+    parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 200)")
+    parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
+    parser.add_argument("--method", default="gradcam", metavar="M,...", help="default: %(default)s")
+    parser.add_argument("--target", type=int, metavar="CLASS", help="class to explain (default: the predicted one)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the picture; with --score the table as CSV")
+    parser.add_argument("--html", metavar="FILE", help="a page with all pictures, to filter and hover")
+    parser.add_argument("--score", action="store_true", help="measure the maps on a data set that has boxes (clutter)")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of the comparison, with its transform and normalisation."""
+
+    label: str
+    net: object
+    transform: object
+    normalisation: dict
+    ctx: object
+    names: list
+
+
+def run(args):
+    _check(args)
+    from gluon_attn import data
+
+    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
+    candidates = _candidates(args, dataset)
+    methods = args.method.split(",")
+    if args.score:
+        return _score(args, candidates, methods, dataset)
+    subjects = _subjects(args, candidates[0].names, dataset)
+    rows = {candidate.label: _views(candidate, subjects, methods, args) for candidate in candidates}
+    if args.output:
+        from gluon_attn.explain.pictures import draw
+
+        draw(rows, args.output, candidates[0].names, *_known(subjects))
+        print(f"picture: {args.output}")
+    if args.html:
+        from gluon_attn.explain.report import write
+
+        write(rows, args.html, subjects, candidates[0].names)
+        print(f"page: {args.html}")
+    return 0
+
+
+def _check(args):
+    if not (args.image or args.dataset):
+        raise GluonAttnError("Nothing to explain: give --image FILE ..., or --dataset NAME for its test images.")
+    if not (args.output or args.html or args.score):
+        raise GluonAttnError("Nowhere to write: give -o FILE.png, --html FILE.html or --score.")
+    if args.score and args.image:
+        raise GluonAttnError("--score needs boxes, which picture files do not have: leave out --image.")
+
+
+def _candidates(args, dataset):
+    from gluon_attn.explain.methods import method_named
+
+    for method in args.method.split(","):
+        method_named(method)
+    models, weights = args.model.split(","), args.pretrained.split(",")
+    if len(weights) == 1:
+        weights *= len(models)
+    if len(models) == 1:
+        models *= len(weights)
+    if len(models) != len(weights):
+        raise GluonAttnError(
+            f"--model names {len(models)} networks and --pretrained {len(weights)} weights: one for all, or one each."
+        )
+    alike = len(set(models)) < len(models)
+    labels = [f"{model} {weight}" if alike else model for model, weight in zip(models, weights)]
+    found = [_candidate(args, *which, dataset) for which in zip(labels, models, weights)]
+    if len({len(candidate.names) for candidate in found}) > 1:
+        raise GluonAttnError("The networks have different numbers of classes: compare networks for the same classes.")
+    return found
+
+
+def _candidate(args, label, model, pretrained, dataset):
+    from gluon_attn.predict import class_names, named_by
+
+    own = argparse.Namespace(**{**vars(args), "model": model, "pretrained": pretrained})
+    loaded = load_network(own, classes=dataset and len(dataset.classes))
+    known = preprocessing(own, loaded.entry, dataset)
+    names = class_names(loaded.classes, dataset or named_by(loaded.entry), args.classes_file)
+    normalisation = dict(mean=known["mean"], std=known["std"])
+    return Candidate(label, loaded.net, transform_for(known), normalisation, loaded.devices[0], names)
+
+
+def _subjects(args, names, dataset):
+    from gluon_attn.explain.subjects import from_dataset, from_files
+    from gluon_attn.predict import find_pictures
+
+    if args.image:
+        return from_files(find_pictures(args.image), names)
+    return from_dataset(dataset, _indices(args, dataset, 6))
+
+
+def _indices(args, dataset, count):
+    if args.indices:
+        return [int(index) for index in args.indices.split(",")]
+    return range(min(args.count or count, len(dataset)))
+
+
+def _views(candidate, subjects, methods, args):
+    from gluon_attn.explain.methods import look
+
+    views = look(
+        candidate.net,
+        [subject.image for subject in subjects],
+        candidate.transform,
+        methods=methods,
+        ctx=candidate.ctx,
+        batch_size=args.batch_size,
+        target=args.target,
+        **candidate.normalisation,
+    )
+    return list(views)
+
+
+def _known(subjects):
+    """(labels, boxes), each None where not all are known; boxes fit pictures that were not resized only."""
+    labels, boxes = [s.label for s in subjects], [s.box for s in subjects]
+    return None if None in labels else labels, None if None in boxes else boxes
+
+
+def _score(args, candidates, methods, dataset):
+    from gluon_attn.explain.table import markdown, measure, write_csv
+
+    if dataset is None or not hasattr(dataset, "box"):
+        raise GluonAttnError(f"--score needs the boxes of the objects, and {args.dataset} has none: --dataset clutter.")
+    rows = []
+    for candidate in candidates:
+        rows += measure(candidate, dataset, _indices(args, dataset, 200), methods, args.batch_size)
+    print(markdown(rows))
+    if args.output:
+        write_csv(rows, args.output)
+        print(f"table: {args.output}")
+    return 0

@@ -1,0 +1,61 @@
+"""One HTML file with the views of many pictures: no server, no network, nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from gluon_attn.explain.pictures import overlay
+
+TEMPLATE = Path(__file__).with_name("report.html")
+TOP = 5
+
+
+def write(rows, path, subjects, names):
+    """Write the page.
+
+    rows : {network: [View, ...]}, a view of every subject
+    subjects : what was explained (explain.subjects.Subject)
+    names : names of the classes
+    """
+    content = {
+        "networks": list(rows),
+        "methods": list(next(iter(rows.values()))[0].maps),
+        "subjects": [
+            {
+                "name": subject.name,
+                "label": None if subject.label is None else names[subject.label],
+                "picture": data_uri(next(iter(rows.values()))[i].image),
+                "views": [_view(views[i], subject.label, names) for views in rows.values()],
+            }
+            for i, subject in enumerate(subjects)
+        ],
+    }
+    # "</" would end the script in which the text stands.
+    text = json.dumps(content).replace("</", "<\\/")
+    title = html.escape(", ".join(rows))
+    page = TEMPLATE.read_text(encoding="utf-8").replace("@TITLE@", title).replace("@CONTENT@", text)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def _view(view, label, names):
+    return {
+        "predicted": names[view.predicted],
+        "right": None if label is None else view.predicted == label,
+        "top": [[names[i], round(float(view.probabilities[i]), 4)] for i in view.top(TOP)],
+        "maps": [None if heat is None else data_uri(overlay(view.image, heat)) for heat in view.maps.values()],
+    }
+
+
+def data_uri(image):
+    """uint8 (H, W, 3) inside the page: PNG where small, since it is exact, else JPEG."""
+    kind = "PNG" if image.shape[0] * image.shape[1] <= 128 * 128 else "JPEG"
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, kind, quality=88)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"

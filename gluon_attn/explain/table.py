@@ -1,0 +1,99 @@
+"""The scores of several networks and methods as a table: means and standard deviations over images."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+
+from gluon_attn.explain import score
+from gluon_attn.explain.graph import pick_logits
+from gluon_attn.explain.methods import NoPlane, method_named
+
+MEASURES = ("pointing", "energy", "deletion", "insertion", "similarity")
+
+
+def measure(candidate, dataset, indices, methods, batch_size=64):
+    """One row (dict) a method: the network's error on all images of the data set, the measures on those at `indices`.
+
+    The maps explain the true class. A method that this network does not have gives a row without measures.
+    """
+    error = _error(candidate, dataset, batch_size)
+    indices = list(indices)
+    x = mx.nd.array(np.stack([candidate.transform(dataset[i][0], None) for i in indices]), ctx=candidate.ctx)
+    labels, boxes = np.array([dataset[i][1] for i in indices]), np.array([dataset.box(i) for i in indices])
+    by_chance = score.chance(boxes, x.shape[2:]).mean()
+    rows = []
+    for name in methods:
+        row = dict(model=candidate.label, method=name, images=len(indices), test_error=error, chance=by_chance)
+        values = _values(candidate.net, x, labels, boxes, method_named(name), batch_size)
+        for key in MEASURES:
+            row[key] = values[key].mean() if values else None
+            row[f"{key}_std"] = values[key].std() if values else None
+        rows.append(row)
+    return rows
+
+
+def _values(net, x, labels, boxes, method, batch_size):
+    parts = []
+    for start in range(0, len(labels), batch_size):
+        part = slice(start, start + batch_size)
+        try:
+            parts.append(score.score(net, x[part], labels[part], boxes[part], method))
+        except NoPlane:
+            return None
+    return {key: np.concatenate([part[key] for part in parts]) for key in MEASURES}
+
+
+def _error(candidate, dataset, batch_size):
+    wrong = 0
+    for start in range(0, len(dataset), batch_size):
+        samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+        x = mx.nd.array(np.stack([candidate.transform(image, None) for image, _ in samples]), ctx=candidate.ctx)
+        predicted = pick_logits(candidate.net, candidate.net(x)).argmax(axis=1).asnumpy()
+        wrong += (predicted != np.array([label for _, label in samples])).sum()
+    return wrong / len(dataset)
+
+
+def markdown(rows):
+    """The table as text: percentages for shares, mean and standard deviation over images."""
+    head = ["model", "method", "test error %", "pointing %", "energy %", "deletion", "insertion", "sanity"]
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        lines.append(
+            [
+                row["model"],
+                row["method"],
+                f"{100 * row['test_error']:.1f}",
+                _cell(row, "pointing", 100),
+                _cell(row, "energy", 100),
+                _cell(row, "deletion"),
+                _cell(row, "insertion"),
+                _cell(row, "similarity"),
+            ]
+        )
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    first = rows[0]
+    return (
+        f"{text}\n\n{first['images']} images; by chance pointing and energy are {100 * first['chance']:.1f} %. "
+        "Deletion, and sanity (rank correlation with the map of shuffled weights), are good when low."
+    )
+
+
+def _cell(row, key, factor=1):
+    if row[key] is None:
+        return "-"
+    digits = 1 if factor == 100 else 2
+    return f"{factor * row[key]:.{digits}f} ± {factor * row[f'{key}_std']:.{digits}f}"
+
+
+def write_csv(rows, path):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            shown = {k: "" if v is None else f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()}
+            writer.writerow(shown)

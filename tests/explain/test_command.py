@@ -1,0 +1,89 @@
+"""`gluon-attn explain` from picture files and data to a picture, a page and a table."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_attn import cli
+from gluon_attn.data import canvas
+from gluon_attn.explain.methods import shown
+from gluon_attn.explain.pictures import overlay
+from tests.helpers import build
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("cifar_cbam_resnet20", "cifar_se_resnet20"):
+        build(name, classes=10).save_parameters(str(folder / f"{name}.params"))
+    return folder
+
+
+def explain(weights, *flags):
+    names = ["cifar_cbam_resnet20", "cifar_se_resnet20"]
+    files = ",".join(str(weights / f"{name}.params") for name in names)
+    return cli.main(["explain", "--model", ",".join(names), "--pretrained", files, "--devices", "cpu:0", *flags])
+
+
+def test_picture_and_page_of_files(weights, tmp_path):
+    for number, folder in enumerate(("0", "1", "1")):
+        (tmp_path / "in" / folder).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.RandomState(number).randint(0, 255, (40, 50, 3)).astype("uint8")
+        Image.fromarray(pixels).save(tmp_path / "in" / folder / f"{number}.png")
+    out, page = tmp_path / "new" / "out.png", tmp_path / "out.html"
+    flags = ["--image", str(tmp_path / "in"), "--dataset", "digits", "--method", "gradcam,attention"]
+    assert explain(weights, *flags, "-o", str(out), "--html", str(page)) == 0
+    width, height = Image.open(out).size
+    assert height > width  # a line of pictures and two for each network, three columns
+    text = page.read_text(encoding="utf-8")
+    # Three pictures and their maps: two methods of CBAM, one of SE, which weighs no places.
+    assert text.count("data:image/png;base64,") == 3 * (1 + 3) and text.count('"label": "1"') == 2
+
+
+def test_score_table(weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(canvas.COUNTS, "test", 12)
+    flags = ["--dataset", "clutter", "--score", "--count", "3", "--method", "gradcam,attention", "--batch-size", "2"]
+    assert explain(weights, *flags, "-o", str(tmp_path / "score.csv")) == 0
+    assert "| cifar_se_resnet20 | attention |" in capsys.readouterr().out
+    with open(tmp_path / "score.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["method"]) for row in rows] == [
+        (f"cifar_{name}_resnet20", method) for name in ("cbam", "se") for method in ("gradcam", "attention")
+    ]
+    assert rows[3]["pointing"] == "" and 0 <= float(rows[0]["pointing"]) <= 1
+    assert 0.3 < float(rows[0]["test_error"]) <= 1  # random weights, ten classes
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--image", "a.png"], "Nowhere to write"),
+        (["-o", "a.png"], "Nothing to explain"),
+        (["--dataset", "clutter", "-o", "a.png", "--method", "gradcamm"], "Did you mean 'gradcam'"),
+        (["--dataset", "digits", "--score"], "digits has none"),
+        (["--dataset", "clutter", "-o", "a.png", "--indices", "5000"], "no image 5000"),
+        (["--dataset", "clutter", "-o", "a.png", "--target", "11"], "target=11 is no class"),
+    ],
+)
+def test_mistakes_are_sentences(weights, capsys, flags, sentence):
+    assert explain(weights, *flags) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_overlay_by_hand():
+    """Seven tenths of the colour map, three tenths of the picture's grey."""
+    image = np.full((1, 3, 3), 100, "uint8")
+    got = overlay(image, np.array([[0.0, 1.0, 2.0]]))
+    darkest, brightest = np.array([0, 0, 4]), np.array([252, 255, 164])  # inferno's ends
+    np.testing.assert_allclose(got[0], np.array([darkest, brightest, brightest]) * 0.7 + 30, atol=1)
+
+
+def test_the_picture_behind_an_input():
+    image = np.random.RandomState(0).randint(0, 256, (4, 4, 3)).astype("uint8")
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+    x = ((image / 255 - mean) / std).transpose(2, 0, 1)[None].astype("float32")
+    np.testing.assert_array_equal(shown(x, mean, std)[0], image)

@@ -1,0 +1,81 @@
+"""The HTML page: what is in it, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_attn.explain.methods import View
+from gluon_attn.explain.report import data_uri, write
+from gluon_attn.explain.subjects import Subject
+from tests.explain import browser
+
+NAMES = ["cat", "dog", "</script>&<b>bird"]
+
+
+def view(probabilities, size=24, plane=True):
+    rng = np.random.RandomState(0)
+    heat = rng.uniform(size=(size, size)) if plane else None
+    return View(rng.randint(0, 255, (size, size, 3)).astype("uint8"), np.array(probabilities), {"gradcam": heat})
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Three pictures, two networks: the second is wrong on the last picture."""
+    sure = [[0.9, 0.08, 0.02], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]]
+    rows = {"a": [view(p) for p in sure], "b": [view(p, plane=False) for p in [*sure[:2], [0.5, 0.1, 0.4]]]}
+    subjects = [Subject(f"{i}.png", rows["a"][i].image, i) for i in range(3)]
+    write(rows, tmp_path / "page.html", subjects, NAMES)
+    return tmp_path / "page.html"
+
+
+def test_content(page):
+    text = page.read_text(encoding="utf-8")
+    content = json.loads(re.search(r'<script id="content" type="application/json">(.*?)</script>', text, re.S).group(1))
+    assert content["networks"] == ["a", "b"]
+    assert [s["label"] for s in content["subjects"]] == NAMES
+    assert content["subjects"][2]["views"][1] == {
+        "predicted": "cat",
+        "right": False,
+        "top": [["cat", 0.5], [NAMES[2], 0.4], ["dog", 0.1]],
+        "maps": [None],
+    }
+    assert not re.findall(r'(?:src|href)="(?!data:)', text) and "http" not in text.replace("http-equiv", "")
+
+
+def test_small_pictures_are_exact():
+    image = np.random.RandomState(0).randint(0, 255, (8, 9, 3)).astype("uint8")
+    content = base64.b64decode(data_uri(image).split(",")[1])
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), image)
+
+
+@pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
+def test_in_a_browser(page, tmp_path):
+    visible = "return [...document.querySelectorAll('article')].filter(a => a.offsetParent).map(a => a.dataset.class)"
+    choose = """const select = document.getElementById(arguments[0]);
+        select.value = arguments[1]; select.dispatchEvent(new Event('change'));"""
+    with browser.browser() as chromium:
+        chromium.open(page.as_uri())
+        assert chromium.script(visible) == NAMES
+        broken = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+        assert chromium.script("return document.images.length") == 6 and chromium.script(broken) == 0
+        chromium.script(choose, "class", "dog")
+        assert chromium.script(visible) == ["dog"]
+        assert chromium.script("return document.getElementById('count').textContent") == "1 of 3 pictures"
+        chromium.script(choose, "class", "")
+        chromium.script(choose, "result", "wrong")
+        assert chromium.script(visible) == [NAMES[2]]
+        chromium.script(choose, "result", "right")
+        assert chromium.script(visible) == NAMES[:2]
+        tip = "const f = document.querySelectorAll('figure')[1]; f.focus(); return f.querySelector('.tip').innerText"
+        assert re.split(r"\s*\n\s*", chromium.script(tip)) == ["cat", "90 %", "dog", "8.0 %", NAMES[2], "2.0 %"]
+        picture = Image.open(io.BytesIO(base64.b64decode(chromium.call("/screenshot"))))
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 500  # not a blank page
+        assert [entry for entry in chromium.log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+        assert [url for url in chromium.requests() if not url.startswith(("file:", "data:"))] == []

@@ -1,0 +1,49 @@
+"""Every family and every attention of the zoo can be explained."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn import explain, zoo
+from tests.helpers import build, images
+
+# One of every attention, on the smallest backbone that has it.
+QUICK = [
+    "cifar_resnet20",
+    "cifar_eca_resnet20",
+    "cifar_ms_cam_preresnet32_w4",
+    "cifar_inv_se_densenet100_k12",
+    "cifar_cbam_mobilenet",
+    "cifar_abn_resnet20",
+    "cifar_ltpa_resnet20",
+    "cifar_nonlocal_resnet20",
+    "cifar_danet_resnet20",
+    "bam_resnet18",
+    "cifar_spatial_weights_resnet20",
+]
+
+
+def check(name):
+    size = 32 if zoo.find(name).dataset == "cifar" else 64
+    net = build(name, classes=5)
+    x = mx.nd.array(images(2, 3, size, size))
+    plain = explain.gradcam(net, x, target=[1, 3])
+    assert plain.shape == (2, size, size) and plain.min() >= 0 and plain.max() <= 1
+    for values in explain.attention_maps(net, x).values():
+        assert np.isfinite(values.values).all() and len(values.values) == 2
+    net.hybridize()
+    np.testing.assert_allclose(explain.gradcam(net, x, target=[1, 3]), plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick(name):
+    check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in gluon_attn.list_models() if n not in QUICK])
+def test_every_name(name):
+    check(name)
