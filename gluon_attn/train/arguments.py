@@ -18,7 +18,7 @@ def add_arguments(parser):
     for spec in dataclasses.fields(Recipe):
         title = spec.metadata["group"]
         group = groups.setdefault(title, parser.add_argument_group(title))
-        group.add_argument(*_flags(spec.name), dest=spec.name, default=argparse.SUPPRESS, **_shape(spec))
+        group.add_argument(f"--{spec.name.replace('_', '-')}", default=argparse.SUPPRESS, **_shape(spec))
 
 
 def recipe_from(args, **defaults):
@@ -30,11 +30,6 @@ def recipe_from(args, **defaults):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
     return recipe
-
-
-def _flags(name):
-    flag = f"--{name.replace('_', '-')}"
-    return [flag, f"--{name}"] if "_" in name else [flag]
 
 
 def _shape(spec):

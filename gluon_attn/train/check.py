@@ -46,14 +46,18 @@ def _reader_faults(r, augmented):
     native = r.reader == "native"
     yield (
         native and r.dataset != "imagenet-rec",
-        f"--reader native reads RecordIO only, not {r.dataset!r}: use --dataset imagenet-rec, or --reader gluon.",
+        f"--reader native reads RecordIO only, not {r.dataset!r}: use --dataset imagenet-rec, or --reader pil.",
     )
     yield (
         native and (augmented or r.erasing > 0),
-        "MXNet's native .rec reader has no AutoAugment and no random erasing: use --reader gluon (it has both), "
+        "MXNet's native .rec reader has no AutoAugment and no random erasing: use --reader pil (it has both), "
         "or --auto-aug none --erasing 0.",
     )
     yield (
+        native and r.validation,
+        "MXNet's native .rec reader cannot hold images out of a file: use --reader pil, or --validation 0.",
+    )
+    yield (
         native and r.on_bad_image == "skip",
-        "MXNet's native .rec reader cannot skip a bad image: use --reader gluon with --on-bad-image skip.",
+        "MXNet's native .rec reader cannot skip a bad image: use --reader pil with --on-bad-image skip.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gluon_attn import data
+from gluon_attn.data.native import NativeLoader
 from gluon_attn.errors import GluonAttnError, unknown
 
 
@@ -54,29 +55,25 @@ class Inputs:
 
 
 def open_inputs(recipe, rank=0, workers=1):
-    """The loaders of worker ``rank`` of ``workers``; only rank 0 evaluates."""
+    """The loaders of worker ``rank`` of ``workers``; only the first worker evaluates."""
     if recipe.batch_size % workers:
         raise GluonAttnError(
-            f"--batch-size {recipe.batch_size} cannot be shared by {workers} workers: take a multiple."
+            f"--batch-size {recipe.batch_size} cannot be shared by {workers} workers: take a multiple of {workers}."
         )
-    if recipe.reader == "native":
-        from gluon_attn.train.native import open_native
-
-        return open_native(recipe, rank, workers)
     train_set, evaluation_set, test_set, chosen_on = open_datasets(recipe)
-    size = recipe.image_size or train_set.image_size
-    train = data.Loader(
-        train_set,
-        recipe.batch_size // workers,
-        training_transform(recipe, train_set, size),
-        train=True,
-        shard=(rank, workers),
-        last_batch=recipe.last_batch,
-        **_common(recipe),
+    return Inputs(
+        training_loader(recipe, train_set, rank, workers),
+        evaluation_loader(recipe, evaluation_set),
+        test_set and evaluation_loader(recipe, test_set),
+        chosen_on,
+        classes=recipe.classes or len(train_set.classes),
+        image_size=size_of(recipe, train_set),
+        images=len(train_set),
     )
-    evaluation, test = (dataset and evaluation_loader(recipe, dataset, size) for dataset in (evaluation_set, test_set))
-    classes = recipe.classes or len(train_set.classes)
-    return Inputs(train, evaluation, test, chosen_on, classes, size, len(train_set))
+
+
+def size_of(recipe, dataset):
+    return recipe.image_size or dataset.image_size
 
 
 def open_datasets(recipe):
@@ -90,15 +87,36 @@ def open_datasets(recipe):
     return train, validation, data.get_dataset(recipe.dataset, "test", **options), "validation"
 
 
-def training_transform(recipe, dataset, size):
-    known = facts(recipe.dataset)
-    crop = recipe.crop or known.crop
+def training_loader(recipe, dataset, rank=0, workers=1):
+    sharing = dict(train=True, shard=(rank, workers), seed=recipe.seed, workers=recipe.workers)
+    batch_size = recipe.batch_size // workers
+    if recipe.reader == "native":
+        return NativeLoader(
+            dataset, batch_size, flip=_flip(recipe), jitter=recipe.jitter, lighting=recipe.lighting, **sharing
+        )
+    transform = training_transform(recipe, dataset)
+    return data.Loader(
+        dataset, batch_size, transform, last_batch=recipe.last_batch, on_bad_image=recipe.on_bad_image, **sharing
+    )
+
+
+def evaluation_loader(recipe, dataset):
+    batch_size, resize = recipe.eval_batch_size or recipe.batch_size, _resize(recipe, dataset)
+    common = dict(train=False, seed=recipe.seed, workers=recipe.workers)
+    if recipe.reader == "native":
+        return NativeLoader(dataset, batch_size, resize=resize, **common)
+    transform = data.eval_transform(size_of(recipe, dataset), dataset.mean, dataset.std, resize=resize)
+    return data.Loader(dataset, batch_size, transform, on_bad_image=recipe.on_bad_image, **common)
+
+
+def training_transform(recipe, dataset):
+    crop = recipe.crop or facts(recipe.dataset).crop
     return data.train_transform(
-        size,
+        size_of(recipe, dataset),
         dataset.mean,
         dataset.std,
         crop=None if crop == "none" else crop,
-        flip=recipe.flip == "on" if recipe.flip else known.flip,
+        flip=_flip(recipe),
         auto_aug=None if recipe.auto_aug in ("", "none") else recipe.auto_aug,
         variant=recipe.auto_aug_variant,
         jitter=recipe.jitter,
@@ -107,10 +125,9 @@ def training_transform(recipe, dataset, size):
     )
 
 
-def evaluation_loader(recipe, dataset, size):
-    transform = data.eval_transform(size, dataset.mean, dataset.std, resize=round(size * facts(recipe.dataset).resize))
-    return data.Loader(dataset, recipe.eval_batch_size or recipe.batch_size, transform, train=False, **_common(recipe))
+def _flip(recipe):
+    return recipe.flip == "on" if recipe.flip else facts(recipe.dataset).flip
 
 
-def _common(recipe):
-    return dict(seed=recipe.seed, workers=recipe.workers, on_bad_image=recipe.on_bad_image)
+def _resize(recipe, dataset):
+    return round(size_of(recipe, dataset) * facts(recipe.dataset).resize)

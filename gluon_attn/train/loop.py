@@ -99,7 +99,7 @@ class _Look:
 
 def _evaluation(run, stop):
     """The epoch's row of history.csv."""
-    loss = run.mean_loss(run.updater.totals, run.images)
+    loss = run.epoch_loss()
     network.average_running_statistics(run.net)
     if run.ema:
         network.average_running_statistics(run.ema.net)

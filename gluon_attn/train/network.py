@@ -37,7 +37,13 @@ def build(recipe, classes, devices):
 def create(recipe, classes):
     """The network as the zoo gives it."""
     arch = {**recipe.arch, **({"last_gamma": True} if recipe.last_gamma else {})}
-    return zoo.get_model(recipe.model, pretrained=weights_word(recipe.pretrained), classes=classes, **arch)
+    return zoo.get_model(
+        recipe.model,
+        pretrained=weights_word(recipe.pretrained),
+        variant=recipe.variant or None,
+        classes=classes,
+        **arch,
+    )
 
 
 def weights_word(text):

@@ -22,7 +22,7 @@ def plan(recipe):
         missing += _missing_weights(recipe, name)
     net = network.create(recipe.replace(pretrained=""), classes)
     cost = complexity(net, size)
-    steps = -(-images // recipe.batch_size)
+    steps = images // recipe.batch_size + (recipe.last_batch == "keep" and images % recipe.batch_size > 0)
     lines = [
         f"model     {recipe.model}: {classes} classes, {cost.parameters:,} parameters, {cost.macs / 1e6:,.1f} M MACs "
         f"at {size}x{size}",
@@ -48,10 +48,14 @@ def _data(recipe, known):
 
 
 def _augmentation(recipe, known):
-    policy = recipe.auto_aug + (f" ({recipe.auto_aug_variant})" if recipe.auto_aug_variant != "paper" else "")
+    policy = (
+        ""
+        if recipe.auto_aug == "none"
+        else recipe.auto_aug + (f" ({recipe.auto_aug_variant})" if recipe.auto_aug_variant != "paper" else "")
+    )
     parts = [
         f"crop {recipe.crop or known.crop}",
-        "mirror" if (recipe.flip == "on" if recipe.flip else known.flip) else "",
+        "mirror" if (recipe.flip or ("on" if known.flip else "off")) == "on" else "",
         policy and f"auto-augment {policy}",
         recipe.jitter and f"jitter {recipe.jitter:g}",
         recipe.lighting and f"PCA noise {recipe.lighting:g}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Recipe:
 
     model: str = option("", "network, a name of `gluon-attn list`", group="model")
     pretrained: str = option("", "start from these weights: a tag of `gluon-attn info`, or a file", group="model")
+    variant: str = option("", "a tag whose form of the network to build, as in inverse_attention", group="model")
     arch: dict = option({}, "keywords of the network, as in reduction=8,gating=reciprocal", group="model")
     last_gamma: bool = option(
         False, "start each residual branch at zero: its last BatchNorm's gamma is 0", group="model"
@@ -45,9 +47,11 @@ class Recipe:
     dataset_options: dict = option({}, "options of the data set, as in coarse=true", group="data")
     classes: int = option(0, "classes of the network; 0: those of the data set", group="data")
     image_size: int = option(0, "side of the square input; 0: that of the data set", group="data")
-    validation: int = option(0, "hold out this many training images and choose the best epoch on them", group="data")
+    validation: int = option(
+        0, "hold out so many training images of each class and choose the best epoch on them", group="data"
+    )
     reader: str = option(
-        "gluon", "native: MXNet's ImageRecordIter, as the published AFF runs", choices=("gluon", "native"), group="data"
+        "pil", "native: MXNet's ImageRecordIter, as the published AFF runs", choices=("pil", "native"), group="data"
     )
     last_batch: str = option("keep", "the training batch that is not full", choices=("keep", "discard"), group="data")
     on_bad_image: str = option("error", "an image that cannot be read", choices=("error", "skip"), group="data")
@@ -61,7 +65,9 @@ class Recipe:
     flip: str = option(
         "", "random mirror; by default as the data set allows", choices=("", "on", "off"), group="augmentation"
     )
-    auto_aug: str = option("", "policy: cifar10, imagenet, ..., randaugment, or none", group="augmentation")
+    auto_aug: str = option(
+        "", "AutoAugment's policy: cifar10 or imagenet; rand: RandAugment; none", group="augmentation"
+    )
     auto_aug_variant: str = option(
         "paper",
         "increasing: Posterize and Color as open-aff's autogluon had them",
@@ -203,7 +209,7 @@ def _read(spec, value):
             value = str(value).lower()
         else:
             value = kind(value)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, yaml.YAMLError):
         wanted = f"{kind.__name__}s, as in 60,120" if is_list else _WANTED.get(kind, kind.__name__)
         raise GluonAttnError(f"--{flag} cannot be {value!r}: it takes {wanted}.") from None
     if choices and value not in choices:
@@ -222,10 +228,13 @@ def _boolean(value):
 
 
 def _mapping(value):
+    """'reduction=8,stages=[3,4]' -> {'reduction': 8, 'stages': [3, 4]}: YAML's flow form, with = for its colon."""
     if isinstance(value, dict):
         return dict(value)
-    pairs = [pair.split("=", 1) for pair in value.split(",") if pair]
-    return {key.strip(): yaml.safe_load(text) for key, text in pairs}
+    read = yaml.safe_load("{" + re.sub(r"(^|,)\s*(\w+)=", r"\1\2: ", value) + "}")
+    if any(entry is None for entry in read.values()):
+        raise ValueError
+    return read
 
 
 _DEFAULT = Recipe()

@@ -16,6 +16,7 @@ from gluon_attn.evaluate import evaluate
 from gluon_attn.train import checkpoint, network, state
 from gluon_attn.train.check import check
 from gluon_attn.train.devices import parse_devices, prepare_arithmetic
+from gluon_attn.train.distributed import SumOverWorkers
 from gluon_attn.train.ema import MovingAverage
 from gluon_attn.train.files import write_parameters
 from gluon_attn.train.inputs import open_inputs
@@ -44,6 +45,7 @@ class Run:
         self.ema = MovingAverage(self.net, self._network(), recipe.ema) if recipe.ema else None
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
         self.updater = Updater(self.net, self.trainer, self._objective(), self.devices, recipe, self.inputs.classes)
+        self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
         self.log = RunLog(self.folder, writes=self.rank == 0, console=progress)
@@ -106,8 +108,15 @@ class Run:
         self.log.line(f"resumed at epoch {self.epoch + 1}, batch {self.batch}{other}")
 
     def mean_loss(self, totals, images):
-        """The loss an image over ``totals``; one that is no number ends the run, with what was saved intact."""
-        loss = sum(float(total.asscalar()) for total in totals) * self.workers / max(images, 1)
+        """The loss an image of this worker; one that is no number ends the run, with what was saved intact."""
+        return self._finite(sum(float(total.asscalar()) for total in totals) * self.workers / max(images, 1))
+
+    def epoch_loss(self):
+        """The loss an image of the epoch so far, over all workers."""
+        loss = self.mean_loss(self.updater.totals, self.images)
+        return self._finite(self.over_workers(loss) / self.workers)
+
+    def _finite(self, loss):
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss}")
         return loss

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.train import legacy
 from gluon_attn.train.arguments import add_arguments, recipe_from
 
 # What a script takes where neither a recipe nor a flag says otherwise.
@@ -18,13 +20,25 @@ DEFAULTS = {
 def main(kind, argv=None):
     """Parse, train; the exit status: 0, also after SIGTERM, or 2 with one sentence for a user's mistake."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(prog=f"train_{kind}.py", description=f"Train a network ({kind} defaults).")
+    script = f"train_{kind}.py"
+    parser = argparse.ArgumentParser(prog=script, description=f"Train a network ({kind} defaults).", allow_abbrev=False)
     add_arguments(parser)
     try:
-        return run(parser.parse_args(argv), **DEFAULTS[kind])
+        return run(parser.parse_args(_in_our_words(kind, script, argv)), **DEFAULTS[kind])
     except (GluonAttnError, FileNotFoundError) as error:
-        print(f"train_{kind}.py: {error}", file=sys.stderr)
+        print(f"{script}: {error}", file=sys.stderr)
         return 2
+
+
+def _in_our_words(kind, script, argv):
+    """open-aff's command lines run as they stand, and say what they are called here."""
+    if not legacy.is_legacy(argv):
+        return argv
+    words, notes = legacy.translate(kind, argv)
+    print(f"open-aff's words; in ours:\n  python {script} {shlex.join(words)}")
+    for note in notes:
+        print(f"  {note}")
+    return words
 
 
 def run(args, **defaults):

@@ -68,7 +68,7 @@ def test_values_that_cannot_be_read(values, sentence):
         (dict(label_smoothing=1.0), "at least 0 and below 1"),
         (dict(mixup=-1.0), "0 \\(off\\) or more"),
         (dict(mixup=1.0, epochs=5, mixup_off_epochs=5), "no epoch to mix in"),
-        (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader gluon"),
+        (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader pil"),
         (dict(dataset="cifar10", reader="native"), "RecordIO only, not 'cifar10'"),
     ],
 )

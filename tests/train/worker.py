@@ -1,0 +1,28 @@
+"""One process of a distributed run: train, then store this worker's weights as FOLDER/worker-RANK.params."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.train.tiny import tiny
+
+
+def main(folder, *words):
+    from gluon_attn.train import loop
+    from gluon_attn.train.run import Run
+
+    changes = dict(word.split("=", 1) for word in words)
+    recipe = tiny(folder, use_global_stats=True, lr=0.01, batch_size=8, **changes)
+    finish = Run.finish
+
+    def finish_and_store(run):
+        run.net.save_parameters(str(Path(folder) / f"worker-{run.rank}.params"))
+        return finish(run)
+
+    Run.finish = finish_and_store
+    loop.fit(recipe, progress=False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
