@@ -5,6 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.attention.positions import attend, flat
 from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError
@@ -83,6 +84,7 @@ class AugmentedConv(nn.HybridBlock):
         logits = F.broadcast_add(logits, F.reshape(by_column, (-1, 1, self.size)))
         positions = self.size**2
         weights = F.softmax(F.reshape(logits, (-1, positions, positions)), axis=-1)
+        weights = announce(self, weights, "positions")
         y = F.reshape(attend(F, weights, value), (-1, self.widths[2], self.size, self.size))
         y = self.out(y)
         if self.reduce > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.layers import conv, relu, sequence
 
 WIDTH = 128  # of the logit network
@@ -17,7 +18,7 @@ class ImportancePool(nn.HybridBlock):
     """
 
     def hybrid_forward(self, F, x, logits):
-        weight = F.exp(logits - STEEPNESS / 2)
+        weight = announce(self, F.exp(logits - STEEPNESS / 2))
 
         def pool(values):
             return F.Pooling(values, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="avg")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.maps import announce
 from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError, unknown
 
@@ -83,7 +84,7 @@ class PyramidAttention(nn.HybridBlock):
         # oneDNN's softmax and its reorders fail on the layouts that convolutions leave behind in three dimensions.
         scores = [fence(F, score(x)) for score, x in zip(self.scores, columns)]
         fused = F.softmax(FUSIONS[self.fusion](F, scores), axis=-1)
-        attention = F.L2Normalization(fused, mode="spatial")
+        attention = announce(self, F.L2Normalization(fused, mode="spatial"), "positions")
         y = F.batch_dot(columns[-1], attention, transpose_b=True)
         y = F.reshape(y, (0, 0, self.map_size, self.map_size))
         return (y, columns[-1], attention, fused) + tuple(F.softmax(score, axis=-1) for score in scores)

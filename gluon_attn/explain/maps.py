@@ -26,7 +26,7 @@ class AttentionMap:
 
     name : path of the mechanism in the network ('stages.2.0.fuse')
     mechanism : its class ('AFF', 'Gating', ...)
-    kind : 'channel' (N, C, 1, 1), 'plane' (N, 1, h, w), 'full' (N, C, h, w); 'positions' (N, queries, keys),
+    kind : 'channel' (N, C, 1, 1), 'plane' (N, 1, h, w), 'full' (N, C, h, w); 'positions' (N, heads, queries, keys),
         'channels' (N, C, C), 'branches' (N, M, C, 1, 1)
     values : the weights that the mechanism used
     size : (H, W) of the network's input
@@ -56,21 +56,23 @@ class AttentionMap:
     def plane(self, pixel=None, channel=None):
         """A picture (N, h, w): of 'full' the mean over channels or one channel; of 'positions' what `pixel` looks at.
 
-        pixel : (row, column) in the network's input; without it the mean over all queries, what is looked at most
+        pixel : (row, column) in the network's input; without it the mean over all queries, what is looked at most;
+            heads are averaged
         """
         if not self.has_plane:
             raise GluonAttnError(f"{self.name} weighs {self.kind}, not places: it has no plane; see its `values`.")
         if self.kind != "positions":
             return self.values.mean(axis=1) if channel is None else self.values[:, channel]
-        rows = self.values.mean(axis=1) if pixel is None else self.values[:, self._query(pixel)]
-        return rows.reshape(-1, *grid(self.values.shape[2], self.size))
+        weights = self.values.mean(axis=1)
+        rows = weights.mean(axis=1) if pixel is None else weights[:, self._query(pixel)]
+        return rows.reshape(-1, *grid(weights.shape[2], self.size))
 
     def enlarged(self, pixel=None, channel=None):
         """The plane at the size of the input, (N, H, W); the values stay what they are."""
         return enlarge(self.plane(pixel, channel), self.size)
 
     def _query(self, pixel):
-        height, width = grid(self.values.shape[1], self.size)
+        height, width = grid(self.values.shape[2], self.size)
         row, column = pixel
         if not (0 <= row < self.size[0] and 0 <= column < self.size[1]):
             raise GluonAttnError(f"pixel={tuple(pixel)} lies outside of the input of {self.size[0]}x{self.size[1]}.")
@@ -91,11 +93,14 @@ def attention_maps(net, *inputs):
         return {}
     values = graph(*inputs)
     values = values if isinstance(values, (list, tuple)) else [values]
-    size = tuple(inputs[0].shape[2:])
-    return {
-        name: AttentionMap(name, mechanism, kind or kind_of(value.shape), value.asnumpy(), size, inverse)
-        for (name, mechanism, kind, inverse), value in zip(announced, values)
-    }
+    count, size = inputs[0].shape[0], tuple(inputs[0].shape[2:])
+    maps = {}
+    for (name, mechanism, kind, inverse), value in zip(announced, values):
+        kind, value = kind or kind_of(value.shape), value.asnumpy()
+        if kind == "positions":
+            value = value.reshape(count, -1, *value.shape[1:])
+        maps[name] = AttentionMap(name, mechanism, kind, value, size, inverse)
+    return maps
 
 
 def kind_of(shape):

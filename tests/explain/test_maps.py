@@ -11,7 +11,10 @@ import pytest
 import gluon_attn
 from gluon_attn import attention, explain
 from gluon_attn.attention.abn import AttentionBranch
+from gluon_attn.attention.lip import ImportancePool
+from gluon_attn.attention.ltpa import GlobalAttention
 from gluon_attn.attention.maps import announce, listening
+from gluon_attn.attention.pyramid import PyramidAttention
 from gluon_attn.explain.maps import grid
 from gluon_attn.layers import conv
 from tests.helpers import arrays, batch_norm, build, conv1x1, images, randomise
@@ -75,7 +78,7 @@ def test_attention_branch():
 def test_position_attention_and_its_row_for_a_pixel():
     block, x = randomise(attention.create_stage("position", 16)), images(2, 16, 4, 6)
     maps, y = maps_and_output(block, x)
-    weight, p = maps["map"].values, arrays(block)
+    weight, p = maps["map"].values[:, 0], arrays(block)
     values = conv1x1(x, p, "value").reshape(2, 16, 24)
     expected = x + p["scale"] * np.einsum("nqk,nck->ncq", weight, values).reshape(x.shape)
     np.testing.assert_allclose(y, expected, atol=1e-5)
@@ -98,9 +101,45 @@ def test_non_local(form):
     p = arrays(block)
     pooled = x.reshape(2, 16, 2, 2, 3, 2).max(axis=(3, 5))
     values = conv1x1(pooled, p, "g").reshape(2, 8, 6)
-    mixed = np.einsum("nqk,nck->ncq", maps["map"].values, values).reshape(2, 8, 4, 6)
+    mixed = np.einsum("nqk,nck->ncq", maps["map"].values[:, 0], values).reshape(2, 8, 4, 6)
     np.testing.assert_allclose(y, x + batch_norm(conv1x1(mixed, p, "out"), p, "norm"), atol=1e-5)
     assert maps["map"].plane((0, 0)).shape == (2, 2, 3)
+
+
+def test_augmented_convolution():
+    block, x = randomise(attention.CONVS["aa"](32, map_size=4, heads=2, upsilon=0.25)), images(3, 32, 4, 4)
+    maps, y = maps_and_output(block, x)
+    weight, p = maps["map"].values, arrays(block)
+    assert weight.shape == (3, 2, 16, 16)
+    values = conv1x1(x, p, "qkv")[:, -8:].reshape(3, 2, 4, 16)
+    mixed = np.einsum("nhqk,nhck->nhcq", weight, values).reshape(3, 8, 4, 4)
+    np.testing.assert_allclose(y[:, -8:], conv1x1(mixed, p, "out"), atol=1e-5)
+    np.testing.assert_allclose(maps["map"].plane((1, 2)), weight[:, :, 6].mean(axis=1).reshape(3, 4, 4), rtol=1e-6)
+
+
+def test_importance_pooling():
+    block, x, logits = ImportancePool(), images(2, 4, 8, 8), 10 * images(2, 4, 8, 8, seed=1)
+    maps, y = maps_and_output(block, x, logits)
+    weight = np.pad(maps["map"].values, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    window = (slice(None), slice(None), slice(2, 5), slice(4, 7))  # of output (1, 2)
+    expected = (weight[window] * padded[window]).sum(axis=(2, 3)) / weight[window].sum(axis=(2, 3))
+    np.testing.assert_allclose(y[:, :, 1, 2], expected, rtol=1e-4)
+
+
+def test_global_attention():
+    block, x, g = randomise(GlobalAttention(8, 16)), images(2, 8, 5, 5), images(2, 16, 1, 1, seed=1)
+    maps, (y, given) = maps_and_output(block, x, g)
+    np.testing.assert_allclose(y, (x * maps["map"].values).sum(axis=(2, 3)), atol=1e-5)
+    np.testing.assert_array_equal(maps["map"].values, given)
+
+
+def test_pyramid():
+    block = randomise(PyramidAttention((4, 8), map_size=2))
+    large, last = images(2, 4, 6, 6), images(2, 8, 3, 3, seed=1)
+    maps, (y, *_) = maps_and_output(block, large, last)
+    expected = np.einsum("ndp,ncp->ncd", maps["map"].values[:, 0], last.reshape(2, 8, 9)).reshape(2, 8, 2, 2)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
 def test_selective_kernel():
