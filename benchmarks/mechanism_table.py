@@ -83,9 +83,9 @@ def document():
     others = [name for name, backbone in zoo.BACKBONES.items() if backbone.slots == ("its own",)]
     yield ""
     for name in others:
-        size = zoo.find(name).input_size
+        size, paper = zoo.find(name).input_size, zoo.find(name).paper
         counted = complexity(get_model(name), size)
-        yield f"`{name}` ({zoo.find(name).paper}) has its mechanism built in: {counted.parameters / 1e6:.2f} M parameters,"
+        yield f"`{name}` ({paper}) has its mechanism built in: {counted.parameters / 1e6:.2f} M parameters,"
         yield f"{counted.macs / 1e9:.2f} G MACs at {size}x{size}."
     yield ""
     yield "AFF and iAFF are counted as published: ResNet-D form, stages 3 and 4."
