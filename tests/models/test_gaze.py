@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -118,3 +120,22 @@ def test_starts_from_alexnet_weights(tmp_path):
     mx.nd.save(str(tmp_path / "other.params"), {"a.weight": mx.nd.zeros((1, 1, 1, 1))})
     with pytest.raises(DataError, match="1 convolutions"):
         gaze.start_from_alexnet(net, tmp_path / "other.params")
+
+
+def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsys):
+    """Two people, a few 96x96 faces, the tiny network: the command's way through reader, training and errors.json."""
+    h5py = pytest.importorskip("h5py")
+    import train_gaze
+
+    rng = np.random.RandomState(0)
+    for person in ("p00", "p04"):
+        with h5py.File(tmp_path / f"{person}.mat", "w") as file:
+            file["Data/data"] = rng.randint(0, 256, (4, 3, 96, 96)).astype("float32")
+            file["Data/label"] = rng.uniform(-0.3, 0.3, (4, 16)).astype("float32")
+    monkeypatch.setattr(train_gaze, "network", lambda args, ctx: tiny_network())
+    argv = ["--data-root", str(tmp_path), "--epochs", "1", "--batch-size", "2", "--output", str(tmp_path / "out")]
+    assert train_gaze.main(argv) is None
+    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
+    assert set(errors) == {"mean", "p00", "p04"} and errors["mean"] == (errors["p00"] + errors["p04"]) / 2
+    assert "degrees" in capsys.readouterr().out
+    assert train_gaze.main([*argv[:1], str(tmp_path / "nowhere")]) == 2 and "p00.mat" in capsys.readouterr().err
