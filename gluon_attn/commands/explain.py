@@ -128,7 +128,7 @@ def _views(candidate, subjects, methods, args):
 
     views = look(
         candidate.net,
-        [subject.image for subject in subjects],
+        (subject.image for subject in subjects),
         candidate.transform,
         methods=methods,
         ctx=candidate.ctx,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import mxnet as mx
@@ -81,15 +82,19 @@ class View:
 
 
 def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, target=None):
-    """Yield a View of every picture (uint8 (H, W, 3)); the maps explain the predicted class or `target`."""
+    """Yield a View of every one of the pictures (uint8 (H, W, 3)); the maps explain the predicted class or `target`."""
     compute = {name: method_named(name) for name in methods}
     ctx = ctx or mx.cpu()
-    for start in range(0, len(pictures), batch_size):
-        inputs = np.stack([transform(picture, None) for picture in pictures[start : start + batch_size]])
-        x = mx.nd.array(inputs, ctx=ctx)
+    inputs = (transform(picture, None) for picture in pictures)
+    while True:
+        batch = list(itertools.islice(inputs, batch_size))
+        if not batch:
+            return
+        batch = np.stack(batch)
+        x = mx.nd.array(batch, ctx=ctx)
         probabilities = pick_logits(net, net(x)).softmax(axis=1).asnumpy()
         maps = {name: _or_none(method, net, x, target) for name, method in compute.items()}
-        for i, image in enumerate(shown(inputs, mean, std)):
+        for i, image in enumerate(shown(batch, mean, std)):
             yield View(image, probabilities[i], {name: m if m is None else m[i] for name, m in maps.items()})
 
 

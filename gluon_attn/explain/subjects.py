@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 
@@ -14,18 +15,23 @@ from gluon_attn.errors import GluonAttnError
 
 @dataclass(frozen=True)
 class Subject:
-    """One picture: uint8 (H, W, 3), and its class number and box (x0, y0, x1, y1) where they are known."""
+    """One picture, read when it is needed, and its class number and box (x0, y0, x1, y1) where they are known."""
 
     name: str
-    image: np.ndarray
+    read: Callable[[], np.ndarray]
     label: Optional[int] = None
     box: Optional[tuple] = None
+
+    @property
+    def image(self):
+        """uint8 (H, W, 3)."""
+        return self.read()
 
 
 def from_files(paths, names):
     """The picture files; a folder that is called like a class says that its pictures are of that class."""
     numbers = {name: number for number, name in enumerate(names)}
-    return [Subject(str(path), read_picture(path), numbers.get(Path(path).parent.name)) for path in paths]
+    return [Subject(str(path), partial(read_picture, path), numbers.get(Path(path).parent.name)) for path in paths]
 
 
 def from_dataset(dataset, indices):
@@ -34,7 +40,11 @@ def from_dataset(dataset, indices):
     for index in indices:
         if not 0 <= index < len(dataset):
             raise GluonAttnError(f"{dataset.name} has no image {index}: choose 0 to {len(dataset) - 1}.")
-        image, label = dataset[index]
         box = tuple(dataset.box(index)) if hasattr(dataset, "box") else None
-        subjects.append(Subject(f"{dataset.name} {index}", image, label, box))
+        label = int(dataset.labels[index])
+        subjects.append(Subject(f"{dataset.name} {index}", partial(_image, dataset, index), label, box))
     return subjects
+
+
+def _image(dataset, index):
+    return dataset[index][0]

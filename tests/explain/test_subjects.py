@@ -91,8 +91,10 @@ def test_labels_from_folders_and_boxes_from_clutter(tmp_path):
         Image.fromarray(PIXELS).save(path)
     subjects = from_files([tmp_path / "cat" / "a.png", tmp_path / "b.png"], ["dog", "cat"])
     assert [subject.label for subject in subjects] == [1, None]
+    np.testing.assert_array_equal(subjects[1].image, PIXELS)
     dataset = data.get_dataset("clutter", "test")
     (subject,) = from_dataset(dataset, [7])
     assert subject.box == tuple(dataset.box(7)) and subject.label == dataset[7][1]
+    np.testing.assert_array_equal(subject.image, dataset[7][0])
     with pytest.raises(gluon_attn.GluonAttnError, match="no image 1000"):
         from_dataset(dataset, [1000])
