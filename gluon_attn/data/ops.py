@@ -80,12 +80,12 @@ def sharpness(image, value, canvas):
 
 def autocontrast(image, value, canvas):
     """Stretch each channel to 0..255."""
-    return _look_up(image, [_stretch(histogram) for histogram in _histograms(image)])
+    return _look_up(image, _stretch(_histograms(image)))
 
 
 def equalize(image, value, canvas):
     """Flatten the histogram of each channel."""
-    return _look_up(image, [_flatten(histogram) for histogram in _histograms(image)])
+    return _look_up(image, _flatten(_histograms(image)))
 
 
 def identity(image, value, canvas):
@@ -102,22 +102,22 @@ def split(image):
     return cv2.split(image) if cv2 is not None else np.moveaxis(image, 2, 0)
 
 
-def _stretch(histogram):
-    present = np.flatnonzero(histogram)
-    low, high = present[0], present[-1]
-    if high == low:
-        return LEVELS
-    scale = 255.0 / (high - low)
-    return np.clip(LEVELS * scale - low * scale, 0, 255).astype(np.uint8)
+def _stretch(histograms):
+    """AutoContrast's tables, (3, 256)."""
+    present = histograms > 0
+    low, high = present.argmax(axis=1), 255 - present[:, ::-1].argmax(axis=1)
+    scale = (255.0 / np.maximum(high - low, 1))[:, None]
+    tables = np.clip(LEVELS * scale - low[:, None] * scale, 0, 255).astype(np.uint8)
+    return np.where((high > low)[:, None], tables, LEVELS)
 
 
-def _flatten(histogram):
-    present = histogram[histogram > 0]
-    step = (present.sum() - present[-1]) // 255
-    if len(present) == 1 or step == 0:
-        return LEVELS
-    below = np.cumsum(histogram) - histogram
-    return np.clip((step // 2 + below) // step, 0, 255).astype(np.uint8)
+def _flatten(histograms):
+    """Equalize's tables, (3, 256)."""
+    brightest = 255 - (histograms[:, ::-1] > 0).argmax(axis=1)
+    step = ((histograms.sum(axis=1) - histograms[range(3), brightest]) // 255)[:, None]
+    below = np.cumsum(histograms, axis=1) - histograms
+    tables = np.minimum((step // 2 + below) // np.maximum(step, 1), 255)
+    return np.where(step > 0, tables, LEVELS)
 
 
 def _histograms(image):
