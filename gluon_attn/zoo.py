@@ -350,7 +350,7 @@ def _pretrained_entry(spec, pretrained):
 
 def is_path(text):
     text = os.fspath(text)
-    return os.path.exists(text) or os.sep in text or bool(os.path.splitext(text)[1])
+    return os.path.isfile(text) or os.sep in text or bool(os.path.splitext(text)[1])
 
 
 def _variant_arch(spec, tag):

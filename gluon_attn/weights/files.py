@@ -19,7 +19,7 @@ SAFE_TORCH = (2, 6)  # before it, weights_only could be made to run code (CVE-20
 
 def read_file(path, member=None):
     """The bytes of a file of weights; of an archive's `member`, by default its only .params. Nothing is extracted."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise WeightsError(f"{path} is not a file: give the path of a .params, .safetensors or .pth file.")
     size = path.stat().st_size

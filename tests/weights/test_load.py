@@ -233,6 +233,13 @@ def test_a_tag_builds_and_loads_what_its_row_says(published, tmp_path):
         gluon_attn.get_model(MODEL, pretrained="imgclsmob", root=root)
 
 
+def test_a_folder_does_not_hide_a_tag(published, tmp_path, monkeypatch):
+    root = published(row(tmp_path, MODEL, LAYOUT, "digits"))
+    (tmp_path / "elsewhere" / "digits").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert gluon_attn.get_model(MODEL, pretrained="digits", root=root)(X).shape == (2, 10)
+
+
 def test_the_row_carries_the_architecture(published, tmp_path):
     layout = ("imgclsmob", "seresnet50")
     entry = row(tmp_path, "se_resnet50", layout, "imgclsmob", classes=1000, arch={"stride_in": "1x1"})
