@@ -66,14 +66,16 @@ def _describe(run, metrics, which):
     options = recipe["dataset_options"]
     dataset = data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **options)
     classes = recipe["classes"] or len(dataset.classes)
-    load_weights(zoo.get_model(metrics["model"], classes=classes, **recipe["arch"]), path)
+    net = zoo.get_model(metrics["model"], variant=recipe.get("variant") or None, classes=classes, **recipe["arch"])
+    load_weights(net, path)
+    usual = zoo.find(metrics["model"]).arch
     return dict(
         file=path.name,
         sha256=digest("sha256", path.read_bytes()),
         top1_error=round(100 - 100 * metrics[f"{which}_accuracy"], 4),
         top5_error=_top5_error(run, metrics, which),
         classes=classes,
-        arch=recipe["arch"],
+        arch={key: value for key, value in net.zoo_arch.items() if key not in usual or usual[key] != value},
         preprocessing=dict(
             mean=list(dataset.mean),
             std=list(dataset.std),

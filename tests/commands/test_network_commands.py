@@ -289,6 +289,23 @@ def test_a_stored_run_is_found_by_its_tag(capsys, run, expected, tmp_path, monke
     assert status == 2 and "is not the published file: its sha256" in err
 
 
+def test_a_stored_run_keeps_its_architecture(run, tmp_path, monkeypatch):
+    """Without alpha the weights would load into another function of the same shapes."""
+    name = "cifar_inv_se_resnet20"
+    net = gluon_attn.get_model(name, variant="inverse_attention", classes=10, alpha=0.5)
+    net.initialize(mx.init.MSRAPrelu())
+    net.save_parameters(str(run / "last.params"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["model"] = name
+    metrics["recipe"].update(variant="inverse_attention", arch={"alpha": 0.5})
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(tmp_path / "params"))
+    store.store(run, tmp_path / "params", tag="half")
+    assert gluon_attn.model_info(name).weights[0].arch == {"reduction": 8, "alpha": 0.5}
+    x = mx.nd.array(np.random.RandomState(0).rand(2, 3, 32, 32))
+    np.testing.assert_array_equal(gluon_attn.get_model(name, pretrained="half")(x).asnumpy(), net(x).asnumpy())
+
+
 def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
     (run / "last.params").write_bytes(b"nothing")
     assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
