@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from gluon_attn.data._cv2 import cv2
 from gluon_attn.data.dataset import BadImage
@@ -42,10 +42,14 @@ class Encoded:
 
     def guarded(self, read):
         """read(), whatever a decoder raises turned into a BadImage."""
+        # GluonCV switches this on for the whole process: the grey rest of a truncated file would pass for a picture.
+        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         try:
             return read()
         except Exception as error:  # decoders raise whatever they like on damaged files
             raise BadImage(self.name, f"{type(error).__name__}: {error}") from error
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def to_rgb(picture):
