@@ -103,8 +103,8 @@ def draw(predictions, path, columns=8, most=64):
     from PIL import Image
 
     shown = predictions[:most]
-    columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
+    columns = -(-len(shown) // rows)  # rows of equal length
     figure = Figure(figsize=(1.6 * columns, 1.9 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, prediction in zip(np.ravel(figure.subplots(rows, columns)), shown):
