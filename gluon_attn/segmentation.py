@@ -1,0 +1,116 @@
+"""Training and evaluation of segmentation: loss, metric, loop and pictures of the masks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from gluon_attn import _gluoncv
+from gluon_attn.data import random_state
+from gluon_attn.errors import GluonAttnError
+
+IGNORED = -1  # the mask's value of pixels that count neither in the loss nor in the metric, as in GluonCV
+
+
+class SegmentationLoss(gluon.HybridBlock):
+    """Sum over the outputs of the mean cross-entropy of the pixels, (N,); DANet's three count alike.
+
+    outputs : maps of logits (N, classes, H, W), a tuple or one; mask (N, H, W), with -1 where it is unknown.
+    """
+
+    def hybrid_forward(self, F, outputs, mask):
+        outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+        return sum(self._cross_entropy(F, logits, mask) for logits in outputs)
+
+    def _cross_entropy(self, F, logits, mask):
+        known = mask != IGNORED
+        loss = -F.pick(F.log_softmax(logits, axis=1), F.maximum(mask, 0), axis=1) * known
+        return F.sum(loss, axis=(1, 2)) / F.maximum(F.sum(known, axis=(1, 2)), 1)
+
+
+def arrays(dataset):
+    """A segmentation data set in memory: images (N, 3, H, W) normalised float32, masks (N, H, W) float32."""
+    images, masks = zip(*(dataset[i] for i in range(len(dataset))))
+    images = (np.stack(images).astype("float32") / 255 - np.float32(dataset.mean)) / np.float32(dataset.std)
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), np.stack(masks).astype("float32")
+
+
+def evaluate(net, images, masks, classes, batch_size=64):
+    """{'pixel_accuracy', 'miou'} by GluonCV's SegmentationMetric; the network gives logits alone."""
+    metric = _gluoncv.import_gluoncv().utils.metrics.segmentation.SegmentationMetric(classes)
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        metric.update(mx.nd.array(masks[part]), predict(net, images[part]))
+    accuracy, miou = metric.get()
+    return {"pixel_accuracy": float(accuracy), "miou": float(miou)}
+
+
+def predict(net, images):
+    """Logits (N, classes, H, W) of the prediction."""
+    outputs = net(mx.nd.array(images))
+    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+
+
+def fit(net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed=0, log=print):
+    """Train with SGD (Nesterov 0.9) on a cosine; `net` gives all its outputs. Returns the rows of the history."""
+    images, masks = train
+    batches = len(images) // batch_size
+    if not batches:
+        raise GluonAttnError(f"batch_size={batch_size} is more than the {len(images)} training images.")
+    schedule = mx.lr_scheduler.CosineScheduler(epochs * batches, base_lr=lr, final_lr=0, warmup_steps=batches // 2)
+    options = {"learning_rate": lr, "momentum": 0.9, "wd": wd, "lr_scheduler": schedule}
+    trainer, loss_of, rows = gluon.Trainer(net.collect_params(), "nag", options), SegmentationLoss(), []
+    loss_of.hybridize()
+    for epoch in range(epochs):
+        order, total, start = random_state(seed, epoch, stream="order").permutation(len(images)), 0.0, time.time()
+        for index in order[: batches * batch_size].reshape(batches, batch_size):
+            x, y = mx.nd.array(images[index]), mx.nd.array(masks[index])
+            with mx.autograd.record():
+                loss = loss_of(net(x), y)
+            loss.backward()
+            trainer.step(batch_size)
+            total += float(loss.mean().asscalar())
+        row = {"epoch": epoch, "loss": total / batches, "seconds": time.time() - start}
+        if epoch == epochs - 1 or epoch % 5 == 4:
+            row.update(evaluate(net, *test, classes))
+        rows.append(row)
+        log(" ".join(f"{key} {value:.4g}" for key, value in row.items()))
+    return rows
+
+
+def write_run(folder, net, history, metrics):
+    """metrics.json, history.csv and last.params of one run."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    with open(folder / "history.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, sorted({key for row in history for key in row}))
+        writer.writeheader()
+        writer.writerows(history)
+    net.save_parameters(str(folder / "last.params"))
+
+
+def draw(path, images, truths, predictions, titles, classes):
+    """One row an image: the image, its true mask, and the mask of each prediction; the same colours throughout.
+
+    images : uint8 (N, H, W, 3); truths (N, H, W); predictions : one (N, H, W) a title
+    """
+    from matplotlib.figure import Figure
+
+    columns = ["image", "truth", *titles]
+    figure = Figure(figsize=(1.5 * len(columns), 1.6 * len(images)), layout="constrained")
+    axes = figure.subplots(len(images), len(columns), squeeze=False)
+    for row, panels in zip(axes, zip(images, truths, *predictions)):
+        for axis, panel in zip(row, panels):
+            colours = {} if panel.ndim == 3 else dict(cmap="tab20", vmin=0, vmax=max(classes - 1, 19))
+            axis.imshow(panel, interpolation="nearest", **colours)
+            axis.set_axis_off()
+    for axis, title in zip(axes[0], columns):
+        axis.set_title(title, fontsize=9)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,178 @@
+"""Segmentation networks, their loss and metric against numpy, and a loop that learns."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn import GluonAttnError, segmentation
+from gluon_attn.models.segmentation import METHODS, create, stage_channels
+from tests.helpers import images, randomise
+
+TINY = dict(layers=(1, 1, 1), widths=(8, 16, 32), stem_widths=(8,))
+
+
+def tiny(method, outputs="logits", classes=4):
+    arch = dict(output_stride=2) if method in ("dilated", "danet") else {}
+    return create(method, "cifar_resnet20", classes, outputs=outputs, **arch, **TINY)
+
+
+def enlarge(x, size):
+    """Bilinear, corners aligned."""
+    for axis, side in zip((2, 3), size):
+        at = np.linspace(0, x.shape[axis] - 1, side)
+        low = np.minimum(at.astype(int), x.shape[axis] - 2)
+        t = (at - low).reshape([-1 if i == axis else 1 for i in range(4)])
+        x = np.take(x, low, axis) * (1 - t) + np.take(x, low + 1, axis) * t
+    return x
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_shapes_and_gradients(method):
+    net, x = randomise(tiny(method, outputs="all")), mx.nd.array(images(2, 3, 24, 20))
+    imperative = [y.asnumpy() for y in net(x)]
+    assert len(imperative) == len(net.gives) and all(y.shape == (2, 4, 24, 20) for y in imperative)
+    net.hybridize()
+    for got, expected in zip(net(x), imperative):
+        np.testing.assert_allclose(got.asnumpy(), expected, rtol=1e-3, atol=1e-4)
+    with mx.autograd.record():
+        loss = segmentation.SegmentationLoss()(net(x), mx.nd.array(np.arange(960).reshape(2, 24, 20) % 4))
+    loss.backward()
+    for path, parameter in net._collect_params_with_prefix().items():
+        if parameter.grad_req != "null":
+            assert abs(parameter.grad().asnumpy()).max() > 0, f"no gradient reaches {path}"
+
+
+def test_danet_on_a_dilated_resnet():
+    net = create("danet", "resnet50", 19, outputs="all", output_stride=8, multi_grid=(1, 2, 4))
+    outputs = mx.sym.Group(list(net(mx.sym.Variable("data"))))
+    assert outputs.infer_shape(data=(1, 3, 480, 480))[1] == [(1, 19, 480, 480)] * 3
+    internals = outputs.get_internals()
+    shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=(1, 3, 480, 480))[1]))
+    assert (1, 3600, 3600) in shapes.values() and (1, 512, 512) in shapes.values()  # positions, channels
+    backbone = gluon_attn.get_model("resnet50")._collect_params_with_prefix()
+    own = net._collect_params_with_prefix()
+    shared = [name for name in own if name.startswith(("stem.", "stages."))]
+    assert shared == [name for name in backbone if not name.startswith("head.")]
+    assert all(own[name].shape == backbone[name].shape for name in shared)
+
+
+def test_the_prediction_is_the_first_output():
+    one, all_of_them = tiny("danet"), tiny("danet", outputs="all")
+    randomise(one), randomise(all_of_them)
+    x = mx.nd.array(images(1, 3, 16, 16))
+    np.testing.assert_allclose(one(x).asnumpy(), all_of_them(x)[0].asnumpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["fcn", "aff_fcn", "iaff_fcn"])
+def test_skip_connections_are_fused_from_coarse_to_fine(method):
+    net, x = randomise(tiny(method)), mx.nd.array(images(1, 3, 16, 16))
+    features = [net.stem(x)]
+    for stage in net.stages:
+        features.append(stage(features[-1]))
+    fine, middle, coarse = (lateral(y) for lateral, y in zip(net.lateral, features[1:]))
+    for number, skip in ((1, middle), (0, fine)):
+        up = mx.nd.array(enlarge(coarse.asnumpy(), skip.shape[2:]))
+        fused = skip + up if method == "fcn" else net.fuse[number](skip, up)
+        coarse = mx.nd.relu(fused)
+    logits = net.classify(net.smooth(coarse))
+    np.testing.assert_allclose(net(x).asnumpy(), logits.asnumpy(), rtol=1e-4, atol=1e-4)
+    kinds = {"fcn": "Add", "aff_fcn": "AFF", "iaff_fcn": "IAFF"}
+    assert {type(fuse).__name__ for fuse in net.fuse} == {kinds[method]}
+
+
+def test_stage_channels():
+    assert stage_channels(gluon_attn.get_model("resnet50")) == (256, 512, 1024, 2048)
+
+
+def test_loss_leaves_unknown_pixels_out():
+    rng, logits = np.random.RandomState(0), [images(2, 3, 4, 5, seed=i) for i in range(3)]
+    mask = rng.randint(-1, 3, (2, 4, 5))
+    expected = np.zeros(2)
+    for z in logits:
+        log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
+        for n in range(2):
+            known = np.argwhere(mask[n] >= 0)
+            expected[n] -= np.mean([log_p[n, mask[n][i, j], i, j] for i, j in known])
+    got = segmentation.SegmentationLoss()(tuple(mx.nd.array(z) for z in logits), mx.nd.array(mask))
+    np.testing.assert_allclose(got.asnumpy(), expected, rtol=1e-5)
+
+
+class Answer(mx.gluon.HybridBlock):
+    """The image is the answer: logits of three classes in its three channels."""
+
+    def hybrid_forward(self, F, x):
+        return x
+
+
+def test_metric_is_pixel_accuracy_and_mean_iou():
+    pytest.importorskip("gluoncv")
+    rng = np.random.RandomState(0)
+    truth, scores = rng.randint(-1, 3, (5, 6, 7)), rng.uniform(size=(5, 3, 6, 7)).astype("float32")
+    answer, known = scores.argmax(1), truth >= 0
+    iou = [((answer == c) & (truth == c)).sum() / (((answer == c) & known) | (truth == c)).sum() for c in range(3)]
+    got = segmentation.evaluate(Answer(), scores, truth, 3, batch_size=2)
+    np.testing.assert_allclose(got["pixel_accuracy"], (answer == truth).sum() / known.sum())
+    np.testing.assert_allclose(got["miou"], np.mean(iou))
+
+
+def test_learns_where_bright_squares_are(tmp_path):
+    pytest.importorskip("gluoncv")
+    rng = np.random.RandomState(0)
+    x, y = rng.normal(0, 0.3, (24, 3, 16, 16)).astype("float32"), np.zeros((24, 16, 16), "float32")
+    for image, mask, (i, j) in zip(x, y, rng.randint(0, 10, (24, 2))):
+        image[:, i : i + 6, j : j + 6] += 2
+        mask[i : i + 6, j : j + 6] = 1
+    mx.random.seed(0)
+    net = tiny("danet", outputs="all", classes=2)
+    net.initialize(mx.init.MSRAPrelu())
+    history = segmentation.fit(net, (x, y), (x, y), 2, epochs=5, batch_size=4, lr=0.05, log=lambda text: None)
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"] and history[-1]["miou"] > 0.75, history
+    segmentation.write_run(tmp_path / "run", net, history, {"miou": history[-1]["miou"]})
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["miou"] == history[-1]["miou"]
+    again = tiny("danet", classes=2)
+    again.load_parameters(str(tmp_path / "run" / "last.params"))
+    predictions = segmentation.predict(again, x[:2]).asnumpy().argmax(1)
+    shown = np.uint8(np.clip(x[:2].transpose(0, 2, 3, 1) * 80 + 40, 0, 255))
+    segmentation.draw(tmp_path / "masks.png", shown, y[:2], [predictions], ["danet"], 2)
+    assert (tmp_path / "masks.png").stat().st_size > 2000
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: tiny("unet"), ["segmentation method 'unet'", "aff_fcn"]),
+        (lambda: tiny("fcn", outputs="both"), ["outputs 'both'", "logits"]),
+        (
+            lambda: segmentation.fit(None, (np.zeros((3, 1)), None), None, 2, epochs=1, batch_size=4, lr=1),
+            ["batch_size=4"],
+        ),
+    ],
+)
+def test_errors_are_sentences(call, words):
+    with pytest.raises(GluonAttnError) as error:
+        call()
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_the_command_writes_what_it_says(tmp_path, capsys):
+    pytest.importorskip("gluoncv")
+    import train_segmentation
+
+    argv = "--methods dilated,aff_fcn --layers 1 1 1 --train-images 4 --test-images 6 --epochs 1 --batch-size 2".split()
+    train_segmentation.main([*argv, "--image-size", "40", "--output", str(tmp_path)])
+    with open(tmp_path / "segmentation.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ["dilated", "aff_fcn"] and [row["output_stride"] for row in rows] == [
+        "2",
+        "",
+    ]
+    for row in rows:
+        stored = json.loads((tmp_path / row["method"] / "metrics.json").read_text())
+        assert float(row["miou"]) == stored["miou"] and (tmp_path / row["method"] / "last.params").is_file()
+    assert (tmp_path / "masks.png").stat().st_size > 2000 and "pixel_accuracy" in capsys.readouterr().out

@@ -1,0 +1,87 @@
+"""Train segmentation networks on digits canvases, side by side: python train_segmentation.py --output runs/segmentation
+
+Writes a folder a method (metrics.json, history.csv, last.params), masks.png and segmentation.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+
+def parse(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", default="dilated,danet,fcn,aff_fcn", help="of gluon_attn.models.segmentation")
+    parser.add_argument("--model", default="cifar_resnet20", help="backbone, a name of `gluon-attn list`")
+    parser.add_argument(
+        "--layers", type=int, nargs="+", default=[1, 1, 1], help="blocks of its stages; 0: its own number"
+    )
+    parser.add_argument("--output-stride", type=int, default=2, help="of the dilated backbones")
+    parser.add_argument("--width", type=int, default=32, help="channels of the skip connections of an FCN")
+    parser.add_argument("--image-size", type=int, default=48, help="side of the canvas")
+    parser.add_argument("--train-images", type=int, default=1000)
+    parser.add_argument("--test-images", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="runs/segmentation", help="folder of the run")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse(argv)
+    from gluon_attn import data, segmentation
+
+    splits = {}
+    for split, count in (("train", args.train_images), ("test", args.test_images)):
+        dataset = data.get_dataset("digits-canvas", split=split, count=count, size=args.image_size)
+        splits[split] = segmentation.arrays(dataset)
+    rows, predictions = [], []
+    for method in args.methods.split(","):
+        net, row = train(args, method, splits, len(dataset.classes))
+        rows.append(row)
+        predictions.append(segmentation.predict(net, splits["test"][0][:6]).asnumpy().argmax(1))
+    folder = Path(args.output)
+    with open(folder / "segmentation.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    shown = [dataset[i][0] for i in range(6)], splits["test"][1][:6]
+    segmentation.draw(folder / "masks.png", *shown, predictions, args.methods.split(","), len(dataset.classes))
+
+
+def train(args, method, splits, classes):
+    """(network, row of the table) of one method."""
+    import mxnet as mx
+
+    from gluon_attn import segmentation
+    from gluon_attn.complexity import count_parameters
+    from gluon_attn.models.segmentation import create
+
+    mx.random.seed(args.seed)
+    dilated = method in ("dilated", "danet")
+    arch = dict(output_stride=args.output_stride) if dilated else {}
+    if any(args.layers):
+        arch["layers"] = tuple(args.layers)
+    net = create(method, args.model, classes, outputs="all", head={} if dilated else {"width": args.width}, **arch)
+    net.initialize(mx.init.MSRAPrelu())
+    net.hybridize(static_alloc=True, static_shape=True)
+    start = time.time()
+    options = dict(epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, seed=args.seed)
+    print(f"{method}: {count_parameters(net):,} parameters", flush=True)
+    history = segmentation.fit(net, splits["train"], splits["test"], classes, **options)
+    metrics = {"method": method, "model": args.model, "dataset": "digits-canvas", "seed": args.seed}
+    metrics.update(layers=" ".join(map(str, args.layers)), output_stride=args.output_stride if dilated else "")
+    metrics.update(image_size=args.image_size, train_images=args.train_images, epochs=args.epochs)
+    metrics["parameters"] = count_parameters(net)
+    metrics.update({key: round(history[-1][key], 4) for key in ("pixel_accuracy", "miou")})
+    metrics["seconds"] = round(time.time() - start, 1)
+    segmentation.write_run(Path(args.output) / method, net, history, metrics)
+    return net, metrics
+
+
+if __name__ == "__main__":
+    main()
