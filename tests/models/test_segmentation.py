@@ -164,22 +164,8 @@ def test_the_command_writes_what_it_says(tmp_path, capsys):
     pytest.importorskip("gluoncv")
     import train_segmentation
 
-    argv = [
-        "--methods",
-        "dilated,aff_fcn",
-        "--layers",
-        "1",
-        "1",
-        "1",
-        "--train-images",
-        "4",
-        "--test-images",
-        "6",
-        "--epochs",
-        "1",
-        "--batch-size",
-        "2",
-    ]
+    argv = ["--methods", "dilated,aff_fcn", "--layers", "1", "1", "1", "--train-images", "4", "--test-images", "6"]
+    argv += ["--epochs", "1", "--batch-size", "2"]
     train_segmentation.main([*argv, "--image-size", "40", "--output", str(tmp_path)])
     with open(tmp_path / "segmentation.csv") as file:
         rows = list(csv.DictReader(file))
