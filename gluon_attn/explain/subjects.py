@@ -31,7 +31,11 @@ class Subject:
 def from_files(paths, names):
     """The picture files; a folder that is called like a class says that its pictures are of that class."""
     numbers = {name: number for number, name in enumerate(names)}
-    return [Subject(str(path), partial(read_picture, path), numbers.get(Path(path).parent.name)) for path in paths]
+    subjects = []
+    for path in map(Path, paths):
+        folder = path.parent.name
+        subjects.append(Subject(f"{folder}/{path.name}", partial(read_picture, path), numbers.get(folder)))
+    return subjects
 
 
 def from_dataset(dataset, indices):

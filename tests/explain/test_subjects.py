@@ -92,6 +92,7 @@ def test_labels_from_folders_and_boxes_from_clutter(tmp_path):
         Image.fromarray(PIXELS).save(path)
     subjects = from_files([tmp_path / "cat" / "a.png", tmp_path / "b.png"], ["dog", "cat"])
     assert [subject.label for subject in subjects] == [1, None]
+    assert subjects[0].name == "cat/a.png"
     np.testing.assert_array_equal(subjects[1].image, PIXELS)
     dataset = data.get_dataset("clutter", "test")
     (subject,) = from_dataset(dataset, [7])
