@@ -20,10 +20,10 @@ INPUT = "images"
 _IR_VERSION = 8  # of the onnx releases that know the opset; a newer one would shut out older runtimes
 
 
-def trace(net):
-    """The network as a Symbol of one variable `images`, in the plain words of inference."""
+def trace(net, name=INPUT):
+    """The network as a Symbol of one variable, in the plain words of inference."""
     with cpu.inference_graphs():
-        outputs = net(mx.sym.Variable(INPUT))
+        outputs = net(mx.sym.Variable(name))
     return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
 
 

@@ -10,13 +10,15 @@ import mxnet as mx
 from gluon_attn.deploy import check, onnx_graph
 from gluon_attn.errors import GluonAttnError
 
+INPUT = "data"  # what MXNet's own tools expect
+
 
 def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
     """Write PREFIX-symbol.json, PREFIX-0000.params and PREFIX-card.json; the difference from Gluon is returned.
 
     The graph is the one of inference: nothing in it that only training on a CPU needs.
     """
-    symbol = onnx_graph.trace(net)
+    symbol = onnx_graph.trace(net, INPUT)
     used = set(symbol.list_inputs())
     auxiliary = set(symbol.list_auxiliary_states())
     arrays = {
@@ -24,7 +26,7 @@ def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=chec
         for name, p in net.collect_params().items()
         if name in used
     }
-    block = mx.gluon.SymbolBlock(symbol, [mx.sym.Variable(onnx_graph.INPUT)], params=net.collect_params())
+    block = as_block(net)
     found = check.difference(net, lambda images: _run(block, images), size, in_channels)
     check.demand(found, tolerance)
     Path(prefix).parent.mkdir(parents=True, exist_ok=True)
@@ -43,9 +45,14 @@ def load_symbol(path):
             raise GluonAttnError(
                 f"There is no file {prefix + suffix!r}: `gluon-attn export --format symbol` writes both."
             )
-    block = mx.gluon.SymbolBlock.imports(f"{prefix}-symbol.json", [onnx_graph.INPUT], f"{prefix}-0000.params")
+    block = mx.gluon.SymbolBlock.imports(f"{prefix}-symbol.json", [INPUT], f"{prefix}-0000.params")
     card = Path(f"{prefix}-card.json")
     return block, json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+
+
+def as_block(net):
+    """The network in the plain words of inference, sharing its parameters."""
+    return mx.gluon.SymbolBlock(onnx_graph.trace(net, INPUT), [mx.sym.Variable(INPUT)], params=net.collect_params())
 
 
 def _run(block, images):

@@ -1,0 +1,143 @@
+"""`Predictor`: pictures in, class names out, from a stored file or a name of the zoo, on either engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gluon_attn.deploy.card import Card, card_of
+from gluon_attn.deploy.engines import ENGINES
+from gluon_attn.errors import GluonAttnError, unknown
+
+PRECISIONS = ("float32", "int8")
+
+
+class Predictor:
+    """Classes of pictures, most probable first.
+
+    Parameters
+    ----------
+    path_or_name : a file of `gluon-attn export` (`.onnx`, `-symbol.json`), or a name of the zoo
+    pretrained : of a name: True (the default), a tag, or the path of a file
+    options : of a name: `classes`, and the arguments of the network
+    engine : 'onnxruntime' or 'mxnet'; by default what the file is for, and onnxruntime for a name
+    precision : 'float32' or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo)
+    batch_size, threads : of one run; threads=0 means one a core
+    card : what an ONNX file of other origin does not say (deploy.card.Card)
+
+    Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
+    """
+
+    def __init__(
+        self,
+        path_or_name,
+        pretrained=None,
+        engine=None,
+        precision="float32",
+        calibration=None,
+        *,
+        batch_size=16,
+        threads=0,
+        card=None,
+        **options,
+    ):
+        path = os.fspath(path_or_name)
+        stored = path.endswith((".onnx", "-symbol.json"))
+        engine = engine or ("mxnet" if path.endswith("-symbol.json") else "onnxruntime")
+        _check(engine, precision, calibration, path)
+        if stored and (pretrained is not None or options):
+            raise GluonAttnError(
+                f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo."
+            )
+        source, found = ENGINES[engine].read(path) if stored else _from_zoo(path, pretrained, options)
+        self.card = card or (Card.from_metadata(found, path) if stored else found)
+        self.batch_size, self.transform = batch_size, self.card.transform()
+        batches = self._calibration_batches(calibration) if precision == "int8" else None
+        self.engine = ENGINES[engine](source, self.card.input_size, threads, batches)
+
+    def __call__(self, images, top=5):
+        """[(class name, probability), ...] for every image, the `top` most probable."""
+        names, results = self.card.classes, []
+        for row in self.probabilities(images):
+            order = np.argsort(-row, kind="stable")[:top]
+            results.append([(names[i], float(row[i])) for i in order])
+        return results
+
+    def probabilities(self, images):
+        """Softmax of the logits, (len(images), classes) float32."""
+        logits = self.logits(images)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        return powers / powers.sum(1, keepdims=True)
+
+    def logits(self, images):
+        """(len(images), classes) float32, batch by batch."""
+        if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim == 3):
+            raise GluonAttnError("Predictor takes a list of images: write [image] for one.")
+        starts = range(0, len(images), self.batch_size)
+        batches = [self.engine(self._prepare(images[i : i + self.batch_size])) for i in starts]
+        return np.concatenate(batches) if batches else np.zeros((0, len(self.card.classes)), "float32")
+
+    def _prepare(self, images):
+        return np.stack([self.transform(readable(image), None) for image in images])
+
+    def _calibration_batches(self, calibration):
+        images = calibration_images(calibration)
+        return [self._prepare(images[i : i + self.batch_size]) for i in range(0, len(images), self.batch_size)]
+
+
+def readable(image):
+    """A path, Pillow image or array as what the transforms take: encoded, or uint8 RGB (H, W, 3)."""
+    from gluon_attn.data.images import Encoded, to_rgb
+
+    if isinstance(image, (str, os.PathLike)):
+        return Encoded(Path(image).read_bytes(), str(image))
+    if not isinstance(image, np.ndarray):
+        return np.asarray(to_rgb(image))
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise GluonAttnError(f"An array image is uint8 (H, W, 3) RGB; this one is {image.dtype} {image.shape}.")
+    return image
+
+
+def calibration_images(calibration, most=256):
+    """At most `most` images, evenly spread, of a list, a folder, or a data set (without its labels)."""
+    if isinstance(calibration, (str, os.PathLike)):
+        from gluon_attn.predict import find_pictures
+
+        calibration = find_pictures([calibration])
+    if not len(calibration):
+        raise GluonAttnError("calibration is empty: give a few hundred images of the kind that will be classified.")
+    indices = np.unique(np.linspace(0, len(calibration) - 1, most).astype(int))
+    chosen = [calibration[int(i)] for i in indices]
+    return [image[0] if isinstance(image, tuple) else image for image in chosen]
+
+
+def _check(engine, precision, calibration, path):
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if precision == "int8" and calibration is None:
+        raise GluonAttnError("precision='int8' needs calibration=: images of the kind that will be classified.")
+    if precision == "float32" and calibration is not None:
+        raise GluonAttnError("calibration= is for precision='int8'.")
+    suffix = ENGINES[engine].suffix
+    if path.endswith((".onnx", "-symbol.json")) and not path.endswith(suffix):
+        raise GluonAttnError(f"engine={engine!r} reads files that end in {suffix!r}; {path} does not.")
+
+
+def _from_zoo(name, pretrained, options):
+    """(network, Card) of a zoo name with its weights."""
+    from gluon_attn import weights, zoo
+    from gluon_attn.predict import class_names, named_by
+
+    pretrained = True if pretrained is None else pretrained
+    of_file = pretrained is not True and zoo.is_path(pretrained)
+    entry = weights.identify(pretrained) if of_file else weights.choose(zoo.find(name).name, pretrained)
+    if entry is not None:
+        options = {"classes": entry.classes, "variant": entry.tag, **options}
+    net = zoo.get_model(name, pretrained=pretrained, **options)
+    classes = options.get("classes") or zoo.find(name).classes
+    facts = {**zoo.find(name).preprocessing, **(entry.preprocessing if entry else {})}
+    return net, card_of(name, facts, class_names(classes, named_by(entry)))

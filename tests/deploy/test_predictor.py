@@ -1,0 +1,94 @@
+"""One Predictor, two engines, two precisions: the same classes as Gluon on the images as `evaluate` prepares them."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_attn import GluonAttnError, data
+from gluon_attn.deploy import Predictor, export_onnx, export_symbol
+from gluon_attn.deploy.card import Card
+from tests.helpers import build
+
+onnx = pytest.importorskip("onnx")
+DIGITS = data.get_dataset("digits", "test")
+CARD = Card("cifar_aff_resnet20", tuple(DIGITS.classes), DIGITS.mean, DIGITS.std, 32, 1.0)
+PICTURES = [DIGITS[i][0] for i in range(0, 200, 10)]
+
+
+@pytest.fixture(scope="module")
+def net():
+    return build("cifar_aff_resnet20", classes=10)
+
+
+@pytest.fixture(scope="module")
+def files(net, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    export_onnx(net, folder / "net.onnx", 32, card=CARD)
+    export_symbol(net, folder / "net", 32, card=CARD)
+    net.save_parameters(str(folder / "net.params"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(net):
+    transform = data.eval_transform(32, DIGITS.mean, DIGITS.std)
+    batch = np.stack([transform(image, None) for image in PICTURES])
+    return net(mx.nd.array(batch)).asnumpy()
+
+
+@pytest.mark.parametrize("file", ["net.onnx", "net-symbol.json"])
+def test_stored_files_give_what_gluon_gives(files, expected, file):
+    predictor = Predictor(files / file, batch_size=7)
+    np.testing.assert_allclose(predictor.logits(PICTURES), expected, rtol=1e-3, atol=1e-4)
+    (name, probability), *_ = predictor(PICTURES[:1], top=3)[0]
+    powers = np.exp(expected[0] - expected[0].max())
+    assert name == DIGITS.classes[expected[0].argmax()]
+    assert probability == pytest.approx((powers / powers.sum()).max(), rel=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "mxnet"])
+def test_a_name_of_the_zoo(files, net, engine):
+    predictor = Predictor("cifar_aff_resnet20", files / "net.params", engine, classes=10)
+    spec = data.eval_transform(32, predictor.card.mean, predictor.card.std)
+    expected = net(mx.nd.array(np.stack([spec(image, None) for image in PICTURES[:3]]))).asnumpy()
+    np.testing.assert_allclose(predictor.logits(PICTURES[:3]), expected, rtol=1e-3, atol=1e-4)
+    assert predictor.card.classes[3] == "class 3"
+
+
+def test_paths_pictures_and_arrays_are_one(files, tmp_path):
+    Image.fromarray(PICTURES[0]).save(tmp_path / "digit.png")
+    predictor = Predictor(files / "net.onnx", threads=1)
+    rows = predictor.logits([tmp_path / "digit.png", Image.fromarray(PICTURES[0]), PICTURES[0]])
+    np.testing.assert_allclose(rows[1:], rows[:1].repeat(2, 0), rtol=1e-4, atol=1e-5)
+    assert predictor.logits([]).shape == (0, 10)
+
+
+@pytest.mark.parametrize("file", ["net.onnx", "net-symbol.json"])
+def test_int8_stays_close(files, expected, file):
+    predictor = Predictor(files / file, precision="int8", calibration=PICTURES)
+    found = predictor.logits(PICTURES)
+    assert abs(found - expected).max() > 0, "nothing was quantised"
+    assert abs(found - expected).max() < 0.05 * abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda f: Predictor(f / "net.onnx", engine="tensorrt"), ["engine 'tensorrt'", "onnxruntime"]),
+        (lambda f: Predictor(f / "net.onnx", engine="mxnet"), ["-symbol.json"]),
+        (lambda f: Predictor(f / "net.onnx", precision="int8"), ["calibration"]),
+        (lambda f: Predictor(f / "net.onnx", precision="int4"), ["precision 'int4'", "int8"]),
+        (lambda f: Predictor(f / "net.onnx", precision="int8", calibration=[]), ["empty"]),
+        (lambda f: Predictor(f / "net.onnx", True), ["holds its weights"]),
+        (lambda f: Predictor(f / "net-symbol.json", threads=2), ["OMP_NUM_THREADS"]),
+        (lambda f: Predictor(f / "net.onnx")(PICTURES[0]), ["[image]"]),
+        (lambda f: Predictor(f / "net.onnx")([PICTURES[0] / 255.0]), ["uint8", "float64"]),
+    ],
+)
+def test_mistakes_are_sentences(files, make, words):
+    with pytest.raises(GluonAttnError) as caught:
+        make(files)
+    assert all(word in str(caught.value) for word in words)
