@@ -21,7 +21,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--indices", metavar="I,...", help="which test images (default: the first ones)")
-    parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 200)")
+    parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 100)")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--method", default="gradcam", metavar="M,...", help="default: %(default)s")
     parser.add_argument("--target", type=int, metavar="CLASS", help="class to explain (default: the predicted one)")
@@ -152,7 +152,7 @@ def _score(args, candidates, methods, dataset):
         raise GluonAttnError(f"--score needs the boxes of the objects, and {args.dataset} has none: --dataset clutter.")
     rows = []
     for candidate in candidates:
-        rows += measure(candidate, dataset, _indices(args, dataset, 200), methods, args.batch_size)
+        rows += measure(candidate, dataset, _indices(args, dataset, 100), methods, args.batch_size)
     print(markdown(rows))
     if args.output:
         write_csv(rows, args.output)
