@@ -30,11 +30,16 @@ def parse(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="", help="cpu:0 or gpu:0; by default a GPU, else the CPU")
     parser.add_argument("--output", type=Path, default=Path("runs/gaze"))
+    parser.add_argument("--dry-run", action="store_true", help="say what would be trained, and what is missing")
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse(argv)
+    if args.dry_run:
+        for path in filter(None, (args.data_root, args.alexnet)):
+            print(f"model fullface_gaze; {path}: {'there' if Path(path).exists() else 'MISSING'}")
+        return 0
     try:
         errors = evaluate(args)
     except GluonAttnError as error:
@@ -44,6 +49,7 @@ def main(argv=None):
     print(f"mean of {len(errors)}: {mean:.2f} degrees")
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "errors.json").write_text(json.dumps({"mean": mean, **errors}, indent=2) + "\n")
+    return 0
 
 
 def evaluate(args):

@@ -28,11 +28,15 @@ def parse(argv=None):
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="runs/segmentation", help="folder of the run")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be trained")
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse(argv)
+    if args.dry_run:
+        print(f"model {args.model}, {args.methods}; {args.train_images} digits canvases; writes {args.output}")
+        return
     from gluon_attn import data, segmentation
 
     splits = {}

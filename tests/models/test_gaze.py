@@ -134,7 +134,7 @@ def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsy
             file["Data/label"] = rng.uniform(-0.3, 0.3, (4, 16)).astype("float32")
     monkeypatch.setattr(train_gaze, "network", lambda args, ctx: tiny_network())
     argv = ["--data-root", str(tmp_path), "--epochs", "1", "--batch-size", "2", "--output", str(tmp_path / "out")]
-    assert train_gaze.main(argv) is None
+    assert train_gaze.main(argv) == 0
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert set(errors) == {"mean", "p00", "p04"} and errors["mean"] == (errors["p00"] + errors["p04"]) / 2
     assert "degrees" in capsys.readouterr().out
