@@ -18,8 +18,8 @@ NETWORKS = {
     "cifar_ltpa_vgg": dict(width=4),
     "cifar_inv_se_resnet50basic": dict(NARROW, variant="inverse_attention"),
     "cifar_abn_wrn28_10": NARROW,
-    "cifar_inv_cbam_densenet40_k12": dict(layers=(2, 2, 2), growth=8, stem_width=8, variant="inverse_attention"),
-    "cifar_abn_densenet100_k12": dict(layers=(2, 2, 2), growth=8, stem_width=8),
+    "cifar_inv_se_densenet40_k12": dict(layers=(2, 1, 1), growth=8, stem_width=16, variant="inverse_attention"),
+    "cifar_abn_densenet100_k12": dict(layers=(2, 1, 1), growth=8, stem_width=8),
     "cifar_inv_se_mobilenet": dict(widths=((16,), (32,), (32,)), stem_width=8),
 }
 CHANCE = np.log(10)  # cross-entropy of who knows nothing
@@ -38,7 +38,8 @@ def test_loss_falls(name, digits):
     mx.random.seed(0)
     net = gluon_attn.get_model(name, classes=10, **NETWORKS[name])
     net.initialize(mx.init.MSRAPrelu())
-    forward, x, y = losses.for_training(net), *digits
+    net.hybridize()
+    forward, (x, y) = losses.for_training(net, static_alloc=True), digits
     trainer = mx.gluon.Trainer(net.collect_params(), "nag", dict(learning_rate=0.2, momentum=0.9))
     cross_entropy, history = mx.gluon.loss.SoftmaxCrossEntropyLoss(), []
     for _ in range(10):
