@@ -56,8 +56,8 @@ class Network(nn.HybridBlock):
             raise unknown("outputs", outputs, ("logits", "all"))
         if outputs == "all" and self.gives == ("logits",):
             raise GluonAttnError(
-                "outputs='all': this network gives nothing but logits. Its features are in features_at(x); attention "
-                "maps come with head='abn' or head='ltpa'."
+                "outputs='all': this network gives nothing but logits. Its features are in features_at(x); head='abn', "
+                "'ltpa' and 'pyramid' give their maps besides."
             )
         self.outputs = outputs
 
