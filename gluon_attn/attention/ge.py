@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import GluonAttnError, unknown
@@ -54,4 +55,4 @@ class GatherExcite(nn.HybridBlock):
 
     def hybrid_forward(self, F, x):
         z = self.gather(x)
-        return F.broadcast_mul(x, self.gating(z if self.excite is None else self.excite(z)))
+        return cpu.broadcast(F, self, "mul", x, self.gating(z if self.excite is None else self.excite(z)))

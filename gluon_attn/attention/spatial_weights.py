@@ -5,6 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.maps import announce
 from gluon_attn.layers import relu, sequence
 
@@ -38,7 +39,7 @@ class SpatialWeights(nn.HybridBlock):
         weight = self.weights(x)
         if self.share != 1:
             weight = weight * self.share + F.BlockGrad(weight) * (1 - self.share)
-        return F.broadcast_mul(x, announce(self, weight))
+        return cpu.broadcast(F, self, "mul", x, announce(self, weight), over="channels")
 
 
 def _pointwise(before, after, sigma, bias):
