@@ -24,6 +24,7 @@ def add_arguments(parser):
     parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 100)")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--method", default="gradcam", metavar="M,...", help="default: %(default)s")
+    parser.add_argument("--stage", metavar="S", help="stage of the CAM methods: stage3, or -2 (default: the last one)")
     parser.add_argument("--target", type=int, metavar="CLASS", help="class to explain (default: the predicted one)")
     parser.add_argument("-o", "--output", metavar="FILE", help="the picture; with --score the table as CSV")
     parser.add_argument("--html", metavar="FILE", help="a page with all pictures, to filter and hover")
@@ -134,9 +135,14 @@ def _views(candidate, subjects, methods, args):
         ctx=candidate.ctx,
         batch_size=args.batch_size,
         target=args.target,
+        stage=_stage(args),
         **candidate.normalisation,
     )
     return list(views)
+
+
+def _stage(args):
+    return int(args.stage) if args.stage and args.stage.lstrip("-").isdigit() else args.stage
 
 
 def _known(subjects):
@@ -152,7 +158,7 @@ def _score(args, candidates, methods, dataset):
         raise GluonAttnError(f"--score needs the boxes of the objects, and {args.dataset} has none: --dataset clutter.")
     rows = []
     for candidate in candidates:
-        rows += measure(candidate, dataset, _indices(args, dataset, 100), methods, args.batch_size)
+        rows += measure(candidate, dataset, _indices(args, dataset, 100), methods, args.batch_size, _stage(args))
     print(markdown(rows))
     if args.output:
         write_csv(rows, args.output)

@@ -71,7 +71,13 @@ class Cut:
 
     def features(self, x):
         """(N, C, h, w)."""
-        return self._first(x)
+        features = self._first(x)
+        if features.shape[2:] == (1, 1) != x.shape[2:]:
+            raise GluonAttnError(
+                f"{self.stage} has a single place for an input of {x.shape[2]}x{x.shape[3]}, so it says nothing about "
+                "places: choose an earlier one (stage=-2), or a larger input."
+            )
+        return features
 
     def logits(self, features, x):
         """(N, classes)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 
 import mxnet as mx
 import numpy as np
@@ -53,10 +54,14 @@ METHODS = {
 }
 
 
-def method_named(name):
+STAGED = ("gradcam", "gradcam_pp", "scorecam")  # those that look at one stage
+
+
+def method_named(name, stage=None):
+    """The method of that name, for one stage where the method looks at one."""
     if name not in METHODS:
         raise unknown("method", name, METHODS)
-    return METHODS[name]
+    return METHODS[name] if stage is None or name not in STAGED else partial(METHODS[name], stage=stage)
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,9 @@ class View:
         return np.argsort(-self.probabilities, kind="stable")[:count].tolist()
 
 
-def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, target=None):
+def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, target=None, stage=None):
     """Yield a View of every one of the pictures (uint8 (H, W, 3)); the maps explain the predicted class or `target`."""
-    compute = {name: method_named(name) for name in methods}
+    compute = {name: method_named(name, stage) for name in methods}
     ctx = ctx or mx.cpu()
     inputs = (transform(picture, None) for picture in pictures)
     while True:

@@ -15,7 +15,7 @@ from gluon_attn.explain.methods import NoPlane, method_named
 MEASURES = ("pointing", "energy", "deletion", "insertion", "similarity")
 
 
-def measure(candidate, dataset, indices, methods, batch_size=64):
+def measure(candidate, dataset, indices, methods, batch_size=64, stage=None):
     """One row (dict) a method: the network's error on all images of the data set, the measures on those at `indices`.
 
     The maps explain the true class. A method that this network does not have gives a row without measures.
@@ -28,7 +28,7 @@ def measure(candidate, dataset, indices, methods, batch_size=64):
     rows = []
     for name in methods:
         row = dict(model=candidate.label, method=name, images=len(indices), test_error=error, chance=by_chance)
-        values = _values(candidate.net, x, labels, boxes, method_named(name), batch_size)
+        values = _values(candidate.net, x, labels, boxes, method_named(name, stage), batch_size)
         for key in MEASURES:
             row[key] = values[key].mean() if values else None
             row[f"{key}_std"] = values[key].std() if values else None

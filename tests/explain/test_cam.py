@@ -170,6 +170,15 @@ def test_mistakes_are_sentences(arguments, sentence):
         explain.gradcam(net, mx.nd.zeros((1, 3, 32, 32)), **arguments)
 
 
+def test_a_stage_without_places_is_refused():
+    """The VGG of Learn To Pay Attention ends in a vector; the stage before it has 2x2 places here."""
+    net = build("cifar_ltpa_vgg", classes=3)
+    x = mx.nd.array(images(1, 3, 32, 32))
+    with pytest.raises(gluon_attn.GluonAttnError, match="stage4 has a single place"):
+        explain.gradcam(net, x)
+    assert explain.gradcam(net, x, stage=-2).shape == (1, 32, 32)
+
+
 def test_a_network_without_stages_is_refused():
     net = nn.Dense(3, in_units=4)
     net.initialize()

@@ -66,6 +66,8 @@ def test_score_table(weights, tmp_path, capsys, monkeypatch):
         (["--dataset", "clutter", "-o", "a.png", "--method", "gradcamm"], "Did you mean 'gradcam'"),
         (["--dataset", "digits", "--score"], "digits has none"),
         (["--dataset", "clutter", "-o", "a.png", "--indices", "5000"], "no image 5000"),
+        (["--dataset", "clutter", "-o", "a.png", "--stage", "7"], "stage=7 does not exist"),
+        (["--dataset", "clutter", "-o", "a.png", "--stage", "stage5"], "Did you mean 'stage"),
         (["--dataset", "clutter", "-o", "a.png", "--target", "11"], "target=11 is no class"),
     ],
 )
