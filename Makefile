@@ -37,8 +37,8 @@ endif
 DEMO := runs/demo
 demo: $(READY)  ## train a small AFF network on real digits, evaluate the stored file, predict images
 	$(BIN)/python train_cifar.py --recipe digits --model cifar_aff_resnet20 --output $(DEMO)
-	$(BIN)/gluon-attn evaluate --model cifar_aff_resnet20 --pretrained $(DEMO)/best.params --dataset digits
-	$(BIN)/gluon-attn predict --model cifar_aff_resnet20 --pretrained $(DEMO)/best.params --dataset digits \
+	$(BIN)/gluon-attn evaluate --model cifar_aff_resnet20 --pretrained $(DEMO)/last.params --dataset digits
+	$(BIN)/gluon-attn predict --model cifar_aff_resnet20 --pretrained $(DEMO)/last.params --dataset digits \
 	  --picture $(DEMO)/predictions.png docs/digits/*.png
 	@echo "weights, log, metrics, curves and the picture predictions.png are in $(DEMO)/"
 
