@@ -28,9 +28,9 @@ def run(args):
     for split, name in SPLITS.items():
         dataset = _dataset(args.folder, split)
         prefix = output / name
+        _check_readable(dataset, Path(args.folder))
         _write_list(dataset, prefix.with_suffix(".lst"), Path(args.folder), shuffle=split == "train")
         _pack(prefix, args)
-        _check_packed(prefix, len(dataset))
         print(f"{prefix}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
     (output / "classes.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
 
@@ -71,16 +71,18 @@ def _pack(prefix, args):
         raise GluonAttnError(f"im2rec failed on {prefix}.lst: {finished.stdout.strip().splitlines()[-1]}")
 
 
-def _check_packed(prefix, count):
-    """im2rec leaves an image that it cannot read out, and says so in passing only."""
-    packed, rows = (
-        [line.split("\t") for line in Path(f"{prefix}.{kind}").read_text(encoding="utf-8").splitlines()]
-        for kind in ("idx", "lst")
-    )
-    packed = {row[0] for row in packed}
-    missing = [row[-1] for row in rows if row[0] not in packed]
-    if missing or len(packed) != count:
+def _check_readable(dataset, folder):
+    """im2rec packs what is no picture, or ends with a traceback at it; so they are looked for first, by their heads."""
+    from PIL import Image
+
+    bad = []
+    for path in dataset.paths:
+        try:
+            with Image.open(path) as picture:
+                picture.verify()
+        except (OSError, SyntaxError):  # Pillow has both for damaged files
+            bad.append(str(Path(path).relative_to(folder)))
+    if bad:
         raise GluonAttnError(
-            f"{prefix}.rec lacks {len(missing)} of {count} images that im2rec could not read: "
-            f"{', '.join(missing[:5])}. Repair or remove them and pack again."
+            f"{len(bad)} of the {len(dataset)} files are no pictures: {', '.join(bad[:5])}. Repair or remove them."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zipfile
@@ -65,9 +66,11 @@ class Checkpoints:
 
 def write(path, arrays, meta):
     """``arrays`` {name: numpy array} and ``meta`` (anything JSON can hold) as one file."""
-    with replacing(path) as temporary, open(temporary, "wb") as stream:
-        text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode("utf-8"), np.uint8)
-        np.savez(stream, **{_META: text}, **arrays)
+    text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode("utf-8"), np.uint8)
+    content = io.BytesIO()
+    np.savez(content, **{_META: text}, **arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def read(path):

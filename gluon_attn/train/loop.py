@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mxnet as mx
 
-from gluon_attn.train import network
 from gluon_attn.train.log import bar
 from gluon_attn.train.objective import draw_mixing
 from gluon_attn.train.run import Run
@@ -73,8 +72,7 @@ def _update(run, images, labels, lr):
     mixing = draw_mixing(run.recipe, run.epoch, run.batch, run.inputs.image_size)
     whole = len(labels) if run.workers == 1 else _whole_batch(run)
     run.updater(images, labels, lr, mixing, whole)
-    if run.ema:
-        run.ema.update(run.step)
+    run.evaluated.update(run.step)
     run.batch += 1
     run.images += whole
 
@@ -100,10 +98,8 @@ class _Look:
 def _evaluation(run, stop):
     """The epoch's row of history.csv."""
     loss = run.epoch_loss()
-    network.average_running_statistics(run.net)
-    if run.ema:
-        network.average_running_statistics(run.ema.net)
     run.check_weights()
+    run.evaluated.settle()
     begun = run.history[-1]["seconds"] if run.history else 0.0
     row = dict(
         epoch=run.epoch,

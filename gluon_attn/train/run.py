@@ -17,7 +17,7 @@ from gluon_attn.train import checkpoint, network, state
 from gluon_attn.train.check import check
 from gluon_attn.train.devices import parse_devices, prepare_arithmetic
 from gluon_attn.train.distributed import SumOverWorkers
-from gluon_attn.train.ema import MovingAverage
+from gluon_attn.train.evaluated import Evaluated
 from gluon_attn.train.files import write_parameters
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
@@ -42,7 +42,7 @@ class Run:
         self.inputs = open_inputs(recipe, self.rank, self.workers)
         self.net = self._network()
         self.random = network.has_dropout(self.net)
-        self.ema = MovingAverage(self.net, self._network(), recipe.ema) if recipe.ema else None
+        self.evaluated = Evaluated(self.net, self._network(), recipe.ema)
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
         self.updater = Updater(self.net, self.trainer, self._objective(), self.devices, recipe, self.inputs.classes)
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
@@ -70,11 +70,6 @@ class Run:
         """Updates done."""
         return self.epoch * len(self.inputs.train) + self.batch
 
-    @property
-    def evaluated(self):
-        """The network whose accuracy and weights are reported."""
-        return self.ema.net if self.ema else self.net
-
     def begin(self):
         """Start afresh, or go on from a checkpoint, as --resume says."""
         found = None
@@ -101,7 +96,7 @@ class Run:
                 f"The run in {str(self.folder)!r} was started with {was}: repeat that, or take another --output, or "
                 "name the checkpoint file (--resume FILE) to go on under the new settings."
             )
-        state.restore(arrays, self.net, self.trainer, self.updater.totals, self.ema)
+        state.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
         self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
         self.history, self.clock = meta["history"], Clock(meta["seconds"])
         other = f", with other {', '.join(changed)}" if changed else ""
@@ -136,7 +131,7 @@ class Run:
 
     def accuracy(self, loader):
         dtype = "float16" if self.recipe.dtype == "float16" else "float32"
-        found = evaluate(self.evaluated, loader, self.devices, dtype=dtype)
+        found = evaluate(self.evaluated.net, loader, self.devices, dtype=dtype)
         return {key: found[key] for key in ("top1", "top5")}
 
     def record(self, row):
@@ -148,9 +143,9 @@ class Run:
         if self.rank:
             return
         with self.log.going_on("the weights"):
-            write_parameters(self.folder / "last.params", self.evaluated)
+            write_parameters(self.folder / "last.params", self.evaluated.net)
             if self.best is row:
-                write_parameters(self.folder / "best.params", self.evaluated)
+                write_parameters(self.folder / "best.params", self.evaluated.net)
         self.checkpoint()
         self.log.history(self.history)
         self.log.scalars(row)
@@ -168,7 +163,7 @@ class Run:
                 self.save()
 
     def save(self):
-        arrays = state.capture(self.net, self.trainer, self.updater.totals, self.ema)
+        arrays = state.capture(self.net, self.trainer, self.updater.totals, self.evaluated)
         if self.batch:
             self.mean_loss(self.updater.totals, self.images)
             self.check_weights()
@@ -187,7 +182,8 @@ class Run:
         """The run's last files; returns the metrics (on other workers than the first, without accuracies)."""
         if self.rank:
             return self._metrics()
-        write_parameters(self.folder / "last.params", self.evaluated)
+        self.evaluated.settle()
+        write_parameters(self.folder / "last.params", self.evaluated.net)
         metrics = {**self._metrics(), **self._accuracies()}
         self.log.metrics(metrics)
         self.log.curves(self.history, f"{self.recipe.model} on {self.recipe.dataset}, seed {self.recipe.seed}")
@@ -225,8 +221,8 @@ class Run:
         )
         if self.inputs.test is not None:
             # The test set is looked at once, with the weights that the validation split chose.
-            self.evaluated.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
+            self.evaluated.net.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
             test = self.accuracy(self.inputs.test)
             found.update(test_accuracy_of_best=test["top1"], test_top5_of_best=test["top5"])
-            self.evaluated.load_parameters(str(self.folder / "last.params"), ctx=self.devices)
+            self.evaluated.net.load_parameters(str(self.folder / "last.params"), ctx=self.devices)
         return found

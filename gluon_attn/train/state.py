@@ -3,7 +3,7 @@
 param/NAME        weights, which all devices have in common
 running/D/NAME    running statistics of device D, which differ
 optimiser/I/K     K-th array of the optimiser's state for parameter I
-ema/NAME          the moving average
+ema/...           both of the moving average, where there is one
 loss/D            the epoch's loss so far on device D
 """
 
@@ -14,45 +14,49 @@ import mxnet as mx
 from gluon_attn.errors import GluonAttnError
 
 
-def capture(net, trainer, totals, ema=None):
+def capture(net, trainer, totals, evaluated):
     """{name: numpy array}; waits for the devices."""
-    arrays = {}
-    for name, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req == "null":
-            arrays.update({f"running/{d}/{name}": copy.asnumpy() for d, copy in enumerate(parameter.list_data())})
-        else:
-            arrays[f"param/{name}"] = parameter.list_data()[0].asnumpy()
+    arrays = _of_network(net)
     for index, state in trainer._updaters[0].states.items():
         for k, array in enumerate(_flat(state)):
             arrays[f"optimiser/{index}/{k}"] = array.asnumpy()
-    if ema is not None:
-        for name, parameter in ema.net._collect_params_with_prefix().items():
-            arrays[f"ema/{name}"] = parameter.list_data()[0].asnumpy()
+    if evaluated.decay:
+        arrays.update({f"ema/{name}": array for name, array in _of_network(evaluated.net).items()})
     arrays.update({f"loss/{device}": total.asnumpy() for device, total in enumerate(totals)})
     return arrays
 
 
-def restore(arrays, net, trainer, totals, ema=None):
+def restore(arrays, net, trainer, totals, evaluated):
     """Put ``capture``'s arrays back; the objects must be of the same recipe."""
     arrays = dict(arrays)
     _restore_network(arrays, net)
     _restore_optimiser(arrays, trainer)
-    if ema is not None:
-        for name, parameter in ema.net._collect_params_with_prefix().items():
-            parameter.set_data(mx.nd.array(_take(arrays, f"ema/{name}"), dtype=parameter.dtype))
+    if evaluated.decay:
+        _restore_network(arrays, evaluated.net, "ema/")
     for device, total in enumerate(totals):
         total[:] = arrays.pop(f"loss/{device}", 0)
     if arrays:
         raise GluonAttnError(f"The checkpoint holds what this run has no place for: {', '.join(sorted(arrays)[:5])}.")
 
 
-def _restore_network(arrays, net):
+def _of_network(net):
+    arrays = {}
+    for name, parameter in net._collect_params_with_prefix().items():
+        if parameter.grad_req == "null":
+            arrays.update({f"running/{d}/{name}": copy.asnumpy() for d, copy in enumerate(parameter.list_data())})
+        else:
+            arrays[f"param/{name}"] = parameter.list_data()[0].asnumpy()
+    return arrays
+
+
+def _restore_network(arrays, net, prefix=""):
     for name, parameter in net._collect_params_with_prefix().items():
         if parameter.grad_req != "null":
-            parameter.set_data(mx.nd.array(_take(arrays, f"param/{name}"), dtype=parameter.dtype))
+            parameter.set_data(mx.nd.array(_take(arrays, f"{prefix}param/{name}"), dtype=parameter.dtype))
             continue
         for device, copy in enumerate(parameter.list_data()):
-            copy[:] = mx.nd.array(_take(arrays, f"running/{device}/{name}"), dtype=copy.dtype, ctx=copy.context)
+            value = _take(arrays, f"{prefix}running/{device}/{name}")
+            copy[:] = mx.nd.array(value, dtype=copy.dtype, ctx=copy.context)
 
 
 def _restore_optimiser(arrays, trainer):

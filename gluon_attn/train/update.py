@@ -18,7 +18,12 @@ def create_trainer(net, recipe, kvstore):
     if recipe.dtype == "float16":
         options["multi_precision"] = True
     # The updates run here and not in the parameter server: their state can then be saved, and AMP needs it.
-    return gluon.Trainer(net.collect_params(), recipe.optimizer, options, kvstore=kvstore, update_on_kvstore=False)
+    trainer = gluon.Trainer(net.collect_params(), recipe.optimizer, options, kvstore=kvstore, update_on_kvstore=False)
+    # Now, and not in the first update: it gives all devices the first one's running statistics, which on resuming
+    # would undo what the checkpoint says.
+    trainer._init_kvstore()
+    trainer._init_params()
+    return trainer
 
 
 class Updater:

@@ -1,0 +1,207 @@
+"""Killed, told to stop, out of disk, damaged: the run goes on, bit for bit, or says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train import checkpoint, fit
+from gluon_attn.train.checkpoint import Checkpoints
+from gluon_attn.train.files import write_parameters, write_text
+from gluon_attn.train.stop import Stopped
+from gluon_attn.weights.files import read_arrays
+from tests.train import killed
+from tests.train.tiny import tiny
+
+
+def weights(folder):
+    return read_arrays((Path(folder) / "last.params").read_bytes())
+
+
+def assert_same_run(one, other):
+    ours, theirs = weights(one), weights(other)
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+    rows = [[line.split(",")[:5] for line in (Path(f) / "history.csv").read_text().split()] for f in (one, other)]
+    assert rows[0] == rows[1]
+
+
+def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
+    """Ten SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
+    command = [sys.executable, "-m", "tests.train.killed", str(tmp_path / "killed"), "10"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+    assert int(done.stdout.split()[-1]) >= 5
+    fit(tiny(tmp_path / "whole", **{**killed.CHANGES, "resume": ""}), progress=False)
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob(".checkpoint*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"devices": "cpu:0,cpu:1"}, {"arch": {"dropout": 0.3}, "model": "cifar_wrn28_10"}]
+)
+def test_stopped_in_an_epoch_and_resumed_it_is_the_same_run(tmp_path, monkeypatch, changes):
+    """Two devices have running statistics of their own, and dropout a random state: both are part of the run."""
+    if "model" in changes:
+        changes = {
+            **changes,
+            "arch": {**changes["arch"], "layers": [1, 1, 1], "widths": [8, 8, 16], "stem_widths": [8]},
+        }
+    fit(tiny(tmp_path / "whole", **changes), progress=False)
+    stop_after(3, monkeypatch)
+    with pytest.raises(Stopped):
+        fit(tiny(tmp_path / "stopped", **changes), progress=False)
+    assert [path.name for path in Checkpoints(tmp_path / "stopped").paths()] == ["checkpoint-00000003.npz"]
+    monkeypatch.undo()
+    fit(tiny(tmp_path / "stopped", resume="auto", **changes), progress=False)
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+def stop_after(updates, monkeypatch):
+    """This process gets SIGTERM in the update of that number."""
+    from gluon_attn.train.update import Updater
+
+    original, count = Updater.__call__, []
+
+    def counted(self, *arguments, **options):
+        count.append(1)
+        if len(count) == updates:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(Updater, "__call__", counted)
+
+
+def test_sigterm_writes_a_checkpoint_and_exits_zero(tmp_path):
+    command = [sys.executable, "train_cifar.py", "--dataset", "digits", "--model", "cifar_resnet20", "--workers", "1"]
+    arch = "layers=[1,1,1],widths=[8,8,16],stem_widths=[8]"
+    command += ["--arch", arch, "--epochs", "1000", "--batch-size", "20", "--output", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("epoch 1/"):
+            break
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "go on with --resume auto" in output
+    _, meta = checkpoint.read(Checkpoints(tmp_path).paths()[0])
+    assert meta["recipe"]["model"] == "cifar_resnet20"
+
+
+def test_resume_auto_starts_afresh_where_there_is_nothing_and_ends_where_all_is_done(tmp_path):
+    first = fit(tiny(tmp_path, resume="auto"), progress=False)
+    before = (tmp_path / "last.params").stat().st_mtime_ns, weights(tmp_path)
+    again = fit(tiny(tmp_path, resume="auto"), progress=False)
+    assert (
+        again["last_accuracy"] == first["last_accuracy"]
+        and "resumed at epoch 3" in (tmp_path / "train.log").read_text()
+    )
+    assert all((before[1][name] == array).all() for name, array in weights(tmp_path).items())
+
+
+def test_a_new_run_does_not_leave_checkpoints_of_an_old_one(tmp_path):
+    fit(tiny(tmp_path, epochs=3), progress=False)
+    fit(tiny(tmp_path, epochs=1), progress=False)
+    assert [path.name for path in Checkpoints(tmp_path).paths()] == ["checkpoint-00000004.npz"]
+
+
+def test_a_resumed_run_must_be_the_same_run_unless_a_file_is_named(tmp_path):
+    fit(tiny(tmp_path, epochs=1), progress=False)
+    with pytest.raises(GluonAttnError, match="was started with --epochs 1, --lr 0.05: .*another --output"):
+        fit(tiny(tmp_path, resume="auto", epochs=2, lr=0.1), progress=False)
+    newest = str(Checkpoints(tmp_path).paths()[0])
+    metrics = fit(tiny(tmp_path / "more", resume=newest, epochs=2, lr=0.1), progress=False)
+    assert metrics["epochs_done"] == 2
+    with pytest.raises(GluonAttnError, match="There is no checkpoint"):
+        fit(tiny(tmp_path, resume=str(tmp_path / "none.npz")), progress=False)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, damage):
+    folder = tmp_path / "run"
+    fit(tiny(folder), progress=False)
+    whole = weights(folder)
+    newest, before = Checkpoints(folder).paths()
+    content = bytearray(newest.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+    newest.write_bytes(b"" if damage == "empty" else content[: -1000 if damage == "truncated" else None])
+    fit(tiny(folder, resume="auto"), progress=False)
+    log = (folder / "train.log").read_text()
+    assert f"warning: The checkpoint '{newest}' is damaged" in log and "resumed at epoch 2, batch 0" in log
+    for name, array in weights(folder).items():
+        np.testing.assert_array_equal(array, whole[name])
+    for path in Checkpoints(folder).paths():
+        path.write_bytes(b"x")
+    with pytest.raises(GluonAttnError, match="None of the 2 checkpoints .* can be read: remove them to start afresh"):
+        fit(tiny(folder, resume="auto"), progress=False)
+    assert before
+
+
+class full_disk:
+    """Within it, no file of this process can grow beyond ``size`` bytes: a write fails as on a full disk."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __enter__(self):
+        self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.before[1]))
+
+    def __exit__(self, *_):
+        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+        signal.signal(signal.SIGXFSZ, self.handler)
+
+
+def test_a_full_disk_costs_a_warning_and_no_earlier_file(tmp_path):
+    folder = tmp_path / "run"
+    seen = []
+
+    def fill(row):
+        """After the first epoch the disk is full; after the second there is room again."""
+        if row["epoch"] == 0:
+            seen.append({path.name for path in folder.glob("*")})
+            disk.__enter__()
+        if row["epoch"] == 1:
+            disk.__exit__()
+            seen.append({path.name for path in folder.glob("*")} | {path.name for path in folder.glob(".*")})
+
+    disk = full_disk(8000)
+    fit(tiny(folder, epochs=3), progress=False, on_epoch=fill)
+    log = (folder / "train.log").read_text()
+    assert seen[0] == seen[1]  # nothing new, nothing half written, nothing lost
+    fit(tiny(tmp_path / "plain", epochs=3), progress=False)
+    assert_same_run(folder, tmp_path / "plain")
+    assert "epoch 3/3" in log
+
+
+def test_files_are_whole_or_absent(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with full_disk(10), pytest.raises(OSError):
+        write_text(path, "new" * 100)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    net = mx.gluon.nn.Dense(1000, in_units=10)
+    net.initialize()
+    with full_disk(10000), pytest.raises(OSError, match="could not be written whole: is the disk full"):
+        write_parameters(tmp_path / "net.params", net)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_checkpoint_holds_no_pickle(tmp_path):
+    fit(tiny(tmp_path, epochs=1, ema=0.9), progress=False)
+    arrays, meta = checkpoint.read(Checkpoints(tmp_path).paths()[0])
+    kinds = {name.split("/")[0] for name in arrays}
+    assert kinds == {"param", "running", "optimiser", "ema", "loss"}
+    assert {array.dtype.kind for array in arrays.values()} == {"f"}
+    assert meta["epoch"] == 1 and json.dumps(meta)
