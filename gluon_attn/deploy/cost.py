@@ -1,0 +1,104 @@
+"""What a network costs on a device: images a second in training and inference, and memory, beside its plain backbone.
+
+Memory is that of a process of its own (`python -m gluon_attn.deploy.cost NAME MODE BATCH SIZE DEVICE`): its peak less
+what it had before the network was made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+from gluon_attn.deploy.timing import interleaved
+
+MODES = ("training", "inference")
+MIB = 2**20
+
+
+def plain_backbone(name):
+    """The zoo's name without its attention; of a published fusion the ResNet-D form, which it is built on."""
+    from gluon_attn import zoo
+
+    spec = zoo.find(name)
+    if not spec.attention:
+        return spec.name
+    prefix = "cifar_" if spec.name.startswith("cifar_") else ""
+    plain = prefix + spec.name[len(prefix) + len(spec.attention) + 1 :]
+    in_d_form = re.sub(r"(resne?x?t\d+)(?!d)", r"\1d", plain, count=1)
+    return in_d_form if zoo.ATTENTIONS[spec.attention].fuses and in_d_form in zoo.list_models() else plain
+
+
+def job(name, mode, batch, size, ctx):
+    import gluon_attn
+    from gluon_attn.deploy import jobs
+
+    make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
+    return make(gluon_attn.get_model(name), batch, size, ctx)
+
+
+def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall", memory=True):
+    """One dictionary a name: what is promised (MACs), what is measured, and the ratios to the plain backbone."""
+    from gluon_attn import zoo
+    from gluon_attn.train.devices import parse_devices
+
+    (ctx,) = parse_devices(device)
+    rows = []
+    for name in names:
+        side = size or zoo.find(name).input_size
+        plain = plain_backbone(name)
+        times = interleaved({n: job(n, mode, batch, side, ctx) for n in dict.fromkeys((plain, name))}, rounds, 1, clock)
+        info, base = zoo.model_info(name), zoo.model_info(plain)
+        rows.append(
+            {
+                "network": name,
+                "mode": mode,
+                "device": device,
+                "batch": batch,
+                "size": side,
+                "images_per_second": f"{batch / times[name].median:.1f}",
+                "spread": f"{times[name].spread:.2f}",
+                "plain": plain,
+                "macs_ratio": f"{info.macs / base.macs:.3f}",
+                "time_ratio": f"{1 / times[name].faster_than(times[plain]):.2f}",
+                "parameters_ratio": f"{info.parameters / base.parameters:.3f}",
+                "memory_mib": peak_memory(name, mode, batch, side, device) if memory else "",
+            }
+        )
+    return rows
+
+
+def peak_memory(name, mode, batch, size, device):
+    """MiB that one step needs at its peak, measured in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", __name__, name, mode, str(batch), str(size), device]
+    run = subprocess.run(command, capture_output=True)
+    if run.returncode:
+        raise RuntimeError(f"Measuring the memory of {name} failed:\n{run.stderr.decode()[-2000:]}")
+    return json.loads(run.stdout.decode().splitlines()[-1])
+
+
+def _main(name, mode, batch, size, device):
+    import mxnet as mx
+
+    from gluon_attn.train.devices import parse_devices
+
+    (ctx,) = parse_devices(device)
+    if ctx.device_type == "gpu":
+        before = mx.context.gpu_memory_info(ctx.device_id)[0]
+        job(name, mode, int(batch), int(size), ctx)()
+        print(json.dumps(round((before - mx.context.gpu_memory_info(ctx.device_id)[0]) / MIB)))
+        return
+    before = _resident("VmRSS")
+    job(name, mode, int(batch), int(size), ctx)()
+    print(json.dumps(round(_resident("VmHWM") - before)))
+
+
+def _resident(key):
+    """MiB of this process now ('VmRSS') or at its peak ('VmHWM'); getrusage's peak would include the parent's."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(key))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
