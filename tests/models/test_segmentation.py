@@ -176,4 +176,5 @@ def test_the_command_writes_what_it_says(tmp_path, capsys):
     for row in rows:
         stored = json.loads((tmp_path / row["method"] / "metrics.json").read_text())
         assert float(row["miou"]) == stored["miou"] and (tmp_path / row["method"] / "last.params").is_file()
-    assert (tmp_path / "masks.png").stat().st_size > 2000 and "pixel_accuracy" in capsys.readouterr().out
+    assert f"| dilated | {int(rows[0]['parameters']):,} |" in (tmp_path / "segmentation.md").read_text()
+    assert (tmp_path / "segmentation.png").stat().st_size > 2000 and "pixel_accuracy" in capsys.readouterr().out
