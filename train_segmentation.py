@@ -10,7 +10,6 @@ import csv
 import time
 from pathlib import Path
 
-
 DOCUMENT = """# Segmentation: digits on a canvas
 
 {train_images} training canvases of {image_size}x{image_size} pixels, {epochs} epochs, `{model}` with {layers} blocks a
