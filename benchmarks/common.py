@@ -32,5 +32,9 @@ def write(name, rows, args):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    for row in rows:
-        print("  ".join(f"{key} {value}" for key, value in row.items() if key not in machine), flush=True)
+
+
+def show(row):
+    """Print a row as soon as it is known."""
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return row

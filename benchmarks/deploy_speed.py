@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.common import options, write
+from benchmarks.common import options, show, write
 
 # network, batch, the ratios aimed at in float32 and int8
 TABLE = (
@@ -47,15 +47,17 @@ def measure(name, batch, targets, args):
     times = interleaved(jobs, args.rounds, clock=args.clock)
     aims = dict(zip(sessions, targets))
     return [
-        {
-            "network": name,
-            "batch": batch,
-            "engine": key,
-            "images_per_second": f"{batch / time.median:.2f}",
-            "ratio": f"{time.faster_than(times['plain']):.2f}",
-            "target": aims.get(key) or "",
-            "spread": f"{time.spread:.2f}",
-        }
+        show(
+            {
+                "network": name,
+                "batch": batch,
+                "engine": key,
+                "images_per_second": f"{batch / time.median:.2f}",
+                "ratio": f"{time.faster_than(times['plain']):.2f}",
+                "target": aims.get(key) or "",
+                "spread": f"{time.spread:.2f}",
+            }
+        )
         for key, time in times.items()
     ]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.common import RESULTS, options, write
+from benchmarks.common import RESULTS, options, show, write
 
 NETWORK = "aff_resnet18"
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -31,7 +31,8 @@ def main(argv=None):
 
 
 def _row(axis, value, images_per_second, memory=""):
-    return {"axis": axis, "value": value, "images_per_second": round(images_per_second, 2), "memory_mib": memory}
+    row = {"axis": axis, "value": value, "images_per_second": round(images_per_second, 2), "memory_mib": memory}
+    return show(row)
 
 
 def _step(axis, value, batch, size, args):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.common import options, write
+from benchmarks.common import options, show, write
 
 JOBS = {
     "import mxnet, gluoncv": ["-c", "import warnings; warnings.simplefilter('ignore'); import mxnet, gluoncv"],
@@ -28,12 +28,14 @@ def main(argv=None):
     times = interleaved({name: job(command) for name, command in JOBS.items()}, args.rounds, 1)
     base = times["import mxnet, gluoncv"]
     rows = [
-        {
-            "what": name,
-            "seconds": f"{timing.median:.3f}",
-            "ratio": f"{1 / timing.faster_than(base):.3f}",
-            "spread": f"{timing.spread:.2f}",
-        }
+        show(
+            {
+                "what": name,
+                "seconds": f"{timing.median:.3f}",
+                "ratio": f"{1 / timing.faster_than(base):.3f}",
+                "spread": f"{timing.spread:.2f}",
+            }
+        )
         for name, timing in times.items()
     ]
     write("import_time", rows, args)

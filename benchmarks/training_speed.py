@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.common import options, write
+from benchmarks.common import options, show, write
 
 # network, batch, side, the ratio aimed at
 TABLE = (
@@ -31,16 +31,18 @@ def main(argv=None):
             jobs["plain"]()
         times = interleaved(jobs, args.rounds, warm_up=0, clock=args.clock)
         rows.append(
-            {
-                "network": name,
-                "batch": batch,
-                "size": size,
-                "images_per_second": f"{batch / times['ours'].median:.2f}",
-                "plain_images_per_second": f"{batch / times['plain'].median:.2f}",
-                "ratio": f"{times['ours'].faster_than(times['plain']):.2f}",
-                "target": target,
-                "spread": f"{max(t.spread for t in times.values()):.2f}",
-            }
+            show(
+                {
+                    "network": name,
+                    "batch": batch,
+                    "size": size,
+                    "images_per_second": f"{batch / times['ours'].median:.2f}",
+                    "plain_images_per_second": f"{batch / times['plain'].median:.2f}",
+                    "ratio": f"{times['ours'].faster_than(times['plain']):.2f}",
+                    "target": target,
+                    "spread": f"{max(t.spread for t in times.values()):.2f}",
+                }
+            )
         )
     write("training_speed", rows, args)
 

@@ -11,11 +11,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Complexity:
-    """What one image costs. MACs count convolutions, dense layers and matrix products, not element-wise work."""
+    """What one image costs. MACs count convolutions, dense layers and matrix products, not element-wise work.
+
+    activations : values that those operators give; training_bytes : of the outputs of all operators in float32, which a
+    training step keeps; peak_bytes : the most that one operator reads and writes at once, without its weights.
+    """
 
     parameters: int
     macs: int
     activations: int
+    training_bytes: int = 0
+    peak_bytes: int = 0
 
 
 def count_parameters(net):
@@ -25,20 +31,50 @@ def count_parameters(net):
 
 def complexity(net, size, in_channels=3):
     """Complexity of `net` for one (in_channels, size, size) image; the network need not be initialised."""
-    outputs = net(mx.sym.Variable("data"))
-    graph = mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
-    shapes = _shapes(graph, (1, in_channels, size, size))
-    macs = activations = 0
+    return _sum_up(_node_costs(net(mx.sym.Variable("data")), (1, in_channels, size, size)), count_parameters(net))
+
+
+def stage_complexity(net, size, in_channels=3):
+    """{'stem': Complexity, 'stage1': ..., ..., 'head': ...}: what each adds to those before it."""
+    names = ["stem", *(f"stage{i + 1}" for i in range(len(net.stages))), "head"]
+    trained = {name: int(np.prod(p.shape)) for name, p in net.collect_params().items() if p.grad_req != "null"}
+    result, nodes_before, parameters_before = {}, 0, 0
+    for name in names:
+        data = mx.sym.Variable("data")
+        graph = net(data) if name == "head" else net.features_at(data, [name])[name]
+        costs = _node_costs(graph, (1, in_channels, size, size))
+        reached = trained if name == "head" else _group(graph).list_arguments()  # with those that logits do not need
+        parameters = sum(trained.get(argument, 0) for argument in reached)
+        result[name] = _sum_up(costs[nodes_before:], parameters - parameters_before)
+        nodes_before, parameters_before = len(costs), parameters
+    return result
+
+
+def _sum_up(costs, parameters):
+    macs, activations, outputs, touched = zip(*costs) if costs else ((0,),) * 4
+    return Complexity(parameters, sum(macs), sum(activations), 4 * sum(outputs), 4 * max(touched))
+
+
+def _group(outputs):
+    return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
+
+
+def _node_costs(outputs, shape):
+    """(MACs, activations, values given, values given and read) of every operator, in order of computation."""
+    graph = _group(outputs)
+    shapes = _shapes(graph, shape)
     nodes = json.loads(graph.tojson())["nodes"]
+    costs = []
     for node in nodes:
         if node["op"] == "null":
             continue
         out = shapes[f"{node['name']}_output"] if f"{node['name']}_output" in shapes else shapes.get(node["name"])
-        inputs = [shapes[_output_name(nodes[i], k)] for i, k, *_ in node["inputs"]]
-        macs += _MACS.get(node["op"], _none)(node, inputs, out)
-        if node["op"] in ("Convolution", "FullyConnected"):
-            activations += int(np.prod(out))
-    return Complexity(count_parameters(net), macs, activations)
+        sources = [(nodes[i], shapes[_output_name(nodes[i], k)]) for i, k, *_ in node["inputs"]]
+        macs = _MACS.get(node["op"], _none)(node, [side for _, side in sources], out)
+        given = 0 if out is None else int(np.prod(out))
+        read = sum(int(np.prod(side)) for source, side in sources if source["op"] != "null" or source["name"] == "data")
+        costs.append((macs, given if node["op"] in ("Convolution", "FullyConnected") else 0, given, given + read))
+    return costs
 
 
 def _shapes(graph, shape):

@@ -9,7 +9,7 @@ import fnmatch
 import importlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gluon_attn import errors
 from gluon_attn.catalogue import ATTENTIONS, BACKBONES, SPECS, VARIANTS
@@ -144,15 +144,17 @@ class ModelInfo:
     crop: float
     weights: tuple
     paper: str
+    stages: dict = field(default_factory=dict)  # 'stem', 'stage1', ..., 'head': Complexity
 
 
 def model_info(name):
     """ModelInfo of a name: parameters and MACs are counted on the network itself, from shapes."""
     from gluon_attn import weights
-    from gluon_attn.complexity import complexity
+    from gluon_attn.complexity import complexity, stage_complexity
 
     spec = find(name)
-    cost = complexity(get_model(spec.name), spec.input_size)
+    net = get_model(spec.name)
+    cost = complexity(net, spec.input_size)
     expected = spec.preprocessing
     return ModelInfo(
         name=spec.name,
@@ -164,4 +166,5 @@ def model_info(name):
         crop=expected["crop_pct"],
         weights=tuple(weights.entries(spec.name)),
         paper=spec.paper,
+        stages=stage_complexity(net, spec.input_size),
     )

