@@ -16,7 +16,7 @@ from gluon_attn.data.dataset import ArrayDataset
 from gluon_attn.errors import DataError
 
 SIZE = 32
-# What every paper in this field normalises both sets with (papers.md, sections 0 and 2).
+# What every paper in this field normalises both sets with.
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 

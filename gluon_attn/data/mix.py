@@ -1,7 +1,7 @@
 """Mixing of labels and images on the device, without waiting for it.
 
 ``targets`` are (N, classes) probabilities. Image i is mixed with image N-1-i: a batch that is drawn at random needs
-no further permutation (papers.md, section 0: one lambda a batch, each device's slice with its own reverse).
+no further permutation (open-aff: one lambda a batch, each device's slice with its own reverse).
 """
 
 from __future__ import annotations

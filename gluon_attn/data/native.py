@@ -1,4 +1,4 @@
-"""MXNet's own ImageRecordIter, with the settings of the published AFF runs (papers.md, section 0).
+"""MXNet's own ImageRecordIter, with the settings of the published AFF runs.
 
 Faster than Python where cores are few, and less exact: bilinear without antialiasing, no AutoAugment, and a damaged
 image ends the process. ``Loader`` is the other choice for the same files.

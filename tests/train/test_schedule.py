@@ -9,7 +9,7 @@ from gluon_attn.train.schedule import learning_rate
 
 STEPS = 100
 
-# recipe: {epoch: rate}, written down from papers.md, not from the code.
+# recipe: {epoch: rate}, written down from the papers and logs, not from the code.
 EXPECTED = {
     "digits": {0: 0, 0.5: 0.1, 7.25: 0.05, 14: 0},
     "openaff_cifar100": {0: 0.2, 289.99: 0.2, 290: 0.02, 320: 0.02, 440: 0.002, 639.99: 0.002},
