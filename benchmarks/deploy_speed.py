@@ -15,7 +15,7 @@ SIZE = 224
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=9, networks="")
+    args = options(__doc__, argv, rounds=5, networks="")
     rows = []
     for name, batch, *targets in TABLE:
         if not args.networks or name in args.networks.split(","):
@@ -38,7 +38,7 @@ def measure(name, batch, targets, args):
     model = onnx_graph.to_onnx(net, SIZE)
     sessions = {
         "onnxruntime float32": onnx_graph.session(model, args.threads),
-        "onnxruntime int8": onnx_graph.session(int8.quantize(model, [images]), args.threads),
+        "onnxruntime int8": onnx_graph.session(int8.quantize(model, [images[:4]]), args.threads),
     }
     jobs = {key: (lambda s=session: s.run(None, {onnx_graph.INPUT: images})) for key, session in sessions.items()}
     jobs["mxnet"] = inference(net, batch, SIZE)
