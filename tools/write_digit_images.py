@@ -1,4 +1,4 @@
-"""`python tools/write_digit_images.py` writes docs/digits/: one held-out digit of every class, as `make demo` predicts them."""
+"""`python tools/write_digit_images.py` writes docs/digits/: one held-out digit of every class, for `make demo`."""
 
 from __future__ import annotations
 
