@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from benchmarks.common import RESULTS, options, write
 
-# backbone, batch of a training step and of inference
-BACKBONES = (("cifar_resnet20", 64, 64), ("resnet50", 4, 4))
+# backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
+BACKBONES = (("cifar_resnet20", 64, 64, True), ("resnet50", 4, 4, False))
 COLUMNS = ("network", "parameters", "MACs", "training time", "inference time", "training memory")
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=2, backbone="", memory=1)
+    args = options(__doc__, argv, rounds=2, backbone="")
     from gluon_attn import zoo
     from gluon_attn.deploy.cost import measure, plain_backbone
 
     rows = []
-    for backbone, *batches in BACKBONES:
+    for backbone, *batches, memory in BACKBONES:
         if args.backbone not in ("", backbone):
             continue
         plain = (backbone, f"{backbone}d")
         names = [n for n in zoo.list_models() if plain_backbone(n) in plain and n not in plain and _same(n, backbone)]
         for mode, batch in zip(("training", "inference"), batches):
-            with_memory = bool(args.memory) and mode == "training"
+            with_memory = memory and mode == "training"
             base = measure([backbone], mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
             rows += base + measure(names, mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
     write("attention_cost", rows, args)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # 'wall' is what a user waits; 'cpu' counts the work of this process alone, for machines that are shared. With more than
 # one thread it also counts the threads that only wait, so measure it with one.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+PAUSE = 0.3  # OpenMP's threads spin for 0.2 s after their work, and would take the cores from the next job
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Timing:
         return statistics.median(theirs / ours for ours, theirs in zip(self.seconds, other.seconds))
 
 
-def interleaved(jobs, rounds=5, warm_up=2, clock="wall"):
+def interleaved(jobs, rounds=5, warm_up=2, clock="wall", pause=PAUSE):
     """{name: Timing} of the jobs {name: callable that returns when its work is done}."""
     now = CLOCKS[clock]
     for job in jobs.values():
@@ -42,6 +43,7 @@ def interleaved(jobs, rounds=5, warm_up=2, clock="wall"):
     seconds = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
+            time.sleep(pause)
             start = now()
             job()
             seconds[name].append(now() - start)

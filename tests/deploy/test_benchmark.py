@@ -36,7 +36,7 @@ def test_ratios_are_of_rounds_that_belong_together():
 def test_jobs_take_turns():
     calls = []
     jobs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    assert [len(t.seconds) for t in interleaved(jobs, rounds=2, warm_up=1).values()] == [2, 2]
+    assert [len(t.seconds) for t in interleaved(jobs, rounds=2, warm_up=1, pause=0).values()] == [2, 2]
     assert calls == ["a", "b", "a", "b", "a", "b"]
 
 
