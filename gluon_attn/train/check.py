@@ -17,6 +17,7 @@ def _faults(r):
     mixed = r.mixup > 0 or r.cutmix > 0
     yield r.epochs < 1, f"--epochs {r.epochs} trains nothing: give 1 or more."
     yield r.batch_size < 1, f"--batch-size {r.batch_size} is too small: give 1 or more."
+    yield r.eval_every < 1, f"--eval-every {r.eval_every} never evaluates: give 1 (each epoch) or more."
     yield r.accumulate < 1, f"--accumulate {r.accumulate} is too small: give 1 (no accumulation) or more."
     yield r.lr <= 0, f"--lr {r.lr} does not train: give a positive number."
     yield not 0 <= r.label_smoothing < 1, f"--label-smoothing {r.label_smoothing} must be at least 0 and below 1."

@@ -46,6 +46,19 @@ def prepare_arithmetic(dtype, devices):
             raise GluonAttnError(
                 "--dtype bfloat16 is for CPUs: MXNet 1.9 has no such GPU kernels. Use --dtype float16."
             )
+        if not _has_bfloat16():
+            raise GluonAttnError(
+                "--dtype bfloat16 needs a CPU with AVX512-BF16, which this is not. Use --dtype float32."
+            )
         from mxnet.contrib import amp
 
         amp.init(target_dtype="bfloat16")  # for the rest of this process: MXNet cannot undo it
+
+
+def _has_bfloat16():
+    """Whether the CPU multiplies bfloat16; True where the system does not say (it then runs, perhaps slowly)."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            return "avx512_bf16" in stream.read()
+    except OSError:
+        return True

@@ -58,13 +58,14 @@ class RunLog:
             text = io.StringIO()
             writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows({key: _short(row[key]) for key in COLUMNS} for row in rows)
+            writer.writerows({key: _short(row.get(key, "")) for key in COLUMNS} for row in rows)
             write_text(self.folder / "history.csv", text.getvalue())
 
     def scalars(self, row):
         if self._scalars is not None:
             for key in COLUMNS[1:]:
-                self._scalars.add_scalar(key, row[key], row["epoch"])
+                if key in row:
+                    self._scalars.add_scalar(key, row[key], row["epoch"])
             self._scalars.flush()
 
     def metrics(self, values):
@@ -121,10 +122,10 @@ def draw_curves(rows, title, path):
     figure = Figure(figsize=(9, 3.6), constrained_layout=True)
     FigureCanvasAgg(figure)
     figure.suptitle(title)
-    epochs = [row["epoch"] + 1 for row in rows]
     for axes, keys, label in zip(figure.subplots(1, 2), (("train_loss",), ("top1", "top5")), ("loss", "accuracy")):
         for key in keys:
-            axes.plot(epochs, [row[key] for row in rows], label=key, marker="." if len(rows) < 40 else None)
+            points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
+            axes.plot(*zip(*points), label=key, marker="." if len(points) < 40 else None)
         axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -133,9 +134,10 @@ def draw_curves(rows, title, path):
 
 def row_text(row, epochs, split):
     """One line an epoch."""
+    found = f"{split} top-1 {row['top1']:.4f} top-5 {row['top5']:.4f}  " if "top1" in row else ""
     return (
-        f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}  {split} top-1 {row['top1']:.4f} "
-        f"top-5 {row['top5']:.4f}  lr {row['lr']:.5f}  {row['images_per_second']:.0f} images/s"
+        f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}  {found}lr {row['lr']:.5f}  "
+        f"{row['images_per_second']:.0f} images/s"
     )
 
 

@@ -96,7 +96,7 @@ class _Look:
 
 
 def _evaluation(run, stop):
-    """The epoch's row of history.csv."""
+    """The epoch's row of history.csv, with accuracies where an evaluation is due."""
     loss = run.epoch_loss()
     run.check_weights()
     run.evaluated.settle()
@@ -107,7 +107,8 @@ def _evaluation(run, stop):
         train_loss=loss,
         images_per_second=run.images / max(run.clock.seconds - begun, 1e-9),
     )
-    if run.rank == 0:
+    due = (run.epoch + 1) % run.recipe.eval_every == 0 or run.epoch + 1 == run.recipe.epochs
+    if due and run.rank == 0:
         with stop.interruptible():
             row.update(run.accuracy(run.inputs.evaluation))
     row["seconds"] = run.clock.seconds

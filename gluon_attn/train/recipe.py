@@ -126,6 +126,7 @@ class Recipe:
         "", "auto: go on where this folder's run stopped, if it did; or a checkpoint file", group="run"
     )
     checkpoint_steps: int = option(0, "checkpoint every so many updates too, not only every epoch", group="run")
+    eval_every: int = option(1, "evaluate after every so many epochs, and after the last", group="run")
     eval_batch_size: int = option(0, "images a batch of the evaluation; 0: the training's", group="run")
 
     @classmethod

@@ -144,7 +144,7 @@ class Run:
             return
         with self.log.going_on("the weights"):
             write_parameters(self.folder / "last.params", self.evaluated.net)
-            if self.best is row:
+            if "top1" in row and self.best is row:
                 write_parameters(self.folder / "best.params", self.evaluated.net)
         self.checkpoint()
         self.log.history(self.history)
@@ -154,7 +154,7 @@ class Run:
     @property
     def best(self):
         """The first of the epochs with the highest accuracy."""
-        return max(self.history, key=lambda row: row["top1"])
+        return max((row for row in self.history if "top1" in row), key=lambda row: row["top1"])
 
     def checkpoint(self):
         """A checkpoint in passing: where it cannot be written, the one before stays and the training goes on."""

@@ -8,8 +8,8 @@ import signal
 import threading
 
 
-class Stopped(Exception):
-    """Someone asked this process to end; everything is saved."""
+class Stopped(BaseException):
+    """Someone asked this process to end; everything is saved. Like KeyboardInterrupt, not to be caught in passing."""
 
 
 class StopRequest:

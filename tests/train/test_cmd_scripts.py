@@ -43,7 +43,7 @@ def test_a_line(line, capsys, tmp_path):
     output = capsys.readouterr()
     assert not status, output.err
     if " launch " not in line:
-        assert "model " in output.out and ("MISSING" in output.out or "training images" in output.out)
+        assert "model " in output.out
     assert [path.name for path in tmp_path.iterdir()] == ["hosts.txt"]  # nothing is written
 
 

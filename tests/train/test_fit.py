@@ -29,8 +29,9 @@ def assert_same(one, other):
 
 def test_a_few_epochs_on_digits_beat_ninety_percent(tmp_path):
     """A small AFF network on all 1,397 images; the stored best weights give the reported accuracy again."""
-    small = {"layers": [1, 1, 1], "widths": [16, 32, 32]}
-    recipe = Recipe.load("digits", model="cifar_aff_resnet20", arch=small, epochs=4, output=tmp_path, devices="cpu:0")
+    small = {"layers": [1, 1, 1], "widths": [16, 16, 32]}
+    given = dict(model="cifar_aff_resnet20", arch=small, epochs=4, batch_size=24, devices="cpu:0")
+    recipe = Recipe.load("digits", output=str(tmp_path), **given)
     metrics = fit(recipe, progress=False)
     assert metrics["last_accuracy"] > 0.9 and metrics["best_chosen_on"] == "test"
     net = gluon_attn.get_model("cifar_aff_resnet20", pretrained=str(tmp_path / "best.params"), classes=10, **small)
@@ -131,3 +132,18 @@ def test_on_epoch_can_end_a_run(tmp_path):
     rows = []
     metrics = fit(tiny(tmp_path, epochs=5), progress=False, on_epoch=lambda row: rows.append(row) or len(rows) == 2)
     assert metrics["epochs_done"] == 2 and len(rows) == 2
+
+
+def test_evaluations_can_be_rarer_than_epochs(tmp_path):
+    metrics = fit(tiny(tmp_path, epochs=3, eval_every=2), progress=False)
+    with open(tmp_path / "history.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [bool(row["top1"]) for row in rows] == [False, True, True]
+    assert metrics["best_epoch"] in (2, 3) and metrics["last_accuracy"] == pytest.approx(float(rows[2]["top1"]))
+
+
+def test_scalars_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboardX")
+    fit(tiny(tmp_path, epochs=1), progress=False)
+    events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
+    assert b"train_loss" in events and b"top1" in events

@@ -1,0 +1,128 @@
+"""Which attention helps a CIFAR ResNet-20 that has seen few digits? Twelve forms, several seeds, one command.
+
+    python benchmarks/attention_study.py               # writes results/attention_study.csv, docs/attention_study.md
+    python benchmarks/attention_study.py --seeds 1 --only se,aff
+
+The setting (recipe digits_few: 10 training images of each class, no validation images) is hard enough to leave room
+between the forms. What is reported is the accuracy of the *last* epoch on the 400 test images, so nothing is chosen
+on them. Runs that are finished are not repeated; an interrupted study goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import gluon_attn
+from gluon_attn.complexity import complexity
+from gluon_attn.train import Recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS = ["attention", "model", "arch", "parameters", "macs", "seeds", "mean", "std", "accuracies"]
+
+# label: (attention in the model's name, its arguments)
+FORMS = {
+    "none": ("", {}),
+    "se": ("se", {}),
+    "cbam": ("cbam", {}),
+    "eca": ("eca", {}),
+    "ms_cam": ("ms_cam", {}),
+    "aff": ("aff", {}),
+    "iaff": ("iaff", {}),
+    "inv_se alpha 1": ("inv_se", {}),
+    "inv_se alpha 0.8": ("inv_se", {"alpha": 0.8}),
+    "inv_se alpha 0.5": ("inv_se", {"alpha": 0.5}),
+    "inv_se reciprocal": ("inv_se", {"gating": "reciprocal"}),
+    "inv_cbam": ("inv_cbam", {}),
+}
+
+WORDS = """
+Inverse attention with alpha 1 (`1 - sigmoid`) is SE with its last layer negated: the same functions, and from a
+symmetric start the same distribution of trainings. Whatever separates those two rows is noise, and a measure of how
+much to read into the other gaps; `inv_cbam` and `cbam` differ by their form of CBAM (reduction 8, no BatchNorm in the
+spatial gate) besides. Only alpha below 1 and the reciprocal are other gates. One small network on 100 small images says
+nothing about ImageNet.
+"""
+
+
+def model_of(attention):
+    return f"cifar_{attention}_resnet20" if attention else "cifar_resnet20"
+
+
+def accuracy(attention, arch, label, seed, recipe, folder):
+    """Of the last epoch, in percent; from the run's metrics where it is done."""
+    from gluon_attn.train import fit
+
+    output = folder / label.replace(" ", "_") / f"seed-{seed}"
+    done = output / "metrics.json"
+    if done.is_file():
+        return 100 * json.loads(done.read_text())["last_accuracy"]
+    given = Recipe.load(recipe, model=model_of(attention), arch=arch, seed=seed, output=str(output), resume="auto")
+    return 100 * fit(given, progress=False)["last_accuracy"]
+
+
+def row_of(label, seeds, recipe, folder):
+    attention, arch = FORMS[label]
+    accuracies = [accuracy(attention, arch, label, seed, recipe, folder) for seed in range(seeds)]
+    cost = complexity(gluon_attn.get_model(model_of(attention), classes=10, **arch), 32)
+    return dict(
+        attention=label,
+        model=model_of(attention),
+        arch=",".join(f"{key}={value}" for key, value in arch.items()),
+        parameters=cost.parameters,
+        macs=cost.macs,
+        seeds=seeds,
+        mean=f"{statistics.mean(accuracies):.2f}",
+        std=f"{statistics.stdev(accuracies) if seeds > 1 else 0:.2f}",
+        accuracies=" ".join(f"{value:.2f}" for value in accuracies),
+    )
+
+
+def write_csv(rows, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def markdown(rows, recipe):
+    lines = [
+        "# Attention on few digits",
+        "",
+        f"Written by `python benchmarks/attention_study.py` (recipe `{recipe}`, CIFAR ResNet-20, {rows[0]['seeds']} "
+        "seeds): test accuracy of the last epoch, percent.",
+        "",
+        "| attention | parameters | MACs (M) | accuracy | standard deviation |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['attention']} | {row['parameters']:,} | {row['macs'] / 1e6:.2f} | {row['mean']} | {row['std']} |"
+        )
+    return "\n".join(lines) + "\n" + WORDS
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description="Compare attentions on few digits.")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each form (default: 5)")
+    parser.add_argument("--recipe", default="digits_few", help="recipe of the runs (default: digits_few)")
+    parser.add_argument("--only", default=",".join(FORMS), help="forms, by comma (default: all)")
+    parser.add_argument("--output", default=str(ROOT / "runs" / "attention_study"), help="folder of the runs")
+    parser.add_argument("--results", default=str(ROOT), help="folder that gets results/ and docs/")
+    args = parser.parse_args(argv)
+    rows = []
+    for label in args.only.split(","):
+        rows.append(row_of(label, args.seeds, args.recipe, Path(args.output)))
+        print("{attention:<18} {mean} +- {std}   ({accuracies})".format(**rows[-1]), flush=True)
+    results = Path(args.results)
+    write_csv(rows, results / "results" / "attention_study.csv")
+    (results / "docs").mkdir(exist_ok=True)
+    (results / "docs" / "attention_study.md").write_text(markdown(rows, args.recipe), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Hyper-parameter search over recipes, through autogluon.core's spaces, searchers and scheduler (extra ``tune``).
+
+Every trial is a normal run in a folder of its own. Trials are compared on images held out of the training set, never
+on the test set, and a trial that falls behind is ended early: at an epoch from the third on, when its best accuracy so
+far is below the median of what the earlier trials had reached by that epoch (Golovin et al., Vizier, 2017).
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+
+from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.train.files import replacing
+
+PATIENCE = 3  # epochs before a trial can be ended, and trials before there is a median
+ATTENTIONS = ("", "se", "cbam", "eca", "ms_cam", "aff", "iaff", "inv_se", "inv_cbam")
+REDUCED = ("se", "cbam", "ms_cam", "aff", "iaff", "inv_se", "inv_cbam")  # those that have a reduction
+
+# name: (low, high) of a logarithmic range, or the choices
+SPACES = {
+    "lr": (0.005, 0.5),
+    "wd": (1e-5, 1e-2),
+    "mixup": [0.0, 0.2, 0.5, 1.0],
+    "label_smoothing": [0.0, 0.05, 0.1],
+    "batch_size": [16, 32, 64, 128],
+    "warmup_epochs": [0, 1],
+    "no_wd": [False, True],
+    "optimizer": ["sgd", "nag"],
+    "reduction": [4, 8, 16],
+    "attention": None,  # those that the zoo has on the recipe's backbone
+}
+
+
+def parse_search(text, model):
+    """'lr,mixup=0|0.2,wd=1e-4..1e-3' -> {name: (low, high) or [choices]}."""
+    found = {}
+    for word in filter(None, text.split(",")):
+        name, _, values = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in SPACES:
+            raise unknown("--search", name, SPACES)
+        found[name] = _values(name, values) if values else SPACES[name] or attentions(model)
+    if not found:
+        raise GluonAttnError(f"Nothing to search: give --search, some of {', '.join(SPACES)}.")
+    return found
+
+
+def _values(name, text):
+    read = str if name in ("attention", "optimizer") else float
+    try:
+        if ".." in text:
+            low, high = map(float, text.split(".."))
+            return low, high
+        return [read(word) for word in text.split("|")]
+    except ValueError:
+        raise GluonAttnError(f"--search {name}={text}: write a range, 0.01..0.1, or choices, 0|0.2|1.") from None
+
+
+def attentions(model):
+    """Attentions that the zoo has on the backbone of ``model``."""
+    from gluon_attn import zoo
+
+    return [label for label in ATTENTIONS if with_attention(model, label) in zoo.list_models()]
+
+
+def with_attention(model, attention):
+    """'cifar_se_resnet20', 'aff' -> 'cifar_aff_resnet20'."""
+    from gluon_attn import zoo
+
+    now = zoo.find(model).attention
+    prefix = "cifar_" if model.startswith("cifar_") else ""
+    rest = model[len(prefix) :]
+    backbone = rest[len(now) + 1 :] if now else rest
+    return f"{prefix}{attention}_{backbone}" if attention else f"{prefix}{backbone}"
+
+
+def apply(recipe, config):
+    """The recipe with one configuration of the search in it."""
+    config = dict(config)
+    attention, reduction = config.pop("attention", None), config.pop("reduction", None)
+    if attention is not None:
+        recipe = recipe.replace(model=with_attention(recipe.model, attention))
+    if reduction is not None and attention in (None, *REDUCED):
+        recipe = recipe.replace(arch={**recipe.arch, "reduction": int(reduction)})
+    return type(recipe).of({**recipe.as_dict(), **config})
+
+
+def held_out(recipe):
+    """The recipe with validation images: a tenth of each class where it has none."""
+    from gluon_attn.train.inputs import open_datasets
+
+    if recipe.validation:
+        return recipe
+    train = open_datasets(recipe)[0]
+    return recipe.replace(validation=max(1, len(train) // len(train.classes) // 10))
+
+
+class Search:
+    """The trials so far: one dict each, with its configuration, accuracy, epochs and whether it was ended early."""
+
+    def __init__(self, recipe, folder, progress=False):
+        self.recipe, self.folder, self.progress = recipe, folder, progress
+        self.trials, self.curves = [], []
+
+    def __call__(self, config, reporter):
+        """What autogluon's scheduler calls for a trial; a trial that diverges is one that has failed."""
+        from gluon_attn.train.loop import fit
+
+        config = {name: value for name, value in config.items() if name != "task_id"}
+        number, curve = len(self.trials), []
+        recipe = apply(self.recipe, config).replace(output=str(self.folder / f"trial-{number:03d}"), resume="")
+        trial = dict(trial=number, **config, accuracy=0.0, epochs=0, ended="", model=recipe.model)
+        self.trials.append(trial)
+
+        def behind(row):
+            curve.append(max([row["top1"], *curve[-1:]]))
+            trial.update(accuracy=curve[-1], epochs=len(curve))
+            reporter(epoch=len(curve), accuracy=curve[-1])
+            hopeless = is_behind(curve, self.curves)
+            trial["ended"] = "early" if hopeless and len(curve) < recipe.epochs else ""
+            return hopeless
+
+        try:
+            fit(recipe, self.progress, on_epoch=behind)
+            self.curves.append(curve)
+        except GluonAttnError as error:
+            trial["ended"] = str(error)
+            raise
+        finally:
+            self.write()
+        return trial["accuracy"]
+
+    @property
+    def best(self):
+        """The trial with the highest accuracy on the held-out images, the first of equals."""
+        return max(self.trials, key=lambda trial: trial["accuracy"])
+
+    def write(self):
+        """tune.csv, tune.png and best.yaml, after every trial."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / "tune.csv") as path, open(path, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(self.trials[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.trials)
+        with replacing(self.folder / "tune.png") as path:
+            draw(self.trials, path)
+        names = [name for name in self.best if name not in _RESULTS]
+        best = apply(self.recipe, {name: self.best[name] for name in names}).replace(output="", resume="")
+        with replacing(self.folder / "best.yaml") as path:
+            path.write_text(f"# Trial {self.best['trial']} of a search.\n{best.to_yaml()}", encoding="utf-8")
+
+
+_RESULTS = ("trial", "accuracy", "epochs", "ended", "model")
+
+
+def is_behind(curve, others):
+    """The median rule on curves of best accuracies."""
+    epoch = len(curve)
+    reached = [other[min(epoch, len(other)) - 1] for other in others]
+    return epoch >= PATIENCE and len(reached) >= PATIENCE and curve[-1] < statistics.median(reached)
+
+
+def draw(trials, path):
+    """Accuracy of the trials in their order, and the best so far."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.6), constrained_layout=True)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    numbers, found = [t["trial"] for t in trials], [t["accuracy"] for t in trials]
+    colours = ["tab:orange" if trial["ended"] else "tab:blue" for trial in trials]
+    axes.scatter(numbers, found, c=colours, label="trial (orange: ended early)")
+    axes.step(numbers, [max(found[: i + 1]) for i in range(len(found))], where="post", label="best so far")
+    axes.set(xlabel="trial", ylabel="accuracy on held-out images")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, format="png", dpi=110)
+
+
+def tune(recipe, spaces, folder, trials=None, minutes=None, method="random", progress=False):
+    """Search; returns the :class:`Search` with its trials, everything written to ``folder``."""
+    scheduler, space = _autogluon()
+    search = Search(held_out(recipe), folder, progress)
+    runner = scheduler(
+        search,
+        search_space={name: _space(space, values, method) for name, values in spaces.items()},
+        searcher={"random": "local_random", "grid": "local_grid"}[method],
+        search_options={"random_seed": recipe.seed} if method == "random" else {},
+        num_trials=trials,
+        time_out=minutes and minutes * 60,
+        reward_attr="accuracy",
+        time_attr="epoch",
+    )
+    runner.run()
+    if not search.trials:
+        raise GluonAttnError("No trial was made: give more --minutes.")
+    return search
+
+
+def _space(space, values, method):
+    if isinstance(values, tuple):
+        low, high = values
+        if method == "grid":
+            return space.Categorical(*(low * (high / low) ** (i / 3) for i in range(4)))
+        return space.Real(low, high, default=(low * high) ** 0.5, log=True)
+    return space.Categorical(*values)
+
+
+def _autogluon():
+    try:
+        from autogluon.common import space
+        from autogluon.core.scheduler import LocalSequentialScheduler
+    except ImportError as error:
+        raise GluonAttnError(
+            f"Searching needs autogluon.core, which does not import ({error}): pip install 'gluon_attn[tune]'."
+        ) from error
+    return LocalSequentialScheduler, space
