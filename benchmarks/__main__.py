@@ -1,4 +1,4 @@
-"""Every speed benchmark, one process each (`python -m benchmarks [NAME ...]`); a quiet machine takes under 15 minutes."""
+"""Every speed benchmark, one process each (`python -m benchmarks [NAME ...]`): under 15 minutes when all is quiet."""
 
 from __future__ import annotations
 
