@@ -36,7 +36,7 @@ def merge(frozen):
     versions = collections.defaultdict(lambda: collections.defaultdict(list))
     for python, pins in frozen.items():
         for package, version in pins.items():
-            versions[package.lower()][version].append(python)
+            versions[package.lower().replace("_", "-")][version].append(python)
     for package in sorted(versions):
         for version, pythons in versions[package].items():
             marker = " or ".join(f"python_version == '{python}'" for python in pythons)
