@@ -50,10 +50,10 @@ def run(args, **defaults):
         print(plan(recipe))
         return 0
     from gluon_attn.train.loop import fit
-    from gluon_attn.train.stop import Stopped
+    from gluon_attn.train.stop import Stopped, leave
 
     try:
         fit(recipe)
     except Stopped:
-        return 0
+        leave()
     return 0

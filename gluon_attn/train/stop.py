@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 
 
@@ -51,3 +53,12 @@ class StopRequest:
         if self._interruptible:
             self._interruptible = False
             raise Stopped
+
+
+def leave():
+    """End this process with status 0, at once: loaders' workers that got the signal too can keep it from ending."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(0)

@@ -85,11 +85,12 @@ def test_sigterm_writes_a_checkpoint_and_exits_zero(tmp_path):
     command = [sys.executable, "train_cifar.py", "--dataset", "digits", "--model", "cifar_resnet20", "--workers", "1"]
     arch = "layers=[1,1,1],widths=[8,8,16],stem_widths=[8]"
     command += ["--arch", arch, "--epochs", "1000", "--batch-size", "20", "--output", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, start_new_session=True, **pipes)
     for line in process.stdout:
         if line.startswith("epoch 1/"):
             break
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # the loader's worker gets it, too
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "go on with --resume auto" in output
