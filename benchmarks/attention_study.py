@@ -42,9 +42,8 @@ FORMS = {
 WORDS = """
 Inverse attention with alpha 1 (`1 - sigmoid`) is SE with its last layer negated: the same functions, and from a
 symmetric start the same distribution of trainings. Whatever separates those two rows is noise, and a measure of how
-much to read into the other gaps; `inv_cbam` and `cbam` differ by their form of CBAM (reduction 8, no BatchNorm in the
-spatial gate) besides. Only alpha below 1 and the reciprocal are other gates. One small network on 100 small images says
-nothing about ImageNet.
+much to read into the other gaps; `cbam` and `inv_cbam` are such a pair, too. Only alpha below 1 and the reciprocal are
+other gates. One small network on 100 small images says nothing about ImageNet.
 """
 
 
@@ -93,8 +92,8 @@ def markdown(rows, recipe):
     lines = [
         "# Attention on few digits",
         "",
-        f"Written by `python benchmarks/attention_study.py` (recipe `{recipe}`, CIFAR ResNet-20, {rows[0]['seeds']} "
-        "seeds): test accuracy of the last epoch, percent.",
+        f"Written by `python benchmarks/attention_study.py` (recipe `{recipe}`, CIFAR ResNet-20, runs a form: "
+        f"{rows[0]['seeds']}): test accuracy of the last epoch, percent.",
         "",
         "| attention | parameters | MACs (M) | accuracy | standard deviation |",
         "| --- | ---: | ---: | ---: | ---: |",
