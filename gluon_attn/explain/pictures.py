@@ -58,13 +58,14 @@ def draw(rows, path, names, labels=None, boxes=None):
 
 
 def _lines(rows):
-    """[(label, method, views)]: what stands left of a line and what it shows."""
+    """[(label, method, views)]: what stands left of a line and what it shows; a line without any map is left out."""
     methods = list(next(iter(rows.values()))[0].maps)
     several = len(methods) > 1
     return [
         (f"{network}\n{method}" if several or len(rows) == 1 else network, method, views)
         for network, views in rows.items()
         for method in methods
+        if not several or views[0].maps[method] is not None
     ]
 
 
