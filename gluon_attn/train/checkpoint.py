@@ -70,7 +70,8 @@ def write(path, arrays, meta):
     content = io.BytesIO()
     np.savez(content, **{_META: text}, **arrays)
     with replacing(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+        # Not getbuffer(): where the disk is full, Python 3.12 crashes on collecting the view and its owner together.
+        temporary.write_bytes(content.getvalue())
 
 
 def read(path):
