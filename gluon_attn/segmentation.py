@@ -14,6 +14,7 @@ from mxnet import gluon
 from gluon_attn import _gluoncv
 from gluon_attn.data import random_state
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.train.evaluated import Evaluated
 
 IGNORED = -1  # the mask's value of pixels that count neither in the loss nor in the metric, as in GluonCV
 
@@ -57,12 +58,20 @@ def predict(net, images):
     return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
 
 
-def fit(net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed=0, log=print):
-    """Train with SGD (Nesterov 0.9) on a cosine; `net` gives all its outputs. Returns the rows of the history."""
+def fit(make_net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed=0, log=print):
+    """Train with SGD (Nesterov 0.9) on a cosine; returns (network that holds the trained weights, rows of the history).
+
+    make_net : () -> an initialised network that gives all its outputs; called twice, since the trained network is not
+        the one that is evaluated (train/evaluated.py). Not hybridized with static_shape=True, which lets that one's
+        copy of the running statistics be a step behind
+    train, test : (images, masks) as `arrays` gives them
+    """
     images, masks = train
     batches = len(images) // batch_size
     if not batches:
         raise GluonAttnError(f"batch_size={batch_size} is more than the {len(images)} training images.")
+    net = make_net()
+    evaluated = Evaluated(net, make_net())
     schedule = mx.lr_scheduler.CosineScheduler(epochs * batches, base_lr=lr, final_lr=0, warmup_steps=batches // 2)
     options = {"learning_rate": lr, "momentum": 0.9, "wd": wd, "lr_scheduler": schedule}
     trainer, loss_of, rows = gluon.Trainer(net.collect_params(), "nag", options), SegmentationLoss(), []
@@ -78,10 +87,11 @@ def fit(net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed=0, l
             total += float(loss.mean().asscalar())
         row = {"epoch": epoch, "loss": total / batches, "seconds": time.time() - start}
         if epoch == epochs - 1 or epoch % 5 == 4:
-            row.update(evaluate(net, *test, classes))
+            evaluated.settle()
+            row.update(evaluate(evaluated.net, *test, classes))
         rows.append(row)
         log(" ".join(f"{key} {value:.4g}" for key, value in row.items()))
-    return rows
+    return evaluated.net, rows
 
 
 def write_run(folder, net, history, metrics):

@@ -125,7 +125,7 @@ def test_starts_from_alexnet_weights(tmp_path):
 def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsys):
     """Two people, a few 96x96 faces, the tiny network: the command's way through reader, training and errors.json."""
     h5py = pytest.importorskip("h5py")
-    import train_gaze
+    from gluon_attn.train import gaze as train_gaze
 
     rng = np.random.RandomState(0)
     for person in ("p00", "p04"):
@@ -139,3 +139,4 @@ def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsy
     assert set(errors) == {"mean", "p00", "p04"} and errors["mean"] == (errors["p00"] + errors["p04"]) / 2
     assert "degrees" in capsys.readouterr().out
     assert train_gaze.main([*argv[:1], str(tmp_path / "nowhere")]) == 2 and "p00.mat" in capsys.readouterr().err
+    assert train_gaze.main([*argv, "--people", "p01"]) == 2 and "'p01'" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""What train_gaze.py does: leave-one-person-out on MPIIFaceGaze, one network a person left out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gluon_attn.errors import GluonAttnError, unknown
+
+
+def main(argv=None):
+    """Parse, train, write OUTPUT/errors.json; the exit status: 0, or 2 with one sentence for a user's mistake."""
+    args = _parse(argv)
+    if args.dry_run:
+        for path in filter(None, (args.data_root, args.alexnet)):
+            print(f"model fullface_gaze; {path}: {'there' if Path(path).exists() else 'MISSING'}")
+        return 0
+    try:
+        errors = run(args)
+    except GluonAttnError as error:
+        print(f"train_gaze.py: {error}", file=sys.stderr)
+        return 2
+    mean = sum(errors.values()) / len(errors)
+    print(f"mean of {len(errors)}: {mean:.2f} degrees")
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "errors.json").write_text(json.dumps({"mean": mean, **errors}, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="train_gaze.py",
+        description="Leave-one-person-out on MPIIFaceGaze: python train_gaze.py --data-root FOLDER",
+    )
+    parser.add_argument("--data-root", required=True, help="folder of the p*.mat files")
+    parser.add_argument(
+        "--people", nargs="*", help="leave out these alone, as in p00 p07; by default everybody in turn"
+    )
+    parser.add_argument(
+        "--alexnet", help="start from this file of ImageNet AlexNet weights (GluonCV's or torchvision's)"
+    )
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--milestones", type=int, nargs="*", default=[10, 13])
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="", help="cpu:0 or gpu:0; by default a GPU, else the CPU")
+    parser.add_argument("--output", type=Path, default=Path("runs/gaze"))
+    parser.add_argument("--dry-run", action="store_true", help="say what would be trained, and what is missing")
+    return parser.parse_args(argv)
+
+
+def run(args):
+    """{person: error in degrees}."""
+    from gluon_attn import gaze
+    from gluon_attn.data.gaze import leave_one_person_out, people_in
+    from gluon_attn.train.devices import parse_devices
+
+    folds = leave_one_person_out(args.data_root)
+    if args.people:
+        present = people_in(args.data_root)
+        for person in args.people:
+            if person not in present:
+                raise unknown("person in --people", person, present)
+        folds = (fold for fold in folds if fold[0] in args.people)
+    ctx = parse_devices(args.device)[0]
+    options = dict(epochs=args.epochs, milestones=args.milestones, batch_size=args.batch_size, lr=args.lr)
+    return gaze.leave_one_person_out(folds, lambda: network(args, ctx), seed=args.seed, ctx=ctx, **options)
+
+
+def network(args, ctx):
+    """The network before training: seeded random weights, and AlexNet's convolutions where a file of them is given."""
+    import mxnet as mx
+
+    from gluon_attn import gaze, get_model
+
+    mx.random.seed(args.seed)
+    net = get_model("fullface_gaze")
+    net.initialize(mx.init.MSRAPrelu(), ctx=ctx)
+    if args.alexnet:
+        gaze.start_from_alexnet(net, args.alexnet)
+    net.hybridize(static_alloc=True)
+    return net
