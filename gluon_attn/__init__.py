@@ -30,13 +30,11 @@ __all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name):
-    try:
+    with _compat.mxnet_explained():
         if name in _PUBLIC:
             return getattr(importlib.import_module(f"gluon_attn.{_PUBLIC[name]}"), name)
         if name in _MODULES:
             return importlib.import_module(f"gluon_attn.{name}")
-    except ModuleNotFoundError as error:
-        raise _compat.explain_missing(error) from error
     raise AttributeError(f"module 'gluon_attn' has no attribute {name!r}")
 
 

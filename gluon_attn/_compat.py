@@ -6,8 +6,11 @@ MXNet and GluonCV import `distutils` (gone in Python 3.12, supplied there by set
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from importlib import metadata
+
+from gluon_attn.errors import GluonAttnError
 
 _ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
 
@@ -26,13 +29,22 @@ def prepare_for_mxnet():
         import setuptools  # noqa: F401  (its import puts `distutils` back)
 
 
-def explain_missing(error):
-    """The ImportError to raise instead of `error` where MXNet itself is what is missing."""
-    if error.name != "mxnet":
-        return error
-    return ImportError(
-        "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with a GPU."
-    )
+class MissingMXNet(GluonAttnError, ImportError):
+    """MXNet is not installed, or cannot be found by this Python."""
+
+
+@contextlib.contextmanager
+def mxnet_explained():
+    """As a context or a decorator: one sentence instead of a traceback where MXNet is what is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "mxnet":
+            raise
+        raise MissingMXNet(
+            "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with a "
+            "GPU."
+        ) from error
 
 
 def _restore_numpy_aliases():

@@ -7,6 +7,7 @@ import importlib
 import sys
 
 from gluon_attn import __version__
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError, unknown
 
 COMMANDS = {
@@ -50,6 +51,7 @@ def main(argv=None):
         return 2
 
 
+@mxnet_explained()
 def _run(name, argv):
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)

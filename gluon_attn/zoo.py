@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from gluon_attn import errors
+from gluon_attn import _compat, errors
 from gluon_attn.catalogue import ATTENTIONS, BACKBONES, SPECS, VARIANTS
 
 __all__ = ["ATTENTIONS", "BACKBONES", "find", "get_model", "list_models", "model_info"]
@@ -39,6 +39,7 @@ def _natural(name):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
+@_compat.mxnet_explained()
 def get_model(
     name,
     pretrained=False,
@@ -147,6 +148,7 @@ class ModelInfo:
     stages: dict = field(default_factory=dict)  # 'stem', 'stage1', ..., 'head': Complexity
 
 
+@_compat.mxnet_explained()
 def model_info(name):
     """ModelInfo of a name: parameters and MACs are counted on the network itself, from shapes."""
     from gluon_attn import weights

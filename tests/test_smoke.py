@@ -41,3 +41,54 @@ def test_importing_is_light():
     code = "import gluon_attn, sys; print('mxnet' in sys.modules, 'gluoncv' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     assert answer.stdout.split() == ["False", "False"]
+
+
+WITHOUT_MXNET = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "mxnet":
+            raise ModuleNotFoundError("No module named 'mxnet'", name="mxnet")
+
+sys.meta_path.insert(0, Blocker())
+import gluon_attn
+"""
+
+
+def without_mxnet(code):
+    command = [sys.executable, "-c", WITHOUT_MXNET + code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_missing_mxnet_is_one_sentence():
+    answer = without_mxnet("""
+for use in (
+    lambda: gluon_attn.get_model("cifar_se_resnet20"),
+    lambda: gluon_attn.model_info("cifar_se_resnet20"),
+    lambda: gluon_attn.create_gate("se", 8),
+    lambda: gluon_attn.explain,
+):
+    try:
+        use()
+    except ImportError as error:
+        print(error)
+print(gluon_attn.list_models("cifar_se_resnet20"))
+""")
+    *sentences, names = answer.stdout.splitlines()
+    assert len(sentences) == 4 and set(sentences) == {sentences[0]}, answer
+    assert "pip install 'gluon_attn[cpu]'" in sentences[0] and names == "['cifar_se_resnet20']"
+
+
+def test_commands_without_mxnet():
+    lines = ["cli.main(['evaluate', '--model', 'cifar_se_resnet20', '--dataset', 'digits'])"]
+    lines += ["cli.main(['train', '--model', 'cifar_se_resnet20', '--dataset', 'digits'])"]
+    lines += ["script.main('cifar', ['--model', 'cifar_se_resnet20'])", "segmentation.main([])"]
+    lines += ["gaze.main(['--data-root', '.'])"]
+    answer = without_mxnet(
+        "from gluon_attn import cli\nfrom gluon_attn.train import gaze, script, segmentation\n"
+        + "".join(f"print({line})\n" for line in lines)
+    )
+    assert answer.stdout.split() == ["2"] * len(lines), answer
+    sentences = answer.stderr.splitlines()
+    assert len(sentences) == len(lines) and all("MXNet is not installed: run" in line for line in sentences), answer

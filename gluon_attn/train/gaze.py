@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError, unknown
 
 
@@ -52,6 +53,7 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
+@mxnet_explained()
 def run(args):
     """{person: error in degrees}."""
     from gluon_attn import gaze

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.train import legacy
 from gluon_attn.train.arguments import add_arguments, recipe_from
@@ -41,6 +42,7 @@ def _in_our_words(kind, script, argv):
     return words
 
 
+@mxnet_explained()
 def run(args, **defaults):
     """Train, or print the plan, as the parsed arguments say."""
     recipe = recipe_from(args, **defaults)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError
 
 DOCUMENT = """# Segmentation: digits on a canvas
@@ -69,6 +70,7 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
+@mxnet_explained()
 def run(args):
     """A folder a method (metrics.json, history.csv, last.params), and segmentation.csv, .md and .png of them all."""
     from gluon_attn import data, segmentation

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights import maps
 from gluon_attn.weights.adapt import adapt_channels, adapt_classes, keep_trained_outputs, outputs
@@ -18,6 +19,7 @@ log = logging.getLogger("gluon_attn.weights")
 _SHOWN = 6
 
 
+@mxnet_explained()
 def load_weights(net, path, source=None, ctx=None, adapt=False):
     """Load the file `path` into `net`, translating its names.
 
