@@ -1,4 +1,8 @@
-"""The most probable classes of picture files, and one picture that shows them."""
+"""The most probable classes of picture files, and one picture that shows them.
+
+A person's pictures are read as people see them (data.images.read_picture: turned upright, transparency on white), as
+`explain` reads them; the images of a data set are not, because the published errors were measured without.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from gluon_attn.data.images import Encoded
+from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -52,7 +56,7 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
     ctx = ctx or mx.cpu()
     for start in range(0, len(paths), batch_size):
         batch = paths[start : start + batch_size]
-        images = np.stack([transform(Encoded(Path(path).read_bytes(), str(path)), None) for path in batch])
+        images = np.stack([transform(read_picture(path), None) for path in batch])
         output = net(mx.nd.array(images, ctx=ctx).astype(dtype, copy=False))
         logits = output[0] if isinstance(output, (list, tuple)) else output
         probabilities = mx.nd.softmax(logits.astype("float32")).asnumpy()
@@ -100,7 +104,6 @@ def draw(predictions, path, columns=8, most=64):
     """Write one picture with (at most `most` of) the images, each under its class and probability."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     shown = predictions[:most]
     rows = -(-len(shown) // columns)
@@ -109,8 +112,7 @@ def draw(predictions, path, columns=8, most=64):
     FigureCanvasAgg(figure)
     for axes, prediction in zip(np.ravel(figure.subplots(rows, columns)), shown):
         name, probability = prediction.classes[0]
-        with Image.open(prediction.path) as image:
-            axes.imshow(np.asarray(image.convert("RGB")))
+        axes.imshow(read_picture(prediction.path))
         axes.set_title(f"{name}\n{100 * probability:.1f} %", fontsize=8)
     for axes in figure.axes:
         axes.set_axis_off()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -28,6 +27,7 @@ class Predictor:
     card : what an ONNX file of other origin does not say (deploy.card.Card)
 
     Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
+    Paths and Pillow images are turned upright and get a white ground, as in `gluon-attn predict`.
     """
 
     def __init__(
@@ -88,16 +88,29 @@ class Predictor:
 
 
 def readable(image):
-    """A path, Pillow image or array as what the transforms take: encoded, or uint8 RGB (H, W, 3)."""
-    from gluon_attn.data.images import Encoded, to_rgb
+    """A path, Pillow image or array as what the transforms take: uint8 RGB (H, W, 3)."""
+    from gluon_attn.data.images import read_picture
 
     if isinstance(image, (str, os.PathLike)):
-        return Encoded(Path(image).read_bytes(), str(image))
+        return read_picture(image)
     if not isinstance(image, np.ndarray):
-        return np.asarray(to_rgb(image))
+        return _pixels(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise GluonAttnError(f"An array image is uint8 (H, W, 3) RGB; this one is {image.dtype} {image.shape}.")
     return image
+
+
+def _pixels(picture):
+    """A Pillow image as `read_picture` reads its file."""
+    from PIL import Image, ImageOps
+
+    from gluon_attn.data.images import to_rgb
+
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.asarray(to_rgb(picture))
 
 
 def calibration_images(calibration, most=256):

@@ -96,6 +96,17 @@ def test_predict_names_the_most_probable_classes(capsys, weights, expected, pict
         assert image.size[0] > 300 and len(image.getcolors(1 << 24)) > 10
 
 
+def test_predict_turns_pictures_upright(capsys, weights, pictures, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(pictures / "2.png") as image:
+        image.transpose(Image.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    flags = ["--model", MODEL, "--pretrained", weights, "--classes", 10, "--dataset", "digits"]
+    status, out, _ = call(capsys, "predict", *flags, pictures / "2.png", tmp_path / "turned.png")
+    upright, turned = (line.partition(": ")[2] for line in out.splitlines())
+    assert status == 0 and upright == turned
+
+
 def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("\n".join(f"name{i}" for i in range(10)))

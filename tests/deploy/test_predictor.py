@@ -66,6 +66,32 @@ def test_paths_pictures_and_arrays_are_one(files, tmp_path):
     assert predictor.logits([]).shape == (0, 10)
 
 
+def _turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(PICTURES[0])).save(tmp_path / "a.png", exif=exif)
+
+
+def _transparent(tmp_path):
+    black = np.zeros((32, 32, 4), "uint8")  # nothing but alpha: the digit in black on white
+    black[..., 3] = 255 - PICTURES[0][..., 0]
+    Image.fromarray(black).save(tmp_path / "a.png")
+
+
+def _deep(tmp_path):
+    Image.fromarray(PICTURES[0][..., 0].astype("uint16") * 257).save(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("save", [_turned, _transparent, _deep])
+def test_a_picture_is_what_people_see(files, tmp_path, save):
+    """Three files that show the digit, and would be another picture if read byte by byte."""
+    save(tmp_path)
+    predictor = Predictor(files / "net.onnx", threads=1)
+    with Image.open(tmp_path / "a.png") as opened:
+        rows = predictor.logits([PICTURES[0], tmp_path / "a.png", opened])
+    np.testing.assert_allclose(rows[1:], rows[:1].repeat(2, 0), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("file", ["net.onnx", "net-symbol.json"])
 def test_int8_stays_close(files, expected, file):
     predictor = Predictor(files / file, precision="int8", calibration=PICTURES)
