@@ -1,4 +1,7 @@
-"""`gluon-attn evaluate`: accuracy of stored or published weights, with the published error beside it."""
+"""`gluon-attn evaluate`: accuracy of stored or published weights, with the published error beside it.
+
+Images of a data set are read as the published pipelines read them: no turn by their EXIF tag, no ground below alpha.
+"""
 
 from __future__ import annotations
 
@@ -48,25 +51,27 @@ def add_arguments(parser):
         help="native: MXNet's ImageRecordIter, as the published errors were measured (imagenet-rec only)",
     )
     parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be evaluated and what is missing; fetch nothing"
+    )
+    parser.add_argument(
         "--results", default="runs/evaluations.csv", metavar="FILE", help="append a row here (default: %(default)s)"
     )
 
 
 def run(args):
+    if args.dry_run:
+        from gluon_attn.commands.evaluation_plan import plan
+
+        print(plan(args))
+        return 0
     import mxnet as mx
     from tqdm import tqdm
 
-    from gluon_attn import data
     from gluon_attn.evaluate import evaluate
-    from gluon_attn.train.recipe import Recipe
 
-    options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
-    entry, _ = find_weights(args)
-    if entry is not None and entry.dataset == "cifar100-coarse" and args.dataset == "cifar100":
-        options.setdefault("coarse", True)  # the labels that these weights know
-    dataset = data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
+    dataset = open_dataset(args, find_weights(args)[0])
     loaded = load_network(args, classes=len(dataset.classes))
-    _check_classes(args, loaded, dataset)
+    check_classes(args, loaded.entry, loaded.classes, dataset)
     prepared = preprocessing(args, loaded.entry, dataset)
     loader = _loader(args, dataset, prepared)
     with tqdm(total=len(dataset), unit="img", disable=None) as bar:
@@ -79,6 +84,18 @@ def run(args):
     )
     append(Path(args.results), row)
     print(summary(row))
+    return 0
+
+
+def open_dataset(args, entry):
+    """The data set that the flags mean, with the labels that the weights of `entry` know."""
+    from gluon_attn import data
+    from gluon_attn.train.recipe import Recipe
+
+    options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
+    if entry is not None and entry.dataset == "cifar100-coarse" and args.dataset == "cifar100":
+        options.setdefault("coarse", True)
+    return data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
 
 
 def _loader(args, dataset, prepared):
@@ -93,14 +110,15 @@ def _loader(args, dataset, prepared):
     return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, resize=resize)
 
 
-def _check_classes(args, loaded, dataset):
+def check_classes(args, entry, classes, dataset):
+    """Whether the network's outputs are the data set's classes."""
     found = len(dataset.classes)
     # A .rec file without class names shows only the labels that occur in it.
-    fits = found <= loaded.classes if args.dataset == "imagenet-rec" else found == loaded.classes
+    fits = found <= classes if args.dataset == "imagenet-rec" else found == classes
     if not fits:
-        tag = f" ({loaded.entry.tag}, trained on {loaded.entry.dataset})" if loaded.entry else ""
+        tag = f" ({entry.tag}, trained on {entry.dataset})" if entry else ""
         raise GluonAttnError(
-            f"The network{tag} has {loaded.classes} classes and {args.dataset} has {len(dataset.classes)}: "
+            f"The network{tag} has {classes} classes and {args.dataset} has {found}: "
             "choose weights and data set that belong together."
         )
 

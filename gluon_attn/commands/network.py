@@ -40,9 +40,8 @@ def add_network_arguments(parser):
 
 def load_network(args, classes=None):
     """The network that the flags mean, loaded without compromise: a file for other classes is an error here."""
-    from gluon_attn import weights, zoo
+    from gluon_attn import weights
     from gluon_attn.train.devices import parse_devices
-    from gluon_attn.train.recipe import Recipe
 
     devices = parse_devices(args.devices)
     if args.dtype not in ("float32", "float16"):
@@ -50,10 +49,7 @@ def load_network(args, classes=None):
     if args.dtype == "float16" and any(device.device_type == "cpu" for device in devices):
         raise GluonAttnError("--dtype float16 needs --devices gpu:0: MXNet has no float16 convolution on a CPU.")
     entry, path = find_weights(args)
-    wanted = args.classes or (entry.classes if entry else classes)
-    net = zoo.get_model(
-        args.model, variant=_variant(args, entry), classes=wanted, **Recipe.of({"arch": args.arch}).arch
-    )
+    net, classes = build_network(args, entry, classes)
     if path is None:
         weights.load_pretrained(net, entry, root=args.root, ctx=devices)
     else:
@@ -61,7 +57,18 @@ def load_network(args, classes=None):
     if args.dtype == "float16":
         net.cast("float16")
     net.hybridize(static_alloc=True)
-    return Loaded(net, entry, wanted or zoo.find(args.model).classes, devices)
+    return Loaded(net, entry, classes, devices)
+
+
+def build_network(args, entry, classes=None):
+    """(the network without its weights, its number of classes)."""
+    from gluon_attn import zoo
+    from gluon_attn.train.recipe import Recipe
+
+    wanted = args.classes or (entry.classes if entry else classes)
+    arch = Recipe.of({"arch": args.arch}).arch
+    net = zoo.get_model(args.model, variant=_variant(args, entry), classes=wanted, **arch)
+    return net, wanted or zoo.find(args.model).classes
 
 
 def find_weights(args):

@@ -38,11 +38,25 @@ def find(entry, root=None):
     if here is not None:
         return here
     if download_url(entry) is None:
-        raise WeightsError(
-            f"The weights {entry.tag!r} of {entry.model!r} must be downloaded by hand ({entry.url or entry.note}): "
-            f"give the file's path as `pretrained`, or put it into {folder} as {entry.file_name}."
-        )
+        raise WeightsError(_by_hand(entry, folder))
     return fetch(entry, folder, local_file)
+
+
+def outlook(entry, root=None):
+    """(whether the entry's file can be had, a sentence on where it is or comes from): `find` without the download."""
+    folder = weights_folder(root)
+    here = entry.path or local_file(entry, folder)
+    if here is not None:
+        return True, f"from {here}"
+    url = download_url(entry)
+    return (False, _by_hand(entry, folder)) if url is None else (True, f"to be fetched from {url} into {folder}")
+
+
+def _by_hand(entry, folder):
+    return (
+        f"The weights {entry.tag!r} of {entry.model!r} must be downloaded by hand ({entry.url or entry.note}): "
+        f"give the file's path as `pretrained`, or put it into {folder} as {entry.file_name}."
+    )
 
 
 def local_file(entry, folder):

@@ -79,6 +79,52 @@ def test_evaluate_counts_like_numpy_and_keeps_a_row(capsys, weights, expected, t
         assert float(row["top5_error"]) == pytest.approx(100 - 100 * top5, abs=0.005)
 
 
+def test_a_dry_run_says_what_there_is(capsys, weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--dry-run"]
+    status, out, _ = call(capsys, "evaluate", *flags)
+    assert status == 0 and "400 images of split 'test', 10 classes" in out and "MISSING" not in out
+    assert f"weights   {weights}, not a published file" in out and "centre 32x32, mean 0.309" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--pretrained", "no.params", "--dataset", "digits"], ["MISSING: there is no file no.params"]),
+        (["--pretrained", "x/y.params", "--dataset", "cifar10"], ["MISSING: cifar10 needs", "10 classes"]),
+        (["--pretrained", "no.params", "--dataset", "digits", "--devices", "gpu:9"], ["MISSING: There is no gpu:9"]),
+    ],
+)
+def test_a_dry_run_says_what_is_missing(capsys, flags, words):
+    status, out, err = call(capsys, "evaluate", "--model", MODEL, *flags, "--dry-run")
+    assert status == 0 and all(word in out for word in words), out + err
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_dry_run_fetches_nothing(capsys, tmp_path, there):
+    if there:
+        (tmp_path / "se_resnet50-imgclsmob-e75ef498.params").touch()
+    flags = ["--pretrained", "imgclsmob", "--dataset", "imagenet-folder", "--data-root", tmp_path, "--root", tmp_path]
+    status, out, _ = call(capsys, "evaluate", "--model", "se_resnet50", *flags, "--dry-run")
+    assert status == 0 and "top-1 error 21.07 %, top-5 error 5.60 %" in out
+    assert f"from {tmp_path}" in out if there else "to be fetched from https://github.com/osmr" in out
+    assert len(list(tmp_path.iterdir())) == there
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--dataset", "digit"], ["'digit'", "'digits'"]),
+        (["--dataset", "digits", "--classes", 3], ["3 classes", "digits has 10"]),
+        (["--dataset", "digits", "--arch", "reductoin=3"], ["reductoin"]),
+    ],
+)
+def test_a_dry_run_refuses_mistakes(capsys, weights, flags, words):
+    status, _, err = call(capsys, "evaluate", "--model", MODEL, "--pretrained", weights, *flags, "--dry-run")
+    assert status == 2 and all(word in err for word in words), err
+
+
 def test_predict_names_the_most_probable_classes(capsys, weights, expected, pictures, tmp_path):
     logits = expected[0][:3].astype("float64")
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

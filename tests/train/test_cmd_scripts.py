@@ -10,6 +10,7 @@ import pytest
 
 from gluon_attn import cli
 from gluon_attn.train import script
+from gluon_attn.weights import all_published
 
 LINES = [
     line
@@ -20,8 +21,9 @@ LINES = [
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """The data sets are not there; the host file is."""
+    """Neither data sets nor downloaded weights are there; the host file is."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "missing"))
     (tmp_path / "hosts.txt").write_text("localhost\n")
 
 
@@ -51,3 +53,14 @@ def test_each_published_training_figure_has_its_command():
     text = " ".join(LINES)
     for model in ("aff_resnet50", "iaff_resnet50", "aff_resnext50_32x4d", "iaff_resnext50_32x4d"):
         assert f"--recipe openaff_imagenet --model {model} " in text
+
+
+def test_each_published_error_has_its_evaluation():
+    """With the figure of the table of weights in the line above."""
+    text = (Path(__file__).parents[2] / "cmd_scripts.txt").read_text(encoding="utf-8")
+    published = [entry for entry in all_published() if entry.top1_error is not None]
+    assert len(published) > 20
+    for entry in published:
+        top5 = "" if entry.top5_error is None else f"/{entry.top5_error:.2f}"
+        command = f"gluon-attn evaluate --model {entry.model} --pretrained {entry.tag} "
+        assert f"\n#= {entry.top1_error:.2f}{top5}\n{command}" in text

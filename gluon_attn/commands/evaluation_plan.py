@@ -1,0 +1,83 @@
+"""`gluon-attn evaluate --dry-run`: what would be evaluated on what, and what is missing for it; nothing is fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gluon_attn.commands.evaluate import check_classes, open_dataset
+from gluon_attn.commands.network import build_network, find_weights, preprocessing
+from gluon_attn.errors import GluonAttnError, unknown
+
+
+def plan(args):
+    """The plan as text. Mistakes in the flags raise; missing weights, data and devices are reported in it."""
+    from gluon_attn.complexity import count_parameters
+    from gluon_attn.data.sources import SOURCES
+    from gluon_attn.train.inputs import FACTS
+
+    if args.dataset not in SOURCES:
+        raise unknown("data set", args.dataset, SOURCES)
+    entry, weights = _weights(args)
+    dataset, images = _data(args, entry)
+    known = len(dataset.classes) if dataset else getattr(FACTS.get(args.dataset), "classes", None)
+    net, classes = build_network(args, entry, known)
+    if dataset is not None:
+        check_classes(args, entry, classes, dataset)
+    lines = [
+        f"model     {args.model}: {classes} classes, {count_parameters(net):,} parameters",
+        f"weights   {weights}",
+        f"data      {images}",
+        f"prepare   {_preparation(preprocessing(args, entry, dataset))}",
+        f"run       {args.dtype} on {_devices(args)}, {args.batch_size} images at once, reader {args.reader}; "
+        f"a row in {args.results}",
+        *_published(entry),
+    ]
+    return "\n".join(lines)
+
+
+def _weights(args):
+    """(entry or None, where the file is or comes from)."""
+    from gluon_attn import zoo
+    from gluon_attn.weights.find import outlook
+
+    if zoo.is_path(args.pretrained) and not Path(args.pretrained).is_file():
+        return None, f"MISSING: there is no file {args.pretrained}"
+    entry, path = find_weights(args)
+    if path is not None:
+        return entry, f"{path}" + (f", which is {entry.tag!r} of {entry.model}" if entry else ", not a published file")
+    there, sentence = outlook(entry, args.root)
+    return entry, f"{entry.tag}: {sentence}" if there else f"MISSING: {sentence}"
+
+
+def _data(args, entry):
+    """(data set or None, one line)."""
+    try:
+        dataset = open_dataset(args, entry)
+    except (GluonAttnError, OSError) as error:
+        return None, f"MISSING: {error}"
+    return dataset, f"{args.dataset}: {len(dataset)} images of split {args.split!r}, {len(dataset.classes)} classes"
+
+
+def _preparation(known):
+    size = known["input_size"]
+    mean, std = (", ".join(f"{value:g}" for value in known[key]) for key in ("mean", "std"))
+    return (
+        f"shorter side to {round(size / known['crop_pct'])} ({known['interpolation']}), centre {size}x{size}, "
+        f"mean {mean}, std {std}"
+    )
+
+
+def _devices(args):
+    from gluon_attn.train.devices import parse_devices
+
+    try:
+        return ", ".join(map(str, parse_devices(args.devices)))
+    except GluonAttnError as error:
+        return f"{args.devices} (MISSING: {error})"
+
+
+def _published(entry):
+    """The figure to compare with, where there is one."""
+    if entry is not None and entry.top1_error is not None:
+        top5 = "" if entry.top5_error is None else f", top-5 error {entry.top5_error:.2f} %"
+        yield f"published top-1 error {entry.top1_error:.2f} %{top5}" + (f" ({entry.note})" if entry.note else "")
