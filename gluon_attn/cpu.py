@@ -7,7 +7,9 @@ they are chosen when a network is traced: by where its parameters live, and neve
 from __future__ import annotations
 
 import contextlib
+import math
 
+BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
 _inference = False
 
 
@@ -34,6 +36,24 @@ def trains_on_cpu(block):
 def fence(F, x):
     """x, copied by an operator that oneDNN does not have: it, and its gradient, leave in the plain memory layout."""
     return F.slice_axis(x, axis=0, begin=0, end=None)
+
+
+def in_wide_groups(F, weight, shape, groups):
+    """(weight, groups) of the same grouped convolution with `BLOCK` channels a group, or a multiple of it.
+
+    weight : (out, in / groups, *kernel), which is `shape`; becomes block-diagonal: (out, merged * in / groups, *kernel)
+
+    oneDNN runs 4 or 8 channels a group in a 4- or 8-channel-blocked memory layout, its neighbours in a 16-blocked one.
+    BatchNorm's backward then gets data and gradient in two blocked layouts and falls to the reference kernel, 200 times
+    as slow (`bnorm_ref` in DNNL_VERBOSE). Multiplying by zeros is cheaper than leaving the blocked layouts (`fence`).
+    """
+    out, width, *kernel = shape
+    merged = BLOCK // math.gcd(BLOCK, math.gcd(width, out // groups))
+    if groups % merged:
+        return weight, groups
+    filters = F.reshape(weight, (groups // merged, merged, -1, 1, width * math.prod(kernel)))
+    diagonal = F.reshape(F.eye(merged), (1, merged, 1, merged, 1))
+    return F.reshape(F.broadcast_mul(filters, diagonal), (out, merged * width, *kernel)), groups // merged
 
 
 def broadcast(F, block, operation, x, weight, over="positions"):

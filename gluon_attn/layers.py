@@ -9,8 +9,7 @@ from gluon_attn import cpu
 
 def conv(in_channels, channels, kernel=1, stride=1, groups=1, bias=False, dilation=1):
     """A convolution that keeps the size at stride 1 (padding = dilation * (kernel - 1) / 2)."""
-    narrow = groups > 1 and 1 < in_channels // groups < GroupedConv2D.block
-    kind = GroupedConv2D if narrow else nn.Conv2D
+    kind = GroupedConv2D if 1 < in_channels // groups < cpu.BLOCK and groups > 1 else nn.Conv2D
     return kind(
         channels,
         kernel,
@@ -45,19 +44,14 @@ def sequence(*layers):
 
 
 class GroupedConv2D(nn.Conv2D):
-    """nn.Conv2D with narrow groups: the same values and parameters, fenced off where it is trained on a CPU.
-
-    oneDNN runs 4 or 8 channels a group in a 4- or 8-channel-blocked memory layout, its neighbours in a 16-blocked one.
-    BatchNorm's backward then gets data and gradient in two blocked layouts and falls to the reference kernel, 200 times
-    as slow (`bnorm_ref` in DNNL_VERBOSE); where one of the two is plain, it does not.
-    """
-
-    block = 16
+    """nn.Conv2D with narrow groups: the same values and parameters, in wider groups where it is trained on a CPU."""
 
     def hybrid_forward(self, F, x, weight, bias=None):
         if not cpu.trains_on_cpu(self):
             return super().hybrid_forward(F, x, weight, bias)
-        return cpu.fence(F, super().hybrid_forward(F, cpu.fence(F, x), weight, bias))
+        weight, groups = cpu.in_wide_groups(F, weight, self.weight.shape, self._kwargs["num_group"])
+        inputs = (x, weight) if bias is None else (x, weight, bias)
+        return F.Convolution(*inputs, name="fwd", **{**self._kwargs, "num_group": groups})
 
 
 class GlobalAvgPool(nn.HybridBlock):
