@@ -60,6 +60,11 @@ class Spec:
     attention: str = ""
 
     @property
+    def label(self):
+        """What its paper calls it, where that is another name."""
+        return LABELS.get(self.name, "")
+
+    @property
     def classes(self):
         return {"imagenet": 1000, "cifar": 100, "gaze": 2}[self.dataset]
 
@@ -222,6 +227,28 @@ VARIANTS = {
     "abn": {"abn": {}, "abn_se": dict(attention_map="log_sum")},
     # The kernels of ECA's released models, which are not those of its formula.
     "ecanet": {"eca_resnet50": dict(kernel=(3, 5, 5, 7)), "eca_resnet101": dict(kernel=(3, 3, 5, 7))},
+}
+
+# What the papers' own tables call a network, where our name says another depth, width or form.
+LABELS = {
+    "cifar_aff_preresnet32_w4": "AFF-ResNet-32",
+    "cifar_aff_resnext38_32x4d": "AFF-ResNeXt-38-32x4d",
+    "cifar_aff_resnext47_32x4d": "AFF-ResNeXt-47-32x4d",
+    "aff_resnet50": "AFF-ResNet-50",
+    "iaff_resnet50": "iAFF-ResNet-50",
+    "aff_resnext50_32x4d": "AFF-ResNeXt-50-32x4d",
+    "iaff_resnext50_32x4d": "iAFF-ResNeXt-50-32x4d",
+    "cifar_abn_resnet164bn": "ResNet110",  # made of bottlenecks where depth >= 44
+    "cifar_abn_densenet100_k12": "DenseNet",
+    "cifar_abn_wrn28_10": "Wide ResNet",
+    "cifar_abn_resnext29_8x64d": "ResNeXt",
+    "abn_resnet50": "ResNet50",
+    "abn_resnet101": "ResNet101",
+    "abn_resnet152": "ResNet152",
+    "cifar_resnet50basic": "ResNet50",  # 6n + 2 basic blocks, n = 8
+    "cifar_ltpa_vgg": "(VGG-att3)-concat-pc",
+    "sk_resnext50_32x4d": "SKNet-50",
+    "sk_resnext101_32x4d": "SKNet-101",
 }
 
 

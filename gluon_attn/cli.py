@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from gluon_attn import __version__
@@ -49,6 +50,9 @@ def main(argv=None):
     except (GluonAttnError, FileNotFoundError) as error:
         print(f"gluon-attn: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `gluon-attn list | head`: nobody reads on, and the interpreter need not flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 @mxnet_explained()

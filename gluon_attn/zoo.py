@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import inspect
 import os
 import re
 from dataclasses import dataclass, field
@@ -100,7 +101,14 @@ def _check_positive(**counts):
 
 def _build(spec, **arguments):
     module, _, cls = spec.family.partition(":")
-    return getattr(importlib.import_module(module), cls)(**arguments)
+    family = getattr(importlib.import_module(module), cls)
+    takes = inspect.signature(family).parameters
+    # A family with **mechanism names the unknown ones itself: which are known depends on the mechanism.
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
+        for name in arguments:
+            if name not in takes:
+                raise errors.unknown(f"argument of {spec.name}", name, takes)
+    return family(**arguments)
 
 
 def _pretrained_entry(spec, pretrained):
@@ -145,6 +153,7 @@ class ModelInfo:
     crop: float
     weights: tuple
     paper: str
+    label: str = ""  # what the paper's tables call it, where that is another name
     stages: dict = field(default_factory=dict)  # 'stem', 'stage1', ..., 'head': Complexity
 
 
@@ -168,5 +177,6 @@ def model_info(name):
         crop=expected["crop_pct"],
         weights=tuple(weights.entries(spec.name)),
         paper=spec.paper,
+        label=spec.label,
         stages=stage_complexity(net, spec.input_size),
     )

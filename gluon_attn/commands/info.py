@@ -12,7 +12,7 @@ def run(args):
     from gluon_attn.commands.list import weights_table
 
     info = zoo.model_info(args.model)
-    print(f"{info.name} ({info.paper})")
+    print(f"{info.name} ({info.paper}" + (f", which calls it {info.label})" if info.label else ")"))
     print(f"  parameters  {info.parameters / 1e6:.3f} M")
     print(f"  MACs        {info.macs / 1e9:.3f} G at {info.input_size} x {info.input_size}")
     print(f"  input       RGB, mean {_numbers(info.mean)}, std {_numbers(info.std)}, centre crop {info.crop:g}")

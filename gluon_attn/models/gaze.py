@@ -19,6 +19,7 @@ class FullFaceGaze(Network):
     widths, hidden : of the five convolutions and of the two dense layers; a small network for small faces
     attention : False leaves the spatial weights out, which is the paper's baseline
     scale_gradient : see SpatialWeights
+    outputs : 'logits', which are the two angles: the map is an attention map (gluon_attn.explain), no output
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class FullFaceGaze(Network):
         attention=True,
         scale_gradient=True,
         dropout=0.5,
+        outputs="logits",
         classes=2,
         in_channels=3,
     ):
@@ -54,6 +56,7 @@ class FullFaceGaze(Network):
             nn.Dropout(dropout),
             _dense(hidden, classes, sigma=1e-4, activation=None),
         )
+        self.choose_outputs(outputs)
 
 
 def map_size(image_size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 import gluon_attn
 from gluon_attn import cli, data
+from gluon_attn.catalogue import LABELS, SPECS
 from gluon_attn.commands.network import preprocessing, transform_for
 from gluon_attn.predict import class_names, find_pictures
 from gluon_attn.weights import store, table
@@ -370,3 +372,20 @@ def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
     assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
     assert "is no finished run" in capsys.readouterr().err
     assert not (tmp_path / "params").exists()
+
+
+def test_info_says_what_the_paper_calls_a_network(capsys):
+    assert set(LABELS) <= set(SPECS)
+    assert gluon_attn.model_info("cifar_abn_resnet164bn").label == "ResNet110"
+    _, out, _ = call(capsys, "info", "cifar_abn_resnet164bn")
+    assert out.startswith("cifar_abn_resnet164bn (arXiv 1812.10025, which calls it ResNet110)\n")
+    _, out, _ = call(capsys, "info", MODEL)
+    assert out.startswith(f"{MODEL} (arXiv 1512.03385)\n")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = [sys.executable, "-c", "from gluon_attn.cli import main; print('first', flush=True); main(['list'])"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "first\n"
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(60) == 0

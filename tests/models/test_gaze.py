@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import DataError, gaze
+from gluon_attn import DataError, GluonAttnError, gaze
 from gluon_attn.attention.spatial_weights import SpatialWeights
 from gluon_attn.complexity import complexity
 from tests.helpers import build, images
@@ -102,6 +102,21 @@ def test_the_map_can_be_left_out():
     with_map, without = build("fullface_gaze", **TINY), gluon_attn.get_model("fullface_gaze", attention=False, **TINY)
     assert isinstance(with_map.stages[2][0], SpatialWeights) and len(without.stages) == 2
     assert with_map(mx.nd.array(images(2, 3, 96, 96))).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (dict(outputs="all"), ["outputs='all'", "nothing but logits"]),
+        (dict(outputs="both"), ["'both'", "logits"]),
+        (dict(gate="se"), ["argument of fullface_gaze 'gate'", "scale_gradient"]),
+    ],
+)
+def test_what_it_does_not_take_is_refused_in_a_sentence(arguments, words):
+    with pytest.raises(GluonAttnError) as error:
+        gluon_attn.get_model("fullface_gaze", **arguments)
+    assert all(word in str(error.value) for word in words), error.value
+    assert gluon_attn.get_model("fullface_gaze", outputs="logits").outputs == "logits"
 
 
 def test_starts_from_alexnet_weights(tmp_path):
