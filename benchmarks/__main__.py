@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("import_time", "training_speed", "deploy_speed", "int8_accuracy", "attention_cost", "growth", "input_pipeline")
+NAMES = (
+    "import_time",
+    "training_speed",
+    "deploy_speed",
+    "int8_accuracy",
+    "attention_cost",
+    "explain_cost",
+    "growth",
+    "input_pipeline",
+)
 
 
 def main(names):
