@@ -31,6 +31,7 @@ def write(rows, path, subjects, names):
                 "name": subject.name,
                 "label": None if subject.label is None else names[subject.label],
                 "picture": data_uri(next(iter(rows.values()))[i].image),
+                "box": _box(subject, next(iter(rows.values()))[i].image),
                 "views": [_view(views[i], subject.label, names) for views in rows.values()],
             }
             for i, subject in enumerate(subjects)
@@ -51,6 +52,15 @@ def _view(view, label, names):
         "top": [[names[i], round(float(view.probabilities[i]), 4)] for i in view.top(TOP)],
         "maps": [None if heat is None else data_uri(overlay(view.image, heat)) for heat in view.maps.values()],
     }
+
+
+def _box(subject, shown):
+    """[left, top, width, height] as shares of the picture, where the object's box is known and nothing was resized."""
+    if subject.box is None or subject.image.shape != shown.shape:
+        return None
+    x0, y0, x1, y1 = subject.box
+    height, width = shown.shape[:2]
+    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
 
 
 def data_uri(image):

@@ -55,6 +55,22 @@ def test_small_pictures_are_exact():
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), image)
 
 
+def boxed(shown):
+    """A picture of 20x40 whose object is known, shown at that size or at another one."""
+    rng = np.random.RandomState(0)
+    image = rng.randint(0, 255, (20, 40, 3)).astype("uint8")
+    maps = [{"gradcam": np.zeros(shown[:2]), "attention": plane} for plane in (None, np.zeros(shown[:2]))]
+    rows = {name: [View(np.zeros((*shown, 3), "uint8"), np.array([0.6, 0.4, 0]), m)] for name, m in zip("ab", maps)}
+    return rows, [Subject("0", lambda: image, 0, (10, 5, 30, 15))]
+
+
+@pytest.mark.parametrize(("shown", "box"), [((20, 40), [0.25, 0.25, 0.5, 0.5]), ((20, 20), None)])
+def test_the_box_of_the_object(tmp_path, shown, box):
+    rows, subjects = boxed(shown)
+    write(rows, tmp_path / "page.html", subjects, NAMES)
+    assert f'"box": {json.dumps(box)}' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
 def test_in_a_browser(page, tmp_path):
     visible = "return [...document.querySelectorAll('article')].filter(a => a.offsetParent).map(a => a.dataset.class)"
@@ -79,3 +95,19 @@ def test_in_a_browser(page, tmp_path):
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 500  # not a blank page
         assert [entry for entry in chromium.log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
         assert [url for url in chromium.requests() if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
+def test_boxes_and_missing_maps_in_a_browser(tmp_path):
+    """The first network has no attention map of any picture: it gets no empty cell."""
+    rows, subjects = boxed((20, 40))
+    write(rows, tmp_path / "page.html", subjects, NAMES)
+    captions = "return [...document.querySelectorAll('figcaption')].map(c => c.innerText.split(/\\s*\\n\\s*/))"
+    inside = """const [box, image] = ['.box', '.frame img'].map(s => document.querySelector(s).getBoundingClientRect());
+        return [(box.left - image.left) / image.width, box.width / image.width];"""
+    with browser.browser() as chromium:
+        chromium.open((tmp_path / "page.html").as_uri())
+        maps = [["a", "gradcam"], ["b", "gradcam"], ["b", "attention"]]
+        assert chromium.script(captions) == [["picture"], *[["✓ cat 60 %", *which] for which in maps]]
+        assert chromium.script(inside) == pytest.approx([0.25, 0.5], abs=0.01)
+        assert chromium.script("return document.getElementById('box-label').offsetParent !== null")
