@@ -13,13 +13,10 @@ TEST_PER_CLASS = 40  # 400 test images and 1,397 training images
 MEAN, STD = (0.309,) * 3, (0.349,) * 3  # of the training images at 32x32
 
 
-def digits(split, root=None, per_class=None):
-    """The embedded digits. ``per_class`` keeps only that many training images of each class (a harder task)."""
+def digits(split, root=None):
+    """The embedded digits."""
     refuse_root("digits", root)
     images, labels = source_images(split)
-    if per_class and split == "train":
-        _, kept = stratified_indices(labels, per_class)
-        images, labels = images[kept], labels[kept]
     enlarged = np.stack([_enlarge(image) for image in images])
     return ArrayDataset("digits", enlarged, labels, [str(digit) for digit in range(10)], MEAN, STD)
 

@@ -11,6 +11,8 @@ from PIL import Image, ImageFile, ImageOps
 
 from gluon_attn.data._cv2 import cv2
 from gluon_attn.data.dataset import BadImage
+from gluon_attn.data.jpeg import Jpeg
+from gluon_attn.data.shrink import shrink
 from gluon_attn.errors import unknown
 
 INTERPOLATIONS = {
@@ -79,33 +81,52 @@ def read_picture(path):
 
 def pixels(image):
     """uint8 (H, W, 3), decoding it where it is not."""
-    return np.asarray(image.load()) if isinstance(image, Encoded) else image
+    if not isinstance(image, Encoded):
+        return image
+    jpeg = Jpeg.of(image.content)
+    decoded = jpeg and jpeg.decode()
+    return np.asarray(image.load()) if decoded is None else decoded
 
 
 def crop_resize(image, choose_box, size, interpolation):
     """The piece ``choose_box(width, height)`` = (x0, y0, x1, y1) of ``image``, resized to ``size`` x ``size``.
 
-    Equal to decode, crop and resize with Pillow (within one grey level where the piece is enlarged), with one
+    Within one grey level of decode, crop and resize with Pillow (equal where the filter is not bilinear), with one
     exception: where the piece is at least twice as large as ``size`` both ways, a JPEG is decoded at 1/2, 1/4 or 1/8
     of its size, which the JPEG decoder does by averaging: the piece comes out a little sharper, by a few grey levels
     where there is fine detail.
     """
     if isinstance(image, Encoded):
-        header = image.header()
-        box = choose_box(*header.size)
-        box = _reduce(header, box, size)
-        picture = image.load(header)
+        image, box = _decode(image, choose_box, size)
     else:
         box = choose_box(image.shape[1], image.shape[0])
-        picture = Image.fromarray(image)
     x0, y0 = (math.floor(start) for start in box[:2])
-    # Cut before resizing: Pillow's filters would look at pixels outside of the box.
-    piece = picture.crop((x0, y0, math.ceil(box[2]), math.ceil(box[3])))
-    if cv2 is not None and interpolation == "bilinear" and max(piece.size) <= size:
-        # Enlarging, where Pillow's filter is plain bilinear too: OpenCV is six times as fast, within one grey level.
-        return cv2.resize(np.asarray(piece), (size, size), interpolation=cv2.INTER_LINEAR)
-    inner = (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0)
-    return np.asarray(piece.resize((size, size), interpolation_of(interpolation), box=inner))
+    # Cut before resizing: the filters would look at pixels outside of the box.
+    piece = image[y0 : math.ceil(box[3]), x0 : math.ceil(box[2])]
+    window = (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0)
+    if cv2 is None or interpolation != "bilinear":
+        resized = Image.fromarray(piece).resize((size, size), interpolation_of(interpolation), box=window)
+        return np.asarray(resized)
+    if max(piece.shape) <= size:
+        # Enlarging, where Pillow's filter is plain bilinear too: OpenCV is six times as fast.
+        return cv2.resize(piece, (size, size), interpolation=cv2.INTER_LINEAR)
+    return shrink(piece, size, window)
+
+
+def _decode(image, choose_box, size):
+    """(the decoded picture as far as the box needs it, the box in it)."""
+    jpeg = Jpeg.of(image.content)
+    if jpeg is None:
+        picture = np.asarray(image.load())
+        return picture, choose_box(picture.shape[1], picture.shape[0])
+    box = choose_box(jpeg.width, jpeg.height)
+    factor = min(box[2] - box[0], box[3] - box[1]) / size
+    # The smallest picture in which the box still has ``size`` pixels.
+    reduction = max(scale for scale in (1, 2, 4, 8) if scale <= max(factor, 1))
+    picture = jpeg.decode(box[3], reduction)
+    if picture is None:
+        return np.asarray(image.load()), box
+    return picture, tuple(side / reduction for side in box)
 
 
 def interpolation_of(name):
@@ -113,14 +134,3 @@ def interpolation_of(name):
     if name not in INTERPOLATIONS:
         raise unknown("interpolation", name, INTERPOLATIONS)
     return INTERPOLATIONS[name]
-
-
-def _reduce(header, box, size):
-    """Ask the JPEG decoder for the smallest picture in which ``box`` still has ``size`` pixels; the box in it."""
-    factor = min(box[2] - box[0], box[3] - box[1]) // size
-    if factor < 2 or header.format != "JPEG":
-        return box
-    width, height = header.size
-    header.draft("RGB", (width // factor, height // factor))
-    scale_x, scale_y = header.size[0] / width, header.size[1] / height
-    return box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y

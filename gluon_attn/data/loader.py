@@ -9,6 +9,7 @@ import mxnet as mx
 import numpy as np
 from mxnet.gluon.data.dataloader import DataLoader, default_batchify_fn, default_mp_batchify_fn
 
+from gluon_attn.data._memory import keep_freed_memory
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError, unknown
@@ -54,6 +55,7 @@ class Loader:
         self.shard, self.last_batch, self.timeout = shard, last_batch, timeout
         self.skipped = Counter()
         self._plan = _Plan()
+        keep_freed_memory()  # before the workers are forked
         self._loader = DataLoader(
             _Samples(dataset, transform, seed, on_bad_image),
             batch_sampler=self._plan,

@@ -7,7 +7,7 @@ Equalize are computed faster than Pillow does; tests/data/test_ops.py holds ever
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance
 
 from gluon_attn.data._cv2 import cv2
 
@@ -40,17 +40,17 @@ def rotate(image, value, canvas):
 
 
 def invert(image, value, canvas):
-    return _look_up(image, ImageOps.invert(RAMP))
+    return ~image
 
 
 def solarize(image, value, canvas):
     """Invert what is at ``value`` or above."""
-    return _look_up(image, ImageOps.solarize(RAMP, value))
+    return image ^ -(image >= value).view(np.uint8)  # -1 is 255: all bits flipped
 
 
 def posterize(image, value, canvas):
     """Keep ``value`` bits a channel."""
-    return _look_up(image, ImageOps.posterize(RAMP, int(value)))
+    return image & np.uint8(256 - 2 ** (8 - int(value)))
 
 
 def brightness(image, value, canvas):
@@ -122,6 +122,9 @@ def _flatten(histograms):
 
 def _histograms(image):
     """(3, 256) counts."""
+    if cv2 is not None:
+        counts = [cv2.calcHist([image], [channel], None, [256], [0, 256]) for channel in range(3)]
+        return np.array(counts).reshape(3, 256).astype(int)  # exact to 2^24 pixels of one grey
     return np.array(Image.fromarray(image).histogram()).reshape(3, 256)
 
 

@@ -30,11 +30,12 @@ def list_datasets():
     return sorted(SOURCES)
 
 
-def get_dataset(name, split="train", root=None, validation=0, **options):
+def get_dataset(name, split="train", root=None, validation=0, per_class=0, **options):
     """The data set ``name``; ``root`` is its folder (or archive), where it has one.
 
     split: 'train', 'validation', or 'test' (= 'val'). ``validation=k`` holds k images of every class out of the
-    training images, always the same ones: they are the 'validation' split, and 'train' is the rest.
+    training images, always the same ones: they are the 'validation' split, and 'train' is the rest. ``per_class=k``
+    makes the task harder: only k images of every class are left of 'train', always the same ones.
     """
     if name not in SOURCES:
         raise unknown("dataset", name, SOURCES, error=DataError)
@@ -46,21 +47,26 @@ def get_dataset(name, split="train", root=None, validation=0, **options):
     _check_options(name, build, options)
     if split == "test":
         return build(split, root, **options)
-    if validation:
-        dataset = build("train", root, **options)
-        if np.ndim(getattr(dataset, "labels", None)) != 1:
-            raise DataError(
-                f"The dataset {name!r} has no classes to draw from: validation={validation} is not possible."
-            )
-        left, drawn = stratified_indices(dataset.labels, validation)
-        return Subset(dataset, left if split == "train" else drawn)
-    if split == "validation":
+    if split == "validation" and not validation:
         raise DataError("split='validation' needs validation=k: how many training images of each class to hold out.")
-    return build(split, root, **options)
+    dataset = build("train", root, **options)
+    if validation:
+        left, drawn = _draw(dataset, "validation", validation)
+        dataset = Subset(dataset, left if split == "train" else drawn)
+    if per_class and split == "train":
+        dataset = Subset(dataset, _draw(dataset, "per_class", per_class)[1])
+    return dataset
+
+
+def _draw(dataset, option, count):
+    """(indices left, indices drawn): what ``option`` takes of every class."""
+    if np.ndim(getattr(dataset, "labels", None)) != 1:
+        raise DataError(f"The dataset {dataset.name!r} has no classes to draw from: {option}={count} is not possible.")
+    return stratified_indices(dataset.labels, count)
 
 
 def _check_options(name, build, options):
     known = list(inspect.signature(build).parameters)[2:]
     for option in options:
         if option not in known:
-            raise unknown(f"option of dataset {name!r}:", option, [*known, "validation"], error=DataError)
+            raise unknown(f"option of dataset {name!r}:", option, [*known, "validation", "per_class"], error=DataError)

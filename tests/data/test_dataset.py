@@ -56,6 +56,16 @@ def test_few_images_a_class():
     few = data.get_dataset("digits", per_class=5)
     assert np.bincount(few.labels).tolist() == [5] * 10
     assert len(data.get_dataset("digits", "test", per_class=5)) == 400
+    assert np.bincount(data.get_dataset("clutter", per_class=2).labels).tolist() == [2] * 10
+
+
+def test_few_images_a_class_beside_all_validation_images():
+    options = dict(per_class=5, validation=20)
+    few, held_out = (data.get_dataset("digits", split, **options) for split in ("train", "validation"))
+    assert np.bincount(few.labels).tolist() == [5] * 10
+    assert np.bincount(held_out.labels).tolist() == [20] * 10
+    trained = few.dataset.indices[few.indices]
+    assert not set(trained) & set(held_out.indices)
 
 
 @pytest.mark.parametrize(
