@@ -106,21 +106,36 @@ def write_run(folder, net, history, metrics):
     net.save_parameters(str(folder / "last.params"))
 
 
-def draw(path, images, truths, predictions, titles, classes):
-    """One row an image: the image, its true mask, and the mask of each prediction; the same colours throughout.
+def draw(path, images, truths, predictions, titles, names):
+    """One row an image: the image, its true mask, and the mask of each prediction; a legend of the classes' colours.
 
-    images : uint8 (N, H, W, 3); truths (N, H, W); predictions : one (N, H, W) a title
+    images : uint8 (N, H, W, 3); truths (N, H, W), -1 where unknown; predictions : one (N, H, W) a title
+    names : of the classes, the background first, which is nearly white
     """
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
-    columns = ["image", "truth", *titles]
-    figure = Figure(figsize=(1.5 * len(columns), 1.6 * len(images)), layout="constrained")
+    columns, colours = ["image", "truth", *titles], class_colours(len(names))
+    figure = Figure(figsize=(1.5 * len(columns), 1.55 * len(images) + 0.5), layout="constrained")
     axes = figure.subplots(len(images), len(columns), squeeze=False)
     for row, panels in zip(axes, zip(images, truths, *predictions)):
         for axis, panel in zip(row, panels):
-            colours = {} if panel.ndim == 3 else dict(cmap="tab20", vmin=0, vmax=max(classes - 1, 19))
-            axis.imshow(panel, interpolation="nearest", **colours)
-            axis.set_axis_off()
+            # The last colour, black, is that of -1.
+            axis.imshow(panel if panel.ndim == 3 else colours[panel.astype(int)], interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            for side in axis.spines.values():
+                side.set_color("#b0b0b8")
     for axis, title in zip(axes[0], columns):
         axis.set_title(title, fontsize=9)
+    patches = [Patch(facecolor=colour, edgecolor="#b0b0b8", label=name) for colour, name in zip(colours, names)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=min(len(names), 11), fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
+
+
+def class_colours(count):
+    """(count + 1, 3): nearly white for the background, then colours that people tell apart, black at the end."""
+    from matplotlib import colormaps
+
+    palette = colormaps["tab10" if count <= 11 else "tab20"]
+    return np.array([(0.96, 0.96, 0.97), *(palette(i % palette.N)[:3] for i in range(count - 1)), (0, 0, 0)])

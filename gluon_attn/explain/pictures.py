@@ -52,7 +52,7 @@ def draw(rows, path, names, labels=None, boxes=None):
             _view(axes, view, method, names, right)
             _frame(axes, boxes and view.maps[method] is not None and boxes[column], "white")
         row[0].set_ylabel(label, fontsize=8)
-    _scale(figure, grid[1:])
+    _scale(figure, grid)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 
@@ -101,5 +101,7 @@ def _frame(axes, box, shade):
 def _scale(figure, axes):
     from matplotlib.cm import ScalarMappable
 
+    # Beside all lines, the pictures' too: the columns would not stand below each other otherwise.
     bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=axes.ravel().tolist(), fraction=0.02, aspect=40, pad=0.01)
-    bar.set_ticks([0, 1], labels=["not looked at", "looked at"], rotation=90, va="center", fontsize=7)
+    bar.set_ticks([0.06, 0.94], labels=["not looked at", "looked at"], rotation=90, va="center", fontsize=7)
+    bar.ax.tick_params(length=0)

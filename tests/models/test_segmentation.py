@@ -8,6 +8,7 @@ import json
 import mxnet as mx
 import numpy as np
 import pytest
+from PIL import Image
 
 import gluon_attn
 from gluon_attn import GluonAttnError, segmentation
@@ -165,8 +166,10 @@ def test_learns_where_bright_squares_are(tmp_path):
     again.load_parameters(str(tmp_path / "run" / "last.params"))
     predictions = segmentation.predict(again, x[:2]).asnumpy().argmax(1)
     shown = np.uint8(np.clip(x[:2].transpose(0, 2, 3, 1) * 80 + 40, 0, 255))
-    segmentation.draw(tmp_path / "masks.png", shown, y[:2], [predictions], ["danet"], 2)
-    assert (tmp_path / "masks.png").stat().st_size > 2000
+    segmentation.draw(tmp_path / "masks.png", shown, y[:2], [predictions], ["danet"], ["nothing", "square"])
+    picture = np.asarray(Image.open(tmp_path / "masks.png").convert("RGB"))
+    for colour in segmentation.class_colours(2)[:2]:
+        assert (abs(picture - 255 * colour) < 1).all(-1).sum() > 1000, "a class is not to be seen"
 
 
 @pytest.mark.parametrize(
