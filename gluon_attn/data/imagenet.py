@@ -72,7 +72,9 @@ class RecordDataset(EncodedDataset):
         self._reader = MXIndexedRecordIO(str(self.index), str(self.record), "r")
         self._labels = None
         names = self.record.parent / CLASSES_FILE
-        self.classes = names.read_text().split("\n")[:-1] if names.is_file() else self._numbered_classes()
+        self.classes = (
+            names.read_text(encoding="utf-8").split("\n")[:-1] if names.is_file() else self._numbered_classes()
+        )
 
     def __len__(self):
         return len(self._reader.keys)

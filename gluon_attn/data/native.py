@@ -22,6 +22,7 @@ class NativeLoader:
     """As :class:`gluon_attn.data.Loader`, for ``imagenet-rec`` only. The same numbers for the same (seed, epoch).
 
     The keywords are those of ``train_transform``, with the published defaults; what ImageRecordIter cannot do raises.
+    ``image_size``: side of the square pictures, 0 for the data set's.
     A shard is a contiguous part of the file; in training all shards have equally many batches.
     """
 
@@ -34,6 +35,7 @@ class NativeLoader:
         seed=0,
         workers=4,
         shard=(0, 1),
+        image_size=0,
         resize=256,
         area=(0.08, 1.0),
         aspect=(3 / 4, 4 / 3),
@@ -45,6 +47,7 @@ class NativeLoader:
     ):
         _check(dataset, auto_aug, erasing)
         self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard
+        side = image_size or dataset.image_size
         augment = dict(
             random_resized_crop=True,
             min_random_area=area[0],
@@ -60,7 +63,7 @@ class NativeLoader:
         self._settings = dict(
             path_imgrec=str(dataset.record),
             path_imgidx=str(dataset.index),
-            data_shape=(3, dataset.image_size, dataset.image_size),
+            data_shape=(3, side, side),
             batch_size=batch_size,
             preprocess_threads=max(workers, 1),
             part_index=shard[0],

@@ -91,9 +91,8 @@ def training_loader(recipe, dataset, rank=0, workers=1):
     sharing = dict(train=True, shard=(rank, workers), seed=recipe.seed, workers=recipe.workers)
     batch_size = recipe.batch_size // workers
     if recipe.reader == "native":
-        return NativeLoader(
-            dataset, batch_size, flip=_flip(recipe), jitter=recipe.jitter, lighting=recipe.lighting, **sharing
-        )
+        steps = dict(flip=_flip(recipe), jitter=recipe.jitter, lighting=recipe.lighting)
+        return NativeLoader(dataset, batch_size, image_size=recipe.image_size, **steps, **sharing)
     transform = training_transform(recipe, dataset)
     return data.Loader(
         dataset, batch_size, transform, last_batch=recipe.last_batch, on_bad_image=recipe.on_bad_image, **sharing
@@ -104,7 +103,7 @@ def evaluation_loader(recipe, dataset):
     batch_size, resize = recipe.eval_batch_size or recipe.batch_size, _resize(recipe, dataset)
     common = dict(train=False, seed=recipe.seed, workers=recipe.workers)
     if recipe.reader == "native":
-        return NativeLoader(dataset, batch_size, resize=resize, **common)
+        return NativeLoader(dataset, batch_size, image_size=recipe.image_size, resize=resize, **common)
     transform = data.eval_transform(size_of(recipe, dataset), dataset.mean, dataset.std, resize=resize)
     return data.Loader(dataset, batch_size, transform, on_bad_image=recipe.on_bad_image, **common)
 
