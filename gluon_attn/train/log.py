@@ -115,21 +115,42 @@ def versions():
 
 
 def draw_curves(rows, title, path):
-    """Training loss, and accuracy of the evaluated split, over epochs."""
+    """Training loss and learning rate, and accuracy of the evaluated split, over epochs; the legend has the figures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), constrained_layout=True)
     FigureCanvasAgg(figure)
     figure.suptitle(title)
-    for axes, keys, label in zip(figure.subplots(1, 2), (("train_loss",), ("top1", "top5")), ("loss", "accuracy")):
-        for key in keys:
-            points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
-            axes.plot(*zip(*points), label=key, marker="." if len(points) < 40 else None)
-        axes.set(xlabel="epoch", ylabel=label)
+    left, right = figure.subplots(1, 2)
+    _curve(left, rows, "train_loss", "training loss", "{last:.4f}", color="C0")
+    rate = left.twinx()
+    _curve(rate, rows, "lr", "learning rate", "{last:.2g}", color="0.6", linestyle="--", linewidth=1)
+    rate.set(ylabel="learning rate", ylim=(0, None))
+    for key, label in (("top1", "top-1"), ("top5", "top-5")):
+        _curve(right, rows, key, label, "{last:.2f} %, best {best:.2f} %", scale=100)
+    left.set(ylabel="training loss")
+    right.set(ylabel="accuracy in %")
+    left.legend(handles=[*left.lines, *rate.lines], title="last epoch")
+    right.legend(title="last epoch")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend()
     figure.savefig(path, format="png", dpi=110)
+
+
+def _curve(axes, rows, key, label, figures, scale=1, **style):
+    """One curve over the epochs that have the value, `figures` of it behind its name."""
+    points = [(row["epoch"] + 1, scale * row[key]) for row in rows if key in row]
+    if not points:
+        return
+    epochs, values = zip(*points)
+    marker = "." if len(epochs) < 40 and "linestyle" not in style else None
+    axes.plot(
+        epochs, values, label=f"{label}: {figures.format(last=values[-1], best=max(values))}", marker=marker, **style
+    )
 
 
 def row_text(row, epochs, split):
