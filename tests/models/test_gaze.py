@@ -98,6 +98,15 @@ def test_learns_and_leaves_one_person_out(people):
     assert list(errors) == ["p00"] and errors["p00"] < 0.4 * constant, (errors, constant)
 
 
+def test_the_same_seed_gives_the_same_bits():
+    def folds():
+        for person in range(2):
+            yield f"p{person:02}", Eyes([1 - person], 20, seed=person), Eyes([person], 20, seed=5)
+
+    runs = [gaze.leave_one_person_out(folds(), tiny_network, log=str, epochs=3, batch_size=5, lr=0.02) for _ in "ab"]
+    assert runs[0] == runs[1] and len(set(runs[0].values())) == 2
+
+
 def test_the_map_can_be_left_out():
     with_map, without = build("fullface_gaze", **TINY), gluon_attn.get_model("fullface_gaze", attention=False, **TINY)
     assert isinstance(with_map.stages[2][0], SpatialWeights) and len(without.stages) == 2
