@@ -24,7 +24,9 @@ def add_arguments(parser):
     parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 100)")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--method", default="gradcam", metavar="M,...", help="default: %(default)s")
-    parser.add_argument("--stage", metavar="S", help="stage of the CAM methods: stage3, or -2 (default: the last one)")
+    parser.add_argument(
+        "--stage", metavar="S", help="stage of the CAM methods: stage3, or -2 (default: the last with places)"
+    )
     parser.add_argument("--target", type=int, metavar="CLASS", help="class to explain (default: the predicted one)")
     parser.add_argument("-o", "--output", metavar="FILE", help="the picture; with --score the table as CSV")
     parser.add_argument("--html", metavar="FILE", help="a page with all pictures, to filter and hover")

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.explain.graph import Cut, built_once
+from gluon_attn.explain.graph import cut_at
 
 
 def gradcam(net, x, target=None, stage=-1):
@@ -29,7 +29,7 @@ def gradcam(net, x, target=None, stage=-1):
     net : a network of the zoo, hybridized or not; the parameters' gradients are not touched
     x : one image (3, H, W) or a batch (N, 3, H, W), normalised, on the network's device
     target : a class, or one for every image; by default the predicted ones
-    stage : index or name of the stage looked at ('stage4'; -1 is the last)
+    stage : index or name of the stage looked at ('stage4'); -1 is the last one that has places, which a vector has not
     """
     return _gradient_cam(net, x, target, stage, lambda features, gradient: gradient.mean(axis=(2, 3)))
 
@@ -42,8 +42,7 @@ def gradcam_pp(net, x, target=None, stage=-1):
 def scorecam(net, x, target=None, stage=-1, batch_size=32):
     """Score-CAM maps (N, H, W) in [0, 1]: no gradient, but one forward pass a channel. Arguments as for `gradcam`."""
     x = as_batch(x)
-    cut = built_once(Cut, net, stage)
-    features = cut.features(x)
+    cut, features = cut_at(net, x, stage)
     target = as_target(target, cut.logits(features, x))
     maps = []
     for image, channels, label in zip(x, features.asnumpy(), target):
@@ -57,8 +56,7 @@ def scorecam(net, x, target=None, stage=-1, batch_size=32):
 def class_gradient(net, x, target=None, stage=-1):
     """(features, gradient) as arrays (N, C, h, w): a stage's output and d logit_target / d output."""
     x = as_batch(x)
-    cut = built_once(Cut, net, stage)
-    features = cut.features(x)
+    cut, features = cut_at(net, x, stage)
     features.attach_grad()
     with mx.autograd.record(train_mode=False):
         logits = cut.logits(features, x)

@@ -57,6 +57,10 @@ def stage_name(net, stage):
     return names[stage]
 
 
+class SinglePlace(GluonAttnError):
+    """A stage whose output is a vector, of which no map can be made."""
+
+
 class Cut:
     """A network in two parts at the output of one stage: `features(x)`, then `logits(features, x)`."""
 
@@ -73,7 +77,7 @@ class Cut:
         """(N, C, h, w)."""
         features = self._first(x)
         if features.shape[2:] == (1, 1) != x.shape[2:]:
-            raise GluonAttnError(
+            raise SinglePlace(
                 f"{self.stage} has a single place for an input of {x.shape[2]}x{x.shape[3]}, so it says nothing about "
                 "places: choose an earlier one (stage=-2), or a larger input."
             )
@@ -82,6 +86,19 @@ class Cut:
     def logits(self, features, x):
         """(N, classes)."""
         return self._second(features, x) if "data" in self._rest_inputs else self._second(features)
+
+
+def cut_at(net, x, stage=-1):
+    """(Cut, its features of x); -1 means the last stage that has places for such an x."""
+    index = stage
+    while True:
+        cut = built_once(Cut, net, index)
+        try:
+            return cut, cut.features(x)
+        except SinglePlace:
+            if stage != -1 or cut.stage == "stem":
+                raise
+            index -= 1
 
 
 def pick_logits(net, outputs):

@@ -170,13 +170,17 @@ def test_mistakes_are_sentences(arguments, sentence):
         explain.gradcam(net, mx.nd.zeros((1, 3, 32, 32)), **arguments)
 
 
-def test_a_stage_without_places_is_refused():
+def test_a_stage_without_places_is_refused_or_passed_over():
     """The VGG of Learn To Pay Attention ends in a vector; the stage before it has 2x2 places here."""
     net = build("cifar_ltpa_vgg", classes=3)
     x = mx.nd.array(images(1, 3, 32, 32))
-    with pytest.raises(gluon_attn.GluonAttnError, match="stage4 has a single place"):
-        explain.gradcam(net, x)
-    assert explain.gradcam(net, x, stage=-2).shape == (1, 32, 32)
+    for stage in ("stage4", 4):
+        with pytest.raises(gluon_attn.GluonAttnError, match="stage4 has a single place"):
+            explain.gradcam(net, x, stage=stage)
+    for method in (explain.gradcam, explain.gradcam_pp):
+        np.testing.assert_array_equal(method(net, x), method(net, x, stage="stage3"))
+    with pytest.raises(gluon_attn.GluonAttnError, match="stem has a single place"):
+        explain.gradcam(build("resnet18", classes=3), x[:, :, :2, :2])
 
 
 def test_a_network_without_stages_is_refused():
