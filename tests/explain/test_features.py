@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 from pathlib import Path
 
 import mxnet as mx
@@ -53,7 +54,7 @@ def test_gluoncv_trains_a_detector_on_it():
     spec = importlib.util.spec_from_file_location("gluoncv_ssd", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    mx.random.seed(0)
+    mx.random.seed(0), np.random.seed(0), random.seed(0)  # the augmentation of SSD draws from all three
     net = example.ssd("se_resnet18", ["digit", "letter"], 128)
     net.initialize(mx.init.Xavier())
     net.hybridize()
