@@ -4,7 +4,9 @@
     gluon-attn launch -n 4 -s 4 -H hosts.txt -- python train_imagenet.py --kvstore dist_sync ...
 
 Every process runs the same command; MXNet makes some of them servers. Each worker reads its own part of every batch,
-and the first one writes. A run is resumed from a folder that all machines can read.
+and the first one writes. A run is resumed from a folder that all machines can read. SIGTERM ends all processes where
+they stand: a worker that went on to write a checkpoint would wait for the others' gradients. `--resume auto` then goes
+on from the last checkpoint, one an epoch or as `--checkpoint-steps` says.
 """
 
 from __future__ import annotations
