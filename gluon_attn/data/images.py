@@ -33,14 +33,9 @@ class Encoded:
     def __init__(self, content, name):
         self.content, self.name = content, name
 
-    def header(self):
-        """The Pillow image before its pixels are decoded; knows ``size`` = (width, height)."""
-        return self.guarded(lambda: Image.open(io.BytesIO(self.content)))
-
-    def load(self, header=None):
+    def load(self):
         """The decoded Pillow image, RGB."""
-        header = self.header() if header is None else header
-        return self.guarded(lambda: to_rgb(header))
+        return self.guarded(lambda: to_rgb(Image.open(io.BytesIO(self.content))))
 
     def guarded(self, read):
         """read(), whatever a decoder raises turned into a BadImage."""
@@ -70,7 +65,7 @@ def read_picture(path):
     encoded = Encoded(Path(path).read_bytes(), str(path))
 
     def read():
-        picture = ImageOps.exif_transpose(encoded.header())
+        picture = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded.content)))
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
