@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = "cpu,deploy,dev"
+EXTRAS = "cpu,deploy,dev,tune"
 HEADER = "# Tested versions, written by `make constraints`; one set for each Python from 3.8 to 3.12.\n"
 
 
