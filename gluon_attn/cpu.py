@@ -51,9 +51,11 @@ def in_wide_groups(F, weight, shape, groups):
     merged = BLOCK // math.gcd(BLOCK, math.gcd(width, out // groups))
     if groups % merged:
         return weight, groups
-    filters = F.reshape(weight, (groups // merged, merged, -1, 1, width * math.prod(kernel)))
-    diagonal = F.reshape(F.eye(merged), (1, merged, 1, merged, 1))
-    return F.reshape(F.broadcast_mul(filters, diagonal), (out, merged * width, *kernel)), groups // merged
+    ones = (1,) * len(kernel)
+    diagonal = F.repeat(F.repeat(F.eye(merged), width, axis=1), out // groups, axis=0)
+    diagonal = F.reshape(F.tile(diagonal, (groups // merged, 1)), (0, 0, *ones))
+    # Not by reshaping the weight: once oneDNN has re-laid a grouped one for inference, `reshape` fails on it.
+    return F.broadcast_mul(F.tile(weight, (1, merged, *ones)), diagonal), groups // merged
 
 
 def broadcast(F, block, operation, x, weight, over="positions"):

@@ -83,6 +83,16 @@ def test_narrow_groups_are_merged_until_they_fill_a_block(groups, channels, wide
     )
 
 
+def test_narrow_groups_train_after_an_inference_in_plain_words():
+    block, x = randomise(conv(32, 32, 3, groups=8)), mx.nd.array(images(2, 32, 9, 9))
+    with cpu.inference_graphs():
+        expected = block(x).asnumpy()
+    with mx.autograd.record():
+        y = block(x)
+    y.backward()
+    np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_global_mean_and_its_gradient():
     x = mx.nd.array(images(3, 5, 7, 4))
     x.attach_grad()

@@ -1,7 +1,9 @@
 """Static int8 quantisation through onnxruntime: per-channel weights, activations calibrated on images.
 
-Only convolutions and dense layers are quantised. Measured on aff_resnet50 (one core): with them alone 2.96 times the
-speed of float32; with the sums, products, pools and sigmoids round the gates as well 2.8 to 2.9 times, and no closer.
+Convolutions and dense layers are quantised, and the ReLUs among them, which vanish: the convolution's output is then
+quantised once, over the range that is left. Measured on aff_resnet50, batch 16, one core: 2.72 times the speed of
+float32, 2.58 where the ReLUs stay in float between two quantisations. With the sums, products, pools and sigmoids
+round the gates as well it was no faster and no closer.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from gluon_attn.deploy import onnx_graph
 
-QUANTIZED = ("Conv", "Gemm")
+QUANTIZED = ("Conv", "Gemm", "Relu")
 
 
 class _Batches(CalibrationDataReader):

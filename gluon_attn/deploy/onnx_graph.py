@@ -48,6 +48,7 @@ def to_onnx(net, size, in_channels=3, dynamic_size=True):
     _drop_weights_from_inputs(model.graph)
     _order_outputs(model.graph, symbol)
     model = _folded(model)
+    _widen_groups(model.graph)
     _rename_outputs(model.graph, names_of(net, len(model.graph.output)))
     onnx.checker.check_model(model)
     return model
@@ -104,6 +105,20 @@ def _folded(model):
     del folded.opset_import[:]
     folded.opset_import.extend(imports)
     return folded
+
+
+def _widen_groups(graph):
+    """Narrow groups merged into wide ones, which alone run in onnxruntime's channel-blocked layout; the same values."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        group = next((a for a in node.attribute if a.name == "group"), None)
+        if node.op_type != "Conv" or group is None or group.i == 1 or node.input[1] not in weights:
+            continue
+        tensor = weights[node.input[1]]
+        weight = onnx.numpy_helper.to_array(tensor)
+        if 1 < weight.shape[1] < cpu.BLOCK:
+            wide, group.i = cpu.in_wide_groups(mx.nd, mx.nd.array(weight), weight.shape, group.i)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(wide.asnumpy(), tensor.name))
 
 
 def _rename_outputs(graph, names):
