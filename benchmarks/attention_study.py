@@ -2,10 +2,13 @@
 
     python benchmarks/attention_study.py               # writes results/attention_study.csv, docs/attention_study.md
     python benchmarks/attention_study.py --seeds 1 --only se,aff
+    python benchmarks/attention_study.py --choose 2,3,4 --seeds 3     # how the recipe's per_class was chosen
 
-The setting (recipe digits_few: 10 training images of each class, no validation images) is hard enough to leave room
-between the forms. What is reported is the accuracy of the *last* epoch on the 400 test images, so nothing is chosen
-on them. Runs that are finished are not repeated; an interrupted study goes on where it stopped.
+The setting (recipe digits_few: few training images of each class, no validation images) is hard enough to leave room
+between the forms; ``--choose`` trains the network without attention on so many images of each class and prints its
+accuracy on 100 other training images of each. What is reported is the accuracy of the *last* epoch on the 400 test
+images, so nothing is chosen on them. Runs that are finished are not repeated; an interrupted study goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from gluon_attn.complexity import complexity
 from gluon_attn.train import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
-COLUMNS = ["attention", "model", "arch", "parameters", "macs", "seeds", "mean", "std", "accuracies"]
+HELD_OUT = 100  # training images of each class that --choose measures on
+COLUMNS = ["attention", "model", "arch", "parameters", "macs", "seeds", "mean", "std", "train_loss", "accuracies"]
 
 # label: (attention in the model's name, its arguments)
 FORMS = {
@@ -51,21 +55,40 @@ def model_of(attention):
     return f"cifar_{attention}_resnet20" if attention else "cifar_resnet20"
 
 
-def accuracy(attention, arch, label, seed, recipe, folder):
-    """Of the last epoch, in percent; from the run's metrics where it is done."""
+def trained(label, seed, recipe, folder, **changes):
+    """(accuracy in percent, training loss) of the last epoch; from the run's files where it is done."""
     from gluon_attn.train import fit
 
+    attention, arch = FORMS[label]
     output = folder / label.replace(" ", "_") / f"seed-{seed}"
-    done = output / "metrics.json"
-    if done.is_file():
-        return 100 * json.loads(done.read_text())["last_accuracy"]
-    given = Recipe.load(recipe, model=model_of(attention), arch=arch, seed=seed, output=str(output), resume="auto")
-    return 100 * fit(given, progress=False)["last_accuracy"]
+    changes.update(model=model_of(attention), arch=arch, seed=seed, output=str(output), resume="auto")
+    if not (output / "metrics.json").is_file():
+        fit(Recipe.load(recipe, **changes), progress=False)
+    with open(output / "history.csv", newline="", encoding="utf-8") as stream:
+        loss = float(list(csv.DictReader(stream))[-1]["train_loss"])
+    return 100 * json.loads((output / "metrics.json").read_text())["last_accuracy"], loss
+
+
+def choose(per_class, seeds, recipe, folder):
+    """Mean accuracy without attention, on training images that were held out, for each number in ``per_class``."""
+    for count in per_class:
+        harder = dict(validation=HELD_OUT, dataset_options={"per_class": count})
+        runs = folder / f"per_class-{count}"
+        accuracies = [trained("none", seed, recipe, runs, **harder)[0] for seed in range(seeds)]
+        mean, std = spread(accuracies)
+        print(f"per_class={count}: {mean} +- {std} on {HELD_OUT} other training images of each class", flush=True)
+
+
+def spread(accuracies):
+    """(mean, standard deviation), as text."""
+    deviation = statistics.stdev(accuracies) if len(accuracies) > 1 else 0
+    return f"{statistics.mean(accuracies):.2f}", f"{deviation:.2f}"
 
 
 def row_of(label, seeds, recipe, folder):
     attention, arch = FORMS[label]
-    accuracies = [accuracy(attention, arch, label, seed, recipe, folder) for seed in range(seeds)]
+    accuracies, losses = zip(*(trained(label, seed, recipe, folder) for seed in range(seeds)))
+    mean, std = spread(accuracies)
     cost = complexity(gluon_attn.get_model(model_of(attention), classes=10, **arch), 32)
     return dict(
         attention=label,
@@ -74,8 +97,9 @@ def row_of(label, seeds, recipe, folder):
         parameters=cost.parameters,
         macs=cost.macs,
         seeds=seeds,
-        mean=f"{statistics.mean(accuracies):.2f}",
-        std=f"{statistics.stdev(accuracies) if seeds > 1 else 0:.2f}",
+        mean=mean,
+        std=std,
+        train_loss=f"{statistics.mean(losses):.3f}",
         accuracies=" ".join(f"{value:.2f}" for value in accuracies),
     )
 
@@ -93,14 +117,16 @@ def markdown(rows, recipe):
         "# Attention on few digits",
         "",
         f"Written by `python benchmarks/attention_study.py` (recipe `{recipe}`, CIFAR ResNet-20, runs a form: "
-        f"{rows[0]['seeds']}): test accuracy of the last epoch, percent.",
+        f"{rows[0]['seeds']}): test accuracy in percent, and training loss, of the last epoch. With label smoothing a "
+        "perfect fit has a loss of 0.50.",
         "",
-        "| attention | parameters | MACs (M) | accuracy | standard deviation |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| attention | parameters | MACs (M) | accuracy | standard deviation | training loss |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         lines.append(
-            f"| {row['attention']} | {row['parameters']:,} | {row['macs'] / 1e6:.2f} | {row['mean']} | {row['std']} |"
+            f"| {row['attention']} | {row['parameters']:,} | {row['macs'] / 1e6:.2f} | {row['mean']} | {row['std']} "
+            f"| {row['train_loss']} |"
         )
     return "\n".join(lines) + "\n" + WORDS
 
@@ -112,7 +138,10 @@ def main(argv=None):
     parser.add_argument("--only", default=",".join(FORMS), help="forms, by comma (default: all)")
     parser.add_argument("--output", default=str(ROOT / "runs" / "attention_study"), help="folder of the runs")
     parser.add_argument("--results", default=str(ROOT), help="folder that gets results/ and docs/")
+    parser.add_argument("--choose", help="only measure settings: numbers of training images of each class, by comma")
     args = parser.parse_args(argv)
+    if args.choose:
+        return choose(map(int, args.choose.split(",")), args.seeds, args.recipe, Path(args.output))
     rows = []
     for label in args.only.split(","):
         rows.append(row_of(label, args.seeds, args.recipe, Path(args.output)))
