@@ -7,8 +7,10 @@ import platform
 import sys
 from importlib import metadata
 
+from gluon_attn import threads
+
 PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "onnx", "onnxruntime")
-VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS", "OMP_NUM_THREADS", "MXNET_CPU_WORKER_NTHREADS")
+VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS", "OMP_NUM_THREADS", "GOMP_SPINCOUNT")
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
 
 
@@ -48,3 +50,4 @@ def _mxnet():
     features = mx.runtime.Features()
     yield "mxnet features", ", ".join(name for name in FEATURES if features.is_enabled(name))
     yield "GPUs that mxnet sees", str(mx.context.num_gpus())
+    yield "CPU cores that mxnet takes", f"{threads.taken()} of {os.cpu_count()}"

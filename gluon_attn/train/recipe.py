@@ -113,6 +113,9 @@ class Recipe:
 
     dtype: str = option("float32", "arithmetic of the network", choices=("float32", "float16", "bfloat16"), group="run")
     devices: str = option("", "as in gpu:0,gpu:1 or cpu:0; by default every GPU, else the CPU", group="run")
+    threads: int = option(
+        0, "CPU cores for the network; 0: OMP_NUM_THREADS, or MXNet's choice, half of them", group="run"
+    )
     workers: int = option(0, "processes that read and augment images", group="run")
     seed: int = option(0, "seed of the weights, the order and the augmentation", group="run")
     kvstore: str = option(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 import time
 
 import mxnet as mx
 
-from gluon_attn import zoo
+from gluon_attn import threads, zoo
 from gluon_attn.complexity import count_parameters
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
@@ -22,6 +23,7 @@ from gluon_attn.train.files import write_parameters
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
+from gluon_attn.train.recipe import Recipe
 from gluon_attn.train.update import Updater, create_trainer
 
 # A resumed run may differ in these; in anything else it would be another run.
@@ -33,6 +35,7 @@ class Run:
 
     def __init__(self, recipe, progress=True):
         check(recipe)
+        threads.take(recipe.threads)
         self.recipe, self.progress, self.folder = recipe, progress, recipe.folder
         self.devices = parse_devices(recipe.devices)
         prepare_arithmetic(recipe.dtype, self.devices)
@@ -85,16 +88,29 @@ class Run:
         self.log.line(
             f"{self.recipe.model} on {self.recipe.dataset}: {count_parameters(self.net):,} parameters, "
             f"{self.inputs.images} training images, {self.recipe.epochs} epochs of {len(self.inputs.train)} updates "
-            f"on {', '.join(map(str, self.devices))}" + (f", {self.workers} workers" if self.workers > 1 else "")
+            f"on {self._where()}"
         )
 
+    def _where(self):
+        where = ", ".join(map(str, self.devices)) + (f", {self.workers} workers" if self.workers > 1 else "")
+        if self.devices[0].device_type == "cpu":
+            where += f" with {threads.taken()} of {os.cpu_count()} cores (--threads)"
+        return where
+
     def _resume(self, arrays, meta):
-        changed = [k for k, v in self.recipe.as_dict().items() if k not in FREE and meta["recipe"].get(k) != v]
+        # An option that is younger than the checkpoint had its default.
+        before = {**Recipe().as_dict(), **meta["recipe"]}
+        changed = [k for k, v in self.recipe.as_dict().items() if k not in FREE and before[k] != v]
         if changed and self.recipe.resume == "auto":
-            was = ", ".join(f"--{k.replace('_', '-')} {meta['recipe'].get(k)}" for k in changed)
+            was = ", ".join(f"--{k.replace('_', '-')} {before[k]}" for k in changed)
             raise GluonAttnError(
                 f"The run in {str(self.folder)!r} was started with {was}: repeat that, or take another --output, or "
                 "name the checkpoint file (--resume FILE) to go on under the new settings."
+            )
+        if meta.get("threads", threads.taken()) != threads.taken():
+            self.log.warn(
+                f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
+                f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
             )
         state.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
         self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
@@ -174,6 +190,7 @@ class Run:
             images=self.images,
             history=self.history,
             seconds=self.clock.seconds,
+            threads=threads.taken(),
             versions=versions(),
         )
         self.checkpoints.save(self.step, arrays, meta)
@@ -205,6 +222,7 @@ class Run:
             skipped_images=dict(getattr(self.inputs.train, "skipped", {})),
             devices=[str(device) for device in self.devices],
             workers=self.workers,
+            threads=threads.taken(),
             versions=versions(),
             command=shlex.join(sys.argv),
             finished=time.strftime("%Y-%m-%d %H:%M:%S"),

@@ -1,0 +1,49 @@
+"""The number of cores is taken before MXNet is imported, or refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gluon_attn import GluonAttnError, threads
+
+
+def _python(code, **environment):
+    clean = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT")}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], env={**clean, **environment}, stdout=subprocess.PIPE, text=True
+    )
+    assert run.returncode == 0
+    return run.stdout.split()
+
+
+def test_taken_before_mxnet_is_imported():
+    code = "import os; from gluon_attn import threads; threads.take({}); print(threads.taken(), *os.environ)"
+    words = _python(code.format(3))
+    assert words[0] == "3" and {"OMP_NUM_THREADS", "GOMP_SPINCOUNT"} <= set(words)
+    words = _python(code.format(0))
+    assert words[0] == str(max(1, os.cpu_count() // 2)) and "OMP_NUM_THREADS" not in words
+    assert _python(code.format(0), OMP_NUM_THREADS="5")[0] == "5"
+
+
+def test_the_command_line_takes_them(tmp_path):
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text("base: digits\nmodel: cifar_resnet20\narch: {layers: [1, 1, 1]}\nepochs: 1\nwarmup-epochs: 0\n")
+    code = (
+        "import os, sys; from gluon_attn.train.script import main; assert 'mxnet' not in sys.modules; "
+        f"main('cifar', ['--recipe', {str(recipe)!r}, '--threads', '2', '--output', {str(tmp_path)!r}]); "
+        "print('THREADS', os.environ['OMP_NUM_THREADS'])"
+    )
+    assert _python(code)[-2:] == ["THREADS", "2"]
+    assert json.loads((tmp_path / "metrics.json").read_text())["threads"] == 2
+
+
+def test_too_late():
+    import mxnet  # noqa: F401
+
+    with pytest.raises(GluonAttnError, match="comes too late.*OMP_NUM_THREADS=77"):
+        threads.take(77)
