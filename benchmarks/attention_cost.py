@@ -1,15 +1,22 @@
 """What does each attention cost, on one backbone? MACs promise one ratio; the measured ones stand beside it.
 
-python -m benchmarks.attention_cost      # writes results/attention_cost.csv and .md
+python -m benchmarks.attention_cost      # writes results/attention_cost.csv and docs/attention_cost.md
 """
 
 from __future__ import annotations
 
-from benchmarks.common import RESULTS, options, write
+from benchmarks.common import DOCS, options, write
 
 # backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
 BACKBONES = (("cifar_resnet20", 64, 64, True), ("resnet50", 4, 4, False))
-COLUMNS = ("network", "parameters", "MACs", "training time", "inference time", "training memory")
+PAGE = """# What each attention costs
+
+Written by `python -m benchmarks.attention_cost`: every attention of the zoo on two backbones, as ratios to the plain
+network (of AFF and iAFF the ResNet-D that they are built on). The MACs promise one ratio; beside it is what one
+training step and one inference take on this CPU, in MXNet, and the memory of a training step. An attention with few
+MACs still reads and writes every activation, which is what a CPU waits for.
+"""
+COLUMNS = ("network", "parameters", "MACs", "time of training", "of inference", "memory of training")
 
 
 def main(argv=None):
@@ -28,7 +35,7 @@ def main(argv=None):
             base = measure([backbone], mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
             rows += base + measure(names, mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
     write("attention_cost", rows, args)
-    (RESULTS / "attention_cost.md").write_text(markdown(rows), encoding="utf-8")
+    (DOCS / "attention_cost.md").write_text(markdown(rows), encoding="utf-8")
 
 
 def _same(name, backbone):
@@ -36,8 +43,8 @@ def _same(name, backbone):
 
 
 def markdown(rows):
-    """One line a network: ratios to its plain backbone."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    """A page with one line a network: ratios to its plain backbone."""
+    lines = [PAGE, "| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
     by = {(row["network"], row["mode"]): row for row in rows}
     for name in dict.fromkeys(row["network"] for row in rows):
         train, infer = by[name, "training"], by[name, "inference"]

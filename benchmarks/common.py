@@ -8,7 +8,10 @@ import os
 import platform
 from pathlib import Path
 
-RESULTS = Path(__file__).parent.parent / "results"
+from gluon_attn import threads
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, DOCS = ROOT / "results", ROOT / "docs"
 
 
 def options(description, argv=None, **defaults):
@@ -18,20 +21,33 @@ def options(description, argv=None, **defaults):
     for name, value in values.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     args = parser.parse_args(argv)
-    if args.threads:
-        os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    threads.take(args.threads)
     return args
 
 
 def write(name, rows, args):
-    """results/NAME.csv, every row with the clock, the threads and the machine it was measured on."""
-    machine = {"clock": args.clock, "threads": args.threads or os.cpu_count(), "machine": platform.machine()}
-    rows = [{**row, **machine} for row in rows]
+    """results/NAME.csv, every row with the clock, the cores and the machine it was measured on.
+
+    What the file holds of other `--threads` stays, so that one command a number of threads fills one table.
+    """
+    asked = str(args.threads or "default")
+    machine = {"clock": args.clock, "threads": asked, "cores_of_mxnet": threads.taken(), "cores": os.cpu_count()}
+    rows = [{**row, **machine, "machine": platform.machine()} for row in rows]
+    path = RESULTS / f"{name}.csv"
+    others = [row for row in read(path) if row.get("threads") != asked and row.keys() == rows[0].keys()]
     RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows([*rows, *others] if asked == "default" else [*others, *rows])
+
+
+def read(path):
+    """The rows of a CSV file; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def show(row):

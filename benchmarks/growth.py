@@ -4,14 +4,14 @@ What must be: time an image falls with the batch and then stays; it grows with t
 in the batch and in the square of the side; devices cpu:0 to cpu:3 share the same cores, so they gain nothing and may
 lose what splitting costs; workers gain until the cores are busy.
 
-    python -m benchmarks.growth              # writes results/growth.csv and growth.png
+    python -m benchmarks.growth              # writes results/growth.csv and docs/growth.png
 """
 
 from __future__ import annotations
 
 import time
 
-from benchmarks.common import RESULTS, options, show, write
+from benchmarks.common import DOCS, options, show, write
 
 NETWORK = "aff_resnet18"
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -27,7 +27,7 @@ def main(argv=None):
     rows += [_devices(count, args) for count in DEVICES]
     rows += [_workers(count) for count in WORKERS]
     write("growth", rows, args)
-    plot(rows, RESULTS / "growth.png")
+    plot(rows, DOCS / "growth.png")
 
 
 def _row(axis, value, images_per_second, memory=""):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 
 import mxnet as mx
 import numpy as np
@@ -36,8 +37,14 @@ def test_ratios_are_of_rounds_that_belong_together():
 def test_jobs_take_turns():
     calls = []
     jobs = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    assert [len(t.seconds) for t in interleaved(jobs, rounds=2, warm_up=1, pause=0).values()] == [2, 2]
+    assert [len(t.seconds) for t in interleaved(jobs, rounds=2, warm_up=1, pause=0, turn=0).values()] == [2, 2]
     assert calls == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_a_short_job_is_called_more_often_in_its_turn():
+    calls = []
+    (timing,) = interleaved({"a": lambda: (calls.append(1), time.sleep(0.01))}, 2, 1, pause=0, turn=0.05).values()
+    assert 2 * 2 < len(calls) <= 2 * 5 + 1 and 0.01 <= timing.median < 0.05
 
 
 @pytest.mark.parametrize(

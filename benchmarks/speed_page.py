@@ -1,0 +1,111 @@
+"""docs/speed.md: the tables of results/ that say how fast this is, as a page.
+
+python -m benchmarks.speed_page
+"""
+
+from __future__ import annotations
+
+from benchmarks.common import DOCS, RESULTS, read
+
+TOP = """# Speed
+
+Written by `python -m benchmarks` (`make bench`) from the files in results/. Ratios are medians of one run, in which all
+that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing elsewhere. Batch and
+pixels are in the tables.
+
+MXNet alone takes half of the cores ("as it comes"); `--threads` gives it all of them. onnxruntime always has all that
+the row has: so beside MXNet as it comes it has twice the cores, and the fair ratio is the one in the line below.
+
+## A training step
+
+Ours beside the plain formulation (GluonCV's own network; for AFF and iAFF the textbook block with GlobalAvgPool2D and
+`x*w + y*(1-w)`), in the same MXNet. Same values, same parameters; `gluon_attn/cpu.py` says what differs.
+
+{training}
+
+## Deployed
+
+onnxruntime on the exported file beside the plain formulation, hybridized, in MXNet.
+
+{deployment}
+
+The same networks exported by PyTorch, in the same onnxruntime (`python -m benchmarks.torch_twin --threads 1`, which
+needs torch): ours take {twin} of the time.
+
+## int8 loses nothing
+
+Top-1 of the stored networks in float32 and int8 (calibrated on training images), and how often both agree, in percent.
+
+{int8}
+
+## Growth
+
+![images per second and memory against batch, side, devices and workers](growth.png)
+
+What must be: images/s rise with the batch and then stay, fall with the square of the side; memory is linear in the
+batch and in the square of the side; the devices cpu:0 to cpu:3 share the same cores and gain nothing; workers gain
+until the cores are busy. Columns: results/growth.csv.
+"""
+
+TRAINING = (
+    ("network", "network"),
+    ("batch", "batch"),
+    ("pixels", "size"),
+    ("MXNet's cores", "cores_of_mxnet"),
+    ("plain, images/s", "plain_images_per_second"),
+    ("ours", "images_per_second"),
+    ("ratio", "ratio"),
+    ("aimed at", "target"),
+)
+INT8 = (
+    ("network", "network"),
+    ("weights", "pretrained"),
+    ("images", "images"),
+    ("float32", "float32_top1"),
+    ("int8", "int8_top1"),
+    ("agreement", "agreement"),
+)
+
+
+def main():
+    training, deployment, twins, int8 = (
+        read(RESULTS / f"{name}.csv") for name in ("training_speed", "deploy_speed", "torch_twin", "int8_accuracy")
+    )
+    page = TOP.format(
+        cores=training[0]["cores"],
+        training=table(training, TRAINING),
+        deployment=table(*engines_side_by_side(deployment)),
+        twin=span(1 / float(row["gluon_attn_is_faster_by"]) for row in twins if row["exporter"] == "torch"),
+        int8=table(int8, INT8),
+    )
+    (DOCS / "speed.md").write_text(page, encoding="utf-8")
+
+
+def table(rows, columns):
+    """Markdown of the (heading, key) columns."""
+    lines = [[heading for heading, _ in columns], ["---"] + ["---:"] * (len(columns) - 1)]
+    lines += [[row[key] for _, key in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def engines_side_by_side(rows):
+    """One row a network, batch and number of cores, and its columns."""
+    columns = [("network", "network"), ("batch", "batch"), ("MXNet's cores", "cores_of_mxnet")]
+    columns += [("plain MXNet, images/s", "plain")]
+    wide = {}
+    for row in rows:
+        one = wide.setdefault((row["network"], row["batch"], row["cores_of_mxnet"]), dict(row))
+        engine = row["engine"]
+        aim = f" ({row['target']})" if row["target"] and row["threads"] == "default" else ""
+        one[engine] = row["images_per_second"] if engine == "plain" else row["ratio"] + aim
+    engines = list(dict.fromkeys(row["engine"] for row in rows if row["engine"] not in ("plain", "mxnet")))
+    return list(wide.values()), columns + [(f"{engine}, ratio (aimed at)", engine) for engine in engines]
+
+
+def span(values):
+    values = sorted(f"{value:.2f}" for value in values)
+    return f"{values[0]} to {values[-1]}"
+
+
+if __name__ == "__main__":
+    main()
