@@ -12,6 +12,7 @@ BENCHMARKS = {
     "import_time": [()],
     "training_speed": [(), ALL_CORES],
     "deploy_speed": [(), ALL_CORES],
+    "bfloat16": [()],
     "int8_accuracy": [()],
     "attention_cost": [()],
     "explain_cost": [()],

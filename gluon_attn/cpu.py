@@ -52,10 +52,13 @@ def in_wide_groups(F, weight, shape, groups):
     if groups % merged:
         return weight, groups
     ones = (1,) * len(kernel)
-    diagonal = F.repeat(F.repeat(F.eye(merged), width, axis=1), out // groups, axis=0)
-    diagonal = F.reshape(F.tile(diagonal, (groups // merged, 1)), (0, 0, *ones))
-    # Not by reshaping the weight: once oneDNN has re-laid a grouped one for inference, `reshape` fails on it.
-    return F.broadcast_mul(F.tile(weight, (1, merged, *ones)), diagonal), groups // merged
+    # Not by reshaping the weight: once oneDNN has re-laid a grouped one for inference, `reshape` fails on it. And the
+    # block-diagonal ones come from `arange_like`, since AMP fails on operators without inputs, such as `eye`.
+    tiled = F.tile(weight, (1, merged, *ones))
+    row = F.floor(F.contrib.arange_like(tiled, axis=0) / (out // groups)) % merged
+    column = F.floor(F.contrib.arange_like(tiled, axis=1) / width)
+    diagonal = F.broadcast_equal(F.reshape(row, (-1, 1, *ones)), F.reshape(column, (1, -1, *ones)))
+    return F.broadcast_mul(tiled, diagonal), groups // merged
 
 
 def broadcast(F, block, operation, x, weight, over="positions"):

@@ -24,6 +24,24 @@ def test_bfloat16_learns_and_keeps_float32_weights(tmp_path):
     assert {array.dtype.name for array in read_arrays((tmp_path / "last.params").read_bytes()).values()} == {"float32"}
 
 
+STEP = """
+import mxnet as mx, gluon_attn
+from gluon_attn.deploy.jobs import training_step
+from gluon_attn.train import network
+from gluon_attn.train.devices import prepare_arithmetic
+prepare_arithmetic("bfloat16", [mx.cpu()])
+net = gluon_attn.get_model("cifar_iaff_resnext38_32x4d", layers=(1, 1, 1))
+training_step(net, 2, 16)()
+print(network.finite(net))
+"""
+
+
+@pytest.mark.skipif(not devices._has_bfloat16(), reason="this CPU has no bfloat16")
+def test_the_words_for_the_cpu_are_known_to_amp():
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", STEP], stdout=subprocess.PIPE, text=True, timeout=120)
+    assert (run.returncode, run.stdout.split()[-1:]) == (0, ["True"])
+
+
 def test_what_is_refused(monkeypatch):
     with pytest.raises(GluonAttnError, match="float16 does not run on a CPU.*no float16 convolution"):
         devices.prepare_arithmetic("float16", [mx.cpu()])
