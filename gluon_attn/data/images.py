@@ -63,15 +63,16 @@ def read_picture(path):
     What a network is evaluated on is not: `Encoded` ignores the EXIF rotation and the alpha channel.
     """
     encoded = Encoded(Path(path).read_bytes(), str(path))
+    return encoded.guarded(lambda: as_seen(Image.open(io.BytesIO(encoded.content))))
 
-    def read():
-        picture = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded.content)))
-        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        return np.asarray(to_rgb(picture))
 
-    return encoded.guarded(read)
+def as_seen(picture):
+    """A Pillow image as `read_picture` reads its file."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.asarray(to_rgb(picture))
 
 
 def pixels(image):

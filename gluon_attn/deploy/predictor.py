@@ -89,28 +89,15 @@ class Predictor:
 
 def readable(image):
     """A path, Pillow image or array as what the transforms take: uint8 RGB (H, W, 3)."""
-    from gluon_attn.data.images import read_picture
+    from gluon_attn.data.images import as_seen, read_picture
 
     if isinstance(image, (str, os.PathLike)):
         return read_picture(image)
     if not isinstance(image, np.ndarray):
-        return _pixels(image)
+        return as_seen(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise GluonAttnError(f"An array image is uint8 (H, W, 3) RGB; this one is {image.dtype} {image.shape}.")
     return image
-
-
-def _pixels(picture):
-    """A Pillow image as `read_picture` reads its file."""
-    from PIL import Image, ImageOps
-
-    from gluon_attn.data.images import to_rgb
-
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(to_rgb(picture))
 
 
 def calibration_images(calibration, most=256):
