@@ -1,6 +1,6 @@
 """`make readme` copies the tables that commands of this repository wrote under docs/ into README.md.
 
-A section is `<!-- FILE -->` ... `<!-- end -->`, and holds the tables of docs/FILE.
+A section is `<!-- FILE -->` ... `<!-- end -->`, and holds the tables of docs/FILE; with `FILE#Heading` those below it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SECTION = re.compile(r"(<!-- (?P<file>[\w./-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SECTION = re.compile(r"(<!-- (?P<file>[\w./-]+)(?:#(?P<heading>[^>]+?))? -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 
 def tables(text):
@@ -19,8 +19,10 @@ def tables(text):
 
 
 def fill(match):
-    page = ROOT / "docs" / match["file"]
-    return match[1] + tables(page.read_text()) + match[3]
+    page = (ROOT / "docs" / match["file"]).read_text()
+    if match["heading"]:
+        page = re.split(r"^#+ ", page.split(f"# {match['heading']}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return match[1] + tables(page) + match["end"]
 
 
 def main():
