@@ -52,7 +52,7 @@ other gates.
 So few images do not pay for attention: no form is above the plain network by more than the two equal rows differ, and
 most are below it. The gaps downwards of `se`, `cbam`, `ms_cam` and above all AFF and iAFF are larger than that noise;
 iAFF has not always fitted the training images in these updates, as its loss says, the others have. Of the inverse
-gates the one that gates least (alpha 0.5: between 0.5 and 1) loses nothing, which is no evidence for inverting.
+gates alpha 0.5 (between 0.5 and 1) loses nothing; the reciprocal (0.73 to 1) is within the noise of alpha 1.
 One small network on a few dozen small images says nothing about ImageNet.
 """
 
