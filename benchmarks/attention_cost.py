@@ -8,7 +8,7 @@ from __future__ import annotations
 from benchmarks.common import DOCS, options, write
 
 # backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
-BACKBONES = (("cifar_resnet20", 64, 64, True), ("resnet50", 4, 4, False))
+BACKBONES = (("cifar_resnet20", 64, 64, True), ("resnet50", 2, 2, False))
 PAGE = """# What each attention costs
 
 Written by `python -m benchmarks.attention_cost`: every attention of the zoo on two backbones, as ratios to the plain

@@ -17,7 +17,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=2, only="", dtype="")
+    args = options(__doc__, argv, rounds=1, only="", dtype="")
     if args.dtype:
         print(json.dumps(measured(*TABLE[int(args.only)], args)))
         return

@@ -20,7 +20,7 @@ MODES = ("hybridized", "imperative")
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=9, networks="")
+    args = options(__doc__, argv, rounds=3, networks="")
     table = [row for row in TABLE if not args.networks or row[0] in args.networks.split(",")]
     # Two of each: what they differ by is what the measurement cannot tell apart.
     pairs = {(row, mode): [forward(*row, mode) for _ in range(2)] for row in table for mode in MODES}

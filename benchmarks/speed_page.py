@@ -9,12 +9,13 @@ from benchmarks.common import DOCS, RESULTS, read
 
 TOP = """# Speed
 
-Written by `python -m benchmarks` (`make bench`) from the files in results/. Ratios are medians of one run, in which all
-that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing elsewhere. Batch and
-pixels are in the tables.
+Written by `make bench`, and `python -m benchmarks training_speed deploy_speed --threads 2` for the rows with two cores
+of MXNet, by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios are medians of one run, in which
+all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing elsewhere.
 
-MXNet alone takes half of the cores ("as it comes"); `--threads` gives it all of them. onnxruntime always has all that
-the row has: so beside MXNet as it comes it has twice the cores, and the fair ratio is the one in the line below.
+MXNet by itself takes half of the cores; `--threads` gives it all of them. onnxruntime has two in every row: beside
+MXNet as it comes, which is what the aims were set against, it has twice the cores, and the fair ratio is that of the
+rows where both have two.
 
 ## A training step
 
@@ -30,7 +31,7 @@ onnxruntime on the exported file beside the plain formulation, hybridized, in MX
 {deployment}
 
 The same networks exported by PyTorch, in the same onnxruntime (`python -m benchmarks.torch_twin --threads 1`, which
-needs torch): ours take {twin} of the time.
+needs torch): ours take {twin} times as long.
 
 ## int8 loses nothing
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from benchmarks.common import options, show, write
 
 # network, batch, side, the ratio aimed at
@@ -30,6 +32,8 @@ def main(argv=None):
             jobs["plain"] = training_step(plain_network(name), batch, size)
             jobs["plain"]()
         times = interleaved(jobs, args.rounds, warm_up=0, clock=args.clock)
+        jobs.clear()
+        gc.collect()  # a Gluon network holds itself in circles, and each of these holds gigabytes
         rows.append(
             show(
                 {
