@@ -1,6 +1,6 @@
 """What a forward pass pays for the maps: a network that was explained, beside one that ran before explain was imported.
 
-python -m benchmarks.explain_cost --threads 1 --clock cpu      # writes results/explain_cost.csv; half a minute
+python -m benchmarks.explain_cost      # writes results/explain_cost.csv; a minute
 """
 
 from __future__ import annotations
