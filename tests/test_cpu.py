@@ -126,7 +126,7 @@ def test_wide_and_plain_convolutions_stay_what_they_were():
 
 
 STEP = """
-import mxnet as mx, gluon_attn
+import gluon_attn, mxnet as mx
 net = gluon_attn.get_model("cifar_aff_resnext38_32x4d", layers=(1, 1, 1), classes=10)
 net.initialize()
 net.hybridize(static_alloc=True, static_shape=True)

@@ -25,7 +25,7 @@ def test_bfloat16_learns_and_keeps_float32_weights(tmp_path):
 
 
 STEP = """
-import mxnet as mx, gluon_attn
+import gluon_attn, mxnet as mx
 from gluon_attn.deploy.jobs import training_step
 from gluon_attn.train import network
 from gluon_attn.train.devices import prepare_arithmetic
