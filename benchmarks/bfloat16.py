@@ -1,6 +1,6 @@
 """A training step in bfloat16 (MXNet's AMP) beside float32. AMP cannot be switched off again: a process each, in turns.
 
-python -m benchmarks.bfloat16      # writes results/bfloat16.csv; two minutes
+python -m benchmarks.bfloat16      # writes results/bfloat16.csv; a minute
 """
 
 from __future__ import annotations

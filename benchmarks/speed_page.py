@@ -33,7 +33,7 @@ onnxruntime on the exported file beside the plain formulation, hybridized, in MX
 The same networks exported by PyTorch, in the same onnxruntime (`python -m benchmarks.torch_twin --threads 1`, which
 needs torch): ours take {twin} times as long.
 
-## int8 loses nothing
+## Accuracy in int8
 
 Top-1 of the stored networks in float32 and int8 (calibrated on training images), and how often both agree, in percent.
 

@@ -38,6 +38,11 @@ def fence(F, x):
     return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
+def narrow(width, groups):
+    """Whether a convolution of `groups` groups, `width` input channels each, has them too narrow for a block."""
+    return groups > 1 and 1 < width < BLOCK
+
+
 def in_wide_groups(F, weight, shape, groups):
     """(weight, groups) of the same grouped convolution with `BLOCK` channels a group, or a multiple of it.
 

@@ -9,7 +9,7 @@ from gluon_attn import cpu
 
 def conv(in_channels, channels, kernel=1, stride=1, groups=1, bias=False, dilation=1):
     """A convolution that keeps the size at stride 1 (padding = dilation * (kernel - 1) / 2)."""
-    kind = GroupedConv2D if 1 < in_channels // groups < cpu.BLOCK and groups > 1 else nn.Conv2D
+    kind = GroupedConv2D if cpu.narrow(in_channels // groups, groups) else nn.Conv2D
     return kind(
         channels,
         kernel,

@@ -42,6 +42,13 @@ def test_the_command_line_takes_them(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["threads"] == 2
 
 
+@pytest.mark.parametrize("command", [["repeat"], ["tune", "--trials", "1"]])
+def test_every_command_that_trains_takes_them(command):
+    words = [*command, "--recipe", "digits", "--model", "cifar_resnet20", "--threads", "3", "--dry-run"]
+    code = f"import os; from gluon_attn import cli; print('STATUS', cli.main({words}), os.environ['OMP_NUM_THREADS'])"
+    assert _python(code)[-3:] == ["STATUS", "0", "3"]
+
+
 def test_too_late():
     import mxnet  # noqa: F401
 

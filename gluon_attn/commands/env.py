@@ -10,7 +10,8 @@ from importlib import metadata
 from gluon_attn import threads
 
 PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "onnx", "onnxruntime")
-VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS", "OMP_NUM_THREADS", "GOMP_SPINCOUNT")
+VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS")
+VARIABLES += ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "MXNET_CPU_WORKER_NTHREADS")
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
 
 

@@ -17,9 +17,9 @@ def add_arguments(parser):
 
 
 def run(args):
+    recipe = arguments.recipe_from(args)
     from gluon_attn.train.tune import parse_search, tune
 
-    recipe = arguments.recipe_from(args)
     if args.trials is None and args.minutes is None:
         raise GluonAttnError("A search needs an end: give --trials, --minutes or both.")
     spaces = parse_search(args.search, recipe.model)

@@ -112,11 +112,11 @@ def _widen_groups(graph):
     weights = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         group = next((a for a in node.attribute if a.name == "group"), None)
-        if node.op_type != "Conv" or group is None or group.i == 1 or node.input[1] not in weights:
+        if node.op_type != "Conv" or group is None or node.input[1] not in weights:
             continue
         tensor = weights[node.input[1]]
         weight = onnx.numpy_helper.to_array(tensor)
-        if 1 < weight.shape[1] < cpu.BLOCK:
+        if cpu.narrow(weight.shape[1], group.i):
             wide, group.i = cpu.in_wide_groups(mx.nd, mx.nd.array(weight), weight.shape, group.i)
             tensor.CopyFrom(onnx.numpy_helper.from_array(wide.asnumpy(), tensor.name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
+from gluon_attn import threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.train.recipe import Recipe, list_recipes, read_file
 
@@ -22,13 +23,17 @@ def add_arguments(parser):
 
 
 def recipe_from(args, **defaults):
-    """The recipe of parsed arguments: defaults of the script, then the recipe file, then the flags."""
+    """The recipe of parsed arguments: defaults of the script, then the recipe file, then the flags.
+
+    The CPU cores that it asks for are taken here: every command that trains comes by before MXNet is imported.
+    """
     flags = {spec.name for spec in dataclasses.fields(Recipe)}
     given = {name: value for name, value in vars(args).items() if name in flags}
     recipe = Recipe.of({**defaults, **(read_file(args.recipe) if args.recipe else {}), **given})
     for name in ("model", "dataset"):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
+    threads.take(recipe.threads)
     return recipe
 
 

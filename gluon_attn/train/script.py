@@ -6,7 +6,6 @@ import argparse
 import shlex
 import sys
 
-from gluon_attn import threads
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.train import legacy
@@ -52,7 +51,6 @@ def run(args, **defaults):
 
         print(plan(recipe))
         return 0
-    threads.take(recipe.threads)
     from gluon_attn.train.loop import fit
     from gluon_attn.train.stop import Stopped, leave
 
