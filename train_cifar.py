@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gluon_attn.train.script import main
+from gluon_attn.commands.train import main
 
 if __name__ == "__main__":
     sys.exit(main("cifar"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gluon_attn.train.segmentation import main
+from gluon_attn.tasks.segmentation.script import main
 
 if __name__ == "__main__":
     sys.exit(main())

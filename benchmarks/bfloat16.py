@@ -47,7 +47,7 @@ def measured(name, batch, size, args):
     import gluon_attn
     from gluon_attn.deploy.jobs import training_step
     from gluon_attn.deploy.timing import interleaved
-    from gluon_attn.train.devices import prepare_arithmetic
+    from gluon_attn.devices import prepare_arithmetic
 
     prepare_arithmetic(args.dtype, [mx.cpu()])
     step = training_step(gluon_attn.get_model(name), batch, size)

@@ -28,7 +28,7 @@ def measure(name, batch, targets, args):
 
     import gluon_attn
     from benchmarks.plain import plain_network, plain_words
-    from gluon_attn.deploy import int8, onnx_graph
+    from gluon_attn.deploy.export import int8, onnx_graph
     from gluon_attn.deploy.jobs import inference
     from gluon_attn.deploy.timing import interleaved
 

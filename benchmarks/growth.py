@@ -38,7 +38,7 @@ def _row(axis, value, images_per_second, memory=""):
 def _step(axis, value, batch, size, args):
     from gluon_attn.deploy.cost import job, peak_memory
     from gluon_attn.deploy.timing import interleaved
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
 
     (ctx,) = parse_devices("cpu:0")
     timing = interleaved({"step": job(NETWORK, "training", batch, size, ctx)}, args.rounds, 1, args.clock)["step"]

@@ -29,7 +29,7 @@ def measure(name, args):
     import numpy as np
 
     import gluon_attn
-    from gluon_attn.deploy import onnx_graph
+    from gluon_attn.deploy.export import onnx_graph
     from gluon_attn.deploy.timing import interleaved
 
     net = gluon_attn.get_model(name)

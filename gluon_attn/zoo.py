@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 
 from gluon_attn import _compat, errors
-from gluon_attn.catalogue import ATTENTIONS, BACKBONES, SPECS, VARIANTS
+from gluon_attn.catalogue.names import ATTENTIONS, BACKBONES, SPECS, VARIANTS
 
 __all__ = ["ATTENTIONS", "BACKBONES", "find", "get_model", "list_models", "model_info"]
 

@@ -86,7 +86,9 @@ def test_commands_without_mxnet():
     lines += ["script.main('cifar', ['--model', 'cifar_se_resnet20'])", "segmentation.main([])"]
     lines += ["gaze.main(['--data-root', '.'])"]
     answer = without_mxnet(
-        "from gluon_attn import cli\nfrom gluon_attn.train import gaze, script, segmentation\n"
+        "from gluon_attn import cli\nfrom gluon_attn.commands import train as script\n"
+        "from gluon_attn.tasks.gaze import script as gaze\n"
+        "from gluon_attn.tasks.segmentation import script as segmentation\n"
         + "".join(f"print({line})\n" for line in lines)
     )
     assert answer.stdout.split() == ["2"] * len(lines), answer

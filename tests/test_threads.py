@@ -34,7 +34,7 @@ def test_the_command_line_takes_them(tmp_path):
     recipe = tmp_path / "small.yaml"
     recipe.write_text("base: digits\nmodel: cifar_resnet20\narch: {layers: [1, 1, 1]}\nepochs: 1\nwarmup-epochs: 0\n")
     code = (
-        "import os, sys; from gluon_attn.train.script import main; assert 'mxnet' not in sys.modules; "
+        "import os, sys; from gluon_attn.commands.train import main; assert 'mxnet' not in sys.modules; "
         f"main('cifar', ['--recipe', {str(recipe)!r}, '--threads', '2', '--output', {str(tmp_path)!r}]); "
         "print('THREADS', os.environ['OMP_NUM_THREADS'])"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.gluon import nn
 
-from gluon_attn.attention.maps import announce
+from gluon_attn.attention.announce import announce
 from gluon_attn.attention.positions import attend, flat
 from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError

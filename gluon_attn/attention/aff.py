@@ -5,8 +5,8 @@ from __future__ import annotations
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
+from gluon_attn.attention.announce import announce
 from gluon_attn.attention.gating import Gating
-from gluon_attn.attention.maps import announce
 from gluon_attn.attention.se import squeezed
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence, sigmoid
 

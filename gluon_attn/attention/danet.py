@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
-from gluon_attn.attention.maps import announce
+from gluon_attn.attention.announce import announce
 from gluon_attn.attention.positions import attend, flat, unflat
 from gluon_attn.attention.se import squeezed
 from gluon_attn.cpu import trains_on_cpu

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
-from gluon_attn.attention.maps import announce
+from gluon_attn.attention.announce import announce
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import sigmoid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
-from gluon_attn.attention.maps import announce
+from gluon_attn.attention.announce import announce
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 
 

@@ -6,7 +6,7 @@ import mxnet as mx
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
-from gluon_attn.attention.maps import announce
+from gluon_attn.attention.announce import announce
 from gluon_attn.layers import relu, sequence
 
 

@@ -20,8 +20,8 @@ def add_arguments(parser):
 
 def run(args):
     from gluon_attn.deploy.cost import measure
+    from gluon_attn.devices import parse_devices
     from gluon_attn.errors import unknown
-    from gluon_attn.train.devices import parse_devices
     from gluon_attn.zoo import list_models
 
     names = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from gluon_attn.commands.network import (
+from gluon_attn.commands.loading import (
     add_network_arguments,
     find_weights,
     load_network,
@@ -90,7 +90,7 @@ def run(args):
 def open_dataset(args, entry):
     """The data set that the flags mean, with the labels that the weights of `entry` know."""
     from gluon_attn import data
-    from gluon_attn.train.recipe import Recipe
+    from gluon_attn.recipe.recipe import Recipe
 
     options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
     if entry is not None and entry.dataset == "cifar100-coarse" and args.dataset == "cifar100":

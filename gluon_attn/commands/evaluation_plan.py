@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluon_attn.commands.evaluate import check_classes, open_dataset
-from gluon_attn.commands.network import build_network, find_weights, preprocessing
+from gluon_attn.commands.loading import build_network, find_weights, preprocessing
 from gluon_attn.errors import GluonAttnError, unknown
 
 
@@ -68,7 +68,7 @@ def _preparation(known):
 
 
 def _devices(args):
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
 
     try:
         return ", ".join(map(str, parse_devices(args.devices)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from gluon_attn.commands.network import add_network_arguments, load_network, preprocessing, transform_for
+from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
 from gluon_attn.errors import GluonAttnError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluon_attn.commands.network import add_network_arguments, load_network, preprocessing
+from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing
 from gluon_attn.errors import unknown
 
 FORMATS = ("onnx", "symbol")

@@ -17,8 +17,8 @@ import shlex
 import signal
 import subprocess
 
+from gluon_attn.commands import _mxnet_tools as tools
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train import tools
 
 
 def add_arguments(parser):

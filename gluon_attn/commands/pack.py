@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from gluon_attn.commands import _mxnet_tools as tools
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train import tools
 
 SPLITS = {"train": "train", "test": "val"}
 

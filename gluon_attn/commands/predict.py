@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluon_attn.commands.network import add_network_arguments, load_network, preprocessing, transform_for
+from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
 
 
 def add_arguments(parser):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluon_attn.train import arguments
+from gluon_attn.recipe import arguments
 
 
 def add_arguments(parser):
@@ -15,7 +15,7 @@ def add_arguments(parser):
 def run(args):
     recipe = arguments.recipe_from(args)
     if args.dry_run:
-        from gluon_attn.train.plan import plan
+        from gluon_attn.train.dry_run import plan
 
         print(f"{args.runs} runs of\n{plan(recipe)}")
         return

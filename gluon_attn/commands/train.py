@@ -1,6 +1,61 @@
-"""`gluon-attn train`: the training scripts' flags, with --dataset to choose what on."""
+"""`gluon-attn train`, and what train_cifar.py and train_imagenet.py run."""
 
 from __future__ import annotations
 
-from gluon_attn.train.arguments import add_arguments  # noqa: F401  (the command's interface)
-from gluon_attn.train.script import run  # noqa: F401
+import argparse
+import shlex
+import sys
+
+from gluon_attn._compat import mxnet_explained
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe import legacy
+from gluon_attn.recipe.arguments import add_arguments, recipe_from
+
+# What a script takes where neither a recipe nor a flag says otherwise.
+DEFAULTS = {
+    "cifar": dict(dataset="cifar100"),
+    "imagenet": dict(dataset="imagenet-folder", epochs=120, batch_size=256, lr_batch=256, warmup_epochs=5),
+}
+
+
+def main(kind, argv=None):
+    """Parse, train; the exit status: 0, also after SIGTERM, or 2 with one sentence for a user's mistake."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    script = f"train_{kind}.py"
+    parser = argparse.ArgumentParser(prog=script, description=f"Train a network ({kind} defaults).", allow_abbrev=False)
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(_in_our_words(kind, script, argv)), **DEFAULTS[kind])
+    except (GluonAttnError, FileNotFoundError) as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 2
+
+
+def _in_our_words(kind, script, argv):
+    """open-aff's command lines run as they stand, and say what they are called here."""
+    if not legacy.is_legacy(argv):
+        return argv
+    words, notes = legacy.translate(kind, argv)
+    print(f"open-aff's words; in ours:\n  python {script} {shlex.join(words)}")
+    for note in notes:
+        print(f"  {note}")
+    return words
+
+
+@mxnet_explained()
+def run(args, **defaults):
+    """Train, or print the plan, as the parsed arguments say."""
+    recipe = recipe_from(args, **defaults)
+    if args.dry_run:
+        from gluon_attn.train.dry_run import plan
+
+        print(plan(recipe))
+        return 0
+    from gluon_attn.train.loop import fit
+    from gluon_attn.train.stop import Stopped, leave
+
+    try:
+        fit(recipe)
+    except Stopped:
+        leave()
+    return 0

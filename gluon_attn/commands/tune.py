@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train import arguments
+from gluon_attn.recipe import arguments
 
 
 def add_arguments(parser):
@@ -24,7 +24,7 @@ def run(args):
         raise GluonAttnError("A search needs an end: give --trials, --minutes or both.")
     spaces = parse_search(args.search, recipe.model)
     if args.dry_run:
-        from gluon_attn.train.plan import plan
+        from gluon_attn.train.dry_run import plan
 
         print(plan(recipe))
         for name, values in spaces.items():

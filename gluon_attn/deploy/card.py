@@ -22,7 +22,7 @@ class Card:
 
     def transform(self):
         """The steps of `gluon-attn evaluate` and `predict`: image -> float32 (3, H, W)."""
-        from gluon_attn.commands.network import transform_for
+        from gluon_attn.commands.loading import transform_for
 
         return transform_for(asdict(self))
 

@@ -41,7 +41,7 @@ def job(name, mode, batch, size, ctx):
 def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall", memory=True):
     """One dictionary a name: what is promised (MACs), what is measured, and the ratios to the plain backbone."""
     from gluon_attn import zoo
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
 
     (ctx,) = parse_devices(device)
     rows = []
@@ -81,7 +81,7 @@ def peak_memory(name, mode, batch, size, device):
 def _main(name, mode, batch, size, device):
     import mxnet as mx
 
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
 
     (ctx,) = parse_devices(device)
     if ctx.device_type == "gpu":

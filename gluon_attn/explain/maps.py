@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import mxnet as mx
 import numpy as np
 
+from gluon_attn.attention.announce import listening
 from gluon_attn.attention.gating import Gating
-from gluon_attn.attention.maps import listening
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, enlarge
 from gluon_attn.explain.graph import built_once, subgraph

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 
-from gluon_attn.train.recipe import Recipe, list_recipes
+from gluon_attn.recipe.recipe import Recipe, list_recipes
 
 __all__ = ["Recipe", "fit", "list_recipes", "plan"]
 
@@ -18,5 +18,5 @@ def __getattr__(name):
     if name == "fit":
         return importlib.import_module("gluon_attn.train.loop").fit
     if name == "plan":
-        return importlib.import_module("gluon_attn.train.plan").plan
+        return importlib.import_module("gluon_attn.train.dry_run").plan
     raise AttributeError(f"module 'gluon_attn.train' has no attribute {name!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train.files import replacing
+from gluon_attn.files import replacing
 
 FORMAT = 1
 KEPT = 2  # the newest and the one before it, in case the newest is damaged

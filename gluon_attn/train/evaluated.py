@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluon_attn.train.network import average_running_statistics
+from gluon_attn.train.build import average_running_statistics
 
 
 class Evaluated:

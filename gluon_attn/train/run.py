@@ -12,18 +12,19 @@ import mxnet as mx
 
 from gluon_attn import threads, zoo
 from gluon_attn.complexity import count_parameters
+from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
-from gluon_attn.train import checkpoint, network, state
-from gluon_attn.train.check import check
-from gluon_attn.train.devices import parse_devices, prepare_arithmetic
+from gluon_attn.files import write_parameters
+from gluon_attn.recipe.check import check
+from gluon_attn.recipe.recipe import Recipe
+from gluon_attn.train import build as network
+from gluon_attn.train import checkpoint, state
 from gluon_attn.train.distributed import SumOverWorkers
 from gluon_attn.train.evaluated import Evaluated
-from gluon_attn.train.files import write_parameters
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
-from gluon_attn.train.recipe import Recipe
 from gluon_attn.train.update import Updater, create_trainer
 
 # A resumed run may differ in these; in anything else it would be another run.

@@ -11,7 +11,7 @@ import csv
 import statistics
 
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.train.files import replacing
+from gluon_attn.files import replacing
 
 PATIENCE = 3  # epochs before a trial can be ended, and trials before there is a median
 ATTENTIONS = ("", "se", "cbam", "eca", "ms_cam", "aff", "iaff", "inv_se", "inv_cbam")

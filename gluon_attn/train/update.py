@@ -6,7 +6,7 @@ import mxnet as mx
 from mxnet import autograd, gluon
 
 from gluon_attn.losses import for_training
-from gluon_attn.train.network import exempt_from_decay
+from gluon_attn.train.build import exempt_from_decay
 from gluon_attn.train.objective import prepare
 
 

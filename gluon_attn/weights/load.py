@@ -8,7 +8,7 @@ import numpy as np
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError
-from gluon_attn.weights import maps
+from gluon_attn.weights import layouts as maps
 from gluon_attn.weights.adapt import adapt_channels, adapt_classes, keep_trained_outputs, outputs
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes

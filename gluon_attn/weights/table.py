@@ -104,7 +104,7 @@ def _stored_entry(model, path):
     except (OSError, ValueError, KeyError) as problem:
         raise WeightsError(
             f"{path} has no usable description in {metrics} ({problem!r}): "
-            "store the run again with `python -m gluon_attn.weights.store`."
+            "store the run again with `python -m gluon_attn.commands.store`."
         ) from None
     return WeightsEntry(
         model=model,

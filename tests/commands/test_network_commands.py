@@ -15,10 +15,11 @@ from PIL import Image
 
 import gluon_attn
 from gluon_attn import cli, data
-from gluon_attn.catalogue import LABELS, SPECS
-from gluon_attn.commands.network import preprocessing, transform_for
+from gluon_attn.catalogue.names import LABELS, SPECS
+from gluon_attn.commands import store
+from gluon_attn.commands.loading import preprocessing, transform_for
 from gluon_attn.predict import class_names, find_pictures
-from gluon_attn.weights import store, table
+from gluon_attn.weights import table
 
 MODEL = "cifar_resnet20"
 

@@ -10,10 +10,11 @@ import pytest
 
 import gluon_attn
 from gluon_attn import GluonAttnError, cli, zoo
-from gluon_attn.deploy import check, export_onnx, export_symbol, onnx_graph
+from gluon_attn.deploy import export_onnx, export_symbol
 from gluon_attn.deploy.card import Card
-from gluon_attn.deploy.onnx_file import verified
-from gluon_attn.deploy.symbol_file import load_symbol
+from gluon_attn.deploy.export import check, onnx_graph
+from gluon_attn.deploy.export.onnx_file import verified
+from gluon_attn.deploy.export.symbol_file import load_symbol
 from tests.helpers import build, images
 
 onnx = pytest.importorskip("onnx")

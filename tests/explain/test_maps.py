@@ -11,9 +11,9 @@ import pytest
 import gluon_attn
 from gluon_attn import attention, explain
 from gluon_attn.attention.abn import AttentionBranch
+from gluon_attn.attention.announce import announce, listening
 from gluon_attn.attention.lip import ImportancePool
 from gluon_attn.attention.ltpa import GlobalAttention
-from gluon_attn.attention.maps import announce, listening
 from gluon_attn.attention.pyramid import PyramidAttention
 from gluon_attn.explain.maps import grid
 from gluon_attn.layers import conv

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gluon_attn import cli
-from gluon_attn.train import script
+from gluon_attn.commands import train as script
 from gluon_attn.weights import all_published
 
 LINES = [

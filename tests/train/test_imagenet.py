@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from gluon_attn import cli, data
+from gluon_attn.commands import train as script
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
-from gluon_attn.train import Recipe, fit, network, script
+from gluon_attn.train import Recipe, fit
+from gluon_attn.train import build as network
 from gluon_attn.train.inputs import open_inputs
 from tests.train.tiny import TINY
 

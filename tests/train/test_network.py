@@ -8,7 +8,7 @@ import pytest
 from mxnet.gluon import nn
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train import network
+from gluon_attn.train import build as network
 from tests.train.tiny import tiny
 
 

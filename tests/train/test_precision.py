@@ -9,8 +9,8 @@ import sys
 import mxnet as mx
 import pytest
 
+from gluon_attn import devices
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train import devices
 from gluon_attn.weights.files import read_arrays
 
 
@@ -27,8 +27,8 @@ def test_bfloat16_learns_and_keeps_float32_weights(tmp_path):
 STEP = """
 import gluon_attn, mxnet as mx
 from gluon_attn.deploy.jobs import training_step
-from gluon_attn.train import network
-from gluon_attn.train.devices import prepare_arithmetic
+from gluon_attn.train import build as network
+from gluon_attn.devices import prepare_arithmetic
 prepare_arithmetic("bfloat16", [mx.cpu()])
 net = gluon_attn.get_model("cifar_iaff_resnext38_32x4d", layers=(1, 1, 1))
 training_step(net, 2, 16)()

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import write_parameters, write_text
 from gluon_attn.train import checkpoint, fit
 from gluon_attn.train.checkpoint import Checkpoints
-from gluon_attn.train.files import write_parameters, write_text
 from gluon_attn.train.stop import Stopped
 from gluon_attn.weights.files import read_arrays
 from tests.train import killed

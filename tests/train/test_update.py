@@ -10,7 +10,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_attn.train import network
+from gluon_attn.train import build as network
 from gluon_attn.train.objective import Objective
 from gluon_attn.train.update import Updater, create_trainer
 from tests.train.tiny import tiny

@@ -10,7 +10,8 @@ import pytest
 
 import gluon_attn
 from gluon_attn.errors import GluonAttnError, WeightsError
-from gluon_attn.weights import load_arrays, maps, table, translate
+from gluon_attn.weights import layouts as maps
+from gluon_attn.weights import load_arrays, table, translate
 from tests.weights.published import entry_for, layouts, random_arrays, save
 
 MODEL, LAYOUT = "cifar_se_resnet20", ("imgclsmob", "seresnet20_cifar10")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from gluon_attn.deploy import check, onnx_graph
+from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.errors import GluonAttnError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mxnet as mx
 
-from gluon_attn.deploy import check, onnx_graph
+from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.errors import GluonAttnError
 
 INPUT = "data"  # what MXNet's own tools expect

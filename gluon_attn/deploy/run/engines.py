@@ -5,8 +5,8 @@ from __future__ import annotations
 import mxnet as mx
 import numpy as np
 
-from gluon_attn.deploy import onnx_graph
-from gluon_attn.deploy.symbol_file import as_block, load_symbol
+from gluon_attn.deploy.export import onnx_graph
+from gluon_attn.deploy.export.symbol_file import as_block, load_symbol
 from gluon_attn.errors import GluonAttnError
 
 
@@ -16,7 +16,7 @@ class OnnxEngine:
     name, suffix = "onnxruntime", ".onnx"
 
     def __init__(self, source, size, threads, batches):
-        from gluon_attn.deploy import int8, onnx_file
+        from gluon_attn.deploy.export import int8, onnx_file
 
         model = source if isinstance(source, str) else onnx_file.verified(source, size)[0]
         if batches is not None:

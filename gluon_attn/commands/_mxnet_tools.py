@@ -1,6 +1,6 @@
 """MXNet's own scripts (im2rec.py, launch.py), run as they need to be on the Pythons of today.
 
-``python -m gluon_attn.train.tools NAME ARGUMENTS...`` runs one in this process; ``command`` gives that line.
+``python -m gluon_attn.commands._mxnet_tools NAME ARGUMENTS...`` runs one in this process; ``command`` gives that line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 def command(name, *arguments):
     """The argument list that runs MXNet's ``name``.py."""
-    return [sys.executable, "-m", "gluon_attn.train.tools", name, *map(str, arguments)]
+    return [sys.executable, "-m", "gluon_attn.commands._mxnet_tools", name, *map(str, arguments)]
 
 
 def path_of(name):

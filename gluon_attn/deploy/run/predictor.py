@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from gluon_attn.deploy.card import Card, card_of
-from gluon_attn.deploy.engines import ENGINES
+from gluon_attn.deploy.run.engines import ENGINES
 from gluon_attn.errors import GluonAttnError, unknown
 
 PRECISIONS = ("float32", "int8")

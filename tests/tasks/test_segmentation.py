@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 import gluon_attn
-from gluon_attn import GluonAttnError, segmentation
-from gluon_attn.models.segmentation import METHODS, create, stage_channels
+from gluon_attn import GluonAttnError
+from gluon_attn.tasks.segmentation import fit as segmentation
+from gluon_attn.tasks.segmentation.model import METHODS, create, stage_channels
 from tests.helpers import images, randomise
 
 TINY = dict(layers=(1, 1, 1), widths=(8, 16, 32), stem_widths=(8,))
@@ -145,7 +146,7 @@ def seeded():
 
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 SAME_BITS = """
-from gluon_attn import segmentation
+from gluon_attn.tasks.segmentation import fit as segmentation
 from tests.models.test_segmentation import bright_squares, seeded
 x, y = bright_squares(32)
 runs = []
@@ -203,7 +204,7 @@ def test_errors_are_sentences(call, words):
 
 def test_the_command_writes_what_it_says(tmp_path, capsys):
     pytest.importorskip("gluoncv")
-    from gluon_attn.train import segmentation as train_segmentation
+    from gluon_attn.tasks.segmentation import script as train_segmentation
 
     argv = ["--methods", "dilated,aff_fcn", "--layers", "1", "1", "1", "--train-images", "4", "--test-images", "4"]
     argv += ["--epochs", "1", "--batch-size", "2"]

@@ -1,4 +1,4 @@
-"""`python -m gluon_attn.weights.store runs/X ...`: keep finished runs as params/<dataset>/<model>/<tag>/.
+"""`python -m gluon_attn.commands.store runs/X ...`: keep finished runs as params/<dataset>/<model>/<tag>/.
 
 The folder holds weights.params, train.log, history.csv, metrics.json and command.txt, and appears whole or not at all.
 metrics.json gets a `weights` part (hash, error, classes, preprocessing), which is what `get_model` finds it by.
@@ -103,7 +103,7 @@ def _command(metrics):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m gluon_attn.weights.store", description="Keep finished runs.")
+    parser = argparse.ArgumentParser(prog="python -m gluon_attn.commands.store", description="Keep finished runs.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run")
     parser.add_argument("--params", default="params", metavar="DIR", help="where to keep them (default: params)")
     parser.add_argument("--tag", help="by default the name of the data set")

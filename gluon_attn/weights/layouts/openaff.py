@@ -6,7 +6,7 @@ the stem, and the one after the stages, in the pre-activation network, the last 
 
 from __future__ import annotations
 
-from gluon_attn.weights.maps.rewrite import any_matches, first_stage, rewrite
+from gluon_attn.weights.layouts.rewrite import any_matches, first_stage, rewrite
 
 _BLOCK = r"features\.(\d+)\.\d+\.(?:body|resfwd|downsample|attention)\."
 _LAYER = r"layer[1-4]\.\d+\.(?:conv|bn)\d\.(?:weight|gamma)"

@@ -41,7 +41,7 @@ def add_network_arguments(parser):
 def load_network(args, classes=None):
     """The network that the flags mean, loaded without compromise: a file for other classes is an error here."""
     from gluon_attn import weights
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
 
     devices = parse_devices(args.devices)
     if args.dtype not in ("float32", "float16"):
@@ -63,7 +63,7 @@ def load_network(args, classes=None):
 def build_network(args, entry, classes=None):
     """(the network without its weights, its number of classes)."""
     from gluon_attn import zoo
-    from gluon_attn.train.recipe import Recipe
+    from gluon_attn.recipe.recipe import Recipe
 
     wanted = args.classes or (entry.classes if entry else classes)
     arch = Recipe.of({"arch": args.arch}).arch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gluon_attn.weights.maps.rewrite import any_matches, rewrite
+from gluon_attn.weights.layouts.rewrite import any_matches, rewrite
 
 _BAM = {
     "ch_att.init_fc.fc": "channel.1",

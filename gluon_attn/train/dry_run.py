@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train.check import check
+from gluon_attn.recipe.check import check
 from gluon_attn.train.inputs import facts, open_datasets
 from gluon_attn.train.schedule import learning_rate
 
@@ -11,7 +11,7 @@ from gluon_attn.train.schedule import learning_rate
 def plan(recipe):
     """The plan as text. Mistakes in the recipe raise; a missing data set, device or weights file is reported."""
     from gluon_attn.complexity import complexity
-    from gluon_attn.train import network
+    from gluon_attn.train import build as network
 
     check(recipe)
     known = facts(recipe.dataset)
@@ -79,7 +79,7 @@ def _rates(recipe, steps):
 
 
 def _devices(recipe):
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
 
     try:
         devices = parse_devices(recipe.devices)
@@ -90,7 +90,7 @@ def _devices(recipe):
 
 def _missing_weights(recipe, name):
     from gluon_attn import weights
-    from gluon_attn.train.network import weights_word
+    from gluon_attn.train.build import weights_word
 
     model = recipe.model if name == recipe.pretrained else recipe.teacher
     try:

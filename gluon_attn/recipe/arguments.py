@@ -7,7 +7,7 @@ import dataclasses
 
 from gluon_attn import threads
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train.recipe import Recipe, list_recipes, read_file
+from gluon_attn.recipe.recipe import Recipe, list_recipes, read_file
 
 
 def add_arguments(parser):

@@ -56,9 +56,9 @@ def _parse(argv):
 @mxnet_explained()
 def run(args):
     """{person: error in degrees}."""
-    from gluon_attn import gaze
     from gluon_attn.data.gaze import leave_one_person_out, people_in
-    from gluon_attn.train.devices import parse_devices
+    from gluon_attn.devices import parse_devices
+    from gluon_attn.tasks.gaze import fit as gaze
 
     folds = leave_one_person_out(args.data_root)
     if args.people:
@@ -76,7 +76,8 @@ def network(args, ctx):
     """The network before training: seeded random weights, and AlexNet's convolutions where a file of them is given."""
     import mxnet as mx
 
-    from gluon_attn import gaze, get_model
+    from gluon_attn import get_model
+    from gluon_attn.tasks.gaze import fit as gaze
 
     mx.random.seed(args.seed)
     net = get_model("fullface_gaze")

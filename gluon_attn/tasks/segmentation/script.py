@@ -52,7 +52,7 @@ def _parse(argv):
         description="Train segmentation networks on digits canvases, side by side: "
         "python train_segmentation.py --output runs/segmentation",
     )
-    parser.add_argument("--methods", default="dilated,danet,fcn,aff_fcn", help="of gluon_attn.models.segmentation")
+    parser.add_argument("--methods", default="dilated,danet,fcn,aff_fcn", help="of gluon_attn.tasks.segmentation.model")
     parser.add_argument("--model", default="cifar_resnet20", help="backbone, a name of `gluon-attn list`")
     parser.add_argument(
         "--layers", type=int, nargs="+", default=[1, 1, 1], help="blocks of its stages; 0: its own number"
@@ -74,7 +74,8 @@ def _parse(argv):
 @mxnet_explained()
 def run(args):
     """A folder a method (metrics.json, history.csv, last.params), and segmentation.csv, .md and .png of them all."""
-    from gluon_attn import data, segmentation
+    from gluon_attn import data
+    from gluon_attn.tasks.segmentation import fit as segmentation
 
     splits = {}
     for split, count in (("train", args.train_images), ("test", args.test_images)):
@@ -92,8 +93,8 @@ def run(args):
 
 def _train(args, method, splits, classes):
     """(network, row of the table) of one method."""
-    from gluon_attn import segmentation
     from gluon_attn.complexity import count_parameters
+    from gluon_attn.tasks.segmentation import fit as segmentation
 
     start = time.time()
     options = dict(epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, seed=args.seed)
@@ -120,7 +121,7 @@ def _network(args, method, classes):
     """Initialised from the seed, the same at every call."""
     import mxnet as mx
 
-    from gluon_attn.models.segmentation import create
+    from gluon_attn.tasks.segmentation.model import create
 
     mx.random.seed(args.seed)
     arch = {"output_stride": args.output_stride} if method in DILATED else {}

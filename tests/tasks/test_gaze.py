@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import DataError, GluonAttnError, gaze
+from gluon_attn import DataError, GluonAttnError
 from gluon_attn.attention.spatial_weights import SpatialWeights
 from gluon_attn.complexity import complexity
+from gluon_attn.tasks.gaze import fit as gaze
 from tests.helpers import build, images
 
 TINY = dict(widths=(8, 8, 8, 8, 8), hidden=32, image_size=96, dropout=0.0)
@@ -149,7 +150,7 @@ def test_starts_from_alexnet_weights(tmp_path):
 def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsys):
     """Two people, a few 96x96 faces, the tiny network: the command's way through reader, training and errors.json."""
     h5py = pytest.importorskip("h5py")
-    from gluon_attn.train import gaze as train_gaze
+    from gluon_attn.tasks.gaze import script as train_gaze
 
     rng = np.random.RandomState(0)
     for person in ("p00", "p04"):

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
 
 from gluon_attn import cpu
-from gluon_attn.deploy.converters import OPSET
+from gluon_attn.deploy.export.converters import OPSET
 from gluon_attn.errors import GluonAttnError
 
 INPUT = "images"

@@ -7,9 +7,9 @@ import argparse
 import pytest
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe.arguments import add_arguments, recipe_from
+from gluon_attn.recipe.check import check
 from gluon_attn.train import Recipe, list_recipes
-from gluon_attn.train.arguments import add_arguments, recipe_from
-from gluon_attn.train.check import check
 
 
 def parse(*words, **defaults):

@@ -15,7 +15,7 @@ import tempfile
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from gluon_attn.deploy import onnx_graph
+from gluon_attn.deploy.export import onnx_graph
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluon_attn.weights.maps.rewrite import any_matches, rewrite
+from gluon_attn.weights.layouts.rewrite import any_matches, rewrite
 
 _STATISTIC = ".running_mean"
 _NORM = {"weight": "gamma", "bias": "beta"}

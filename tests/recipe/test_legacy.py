@@ -7,8 +7,8 @@ import argparse
 import pytest
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train.arguments import add_arguments, recipe_from
-from gluon_attn.train.legacy import is_legacy, translate
+from gluon_attn.recipe.arguments import add_arguments, recipe_from
+from gluon_attn.recipe.legacy import is_legacy, translate
 
 RECORDS = "--use-rec --rec-train T --rec-train-idx TI --rec-val V --rec-val-idx VI"
 

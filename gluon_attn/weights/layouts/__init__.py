@@ -8,7 +8,7 @@ file, so a map is total by construction. A new source is one module and one line
 from __future__ import annotations
 
 from gluon_attn.errors import WeightsError, unknown
-from gluon_attn.weights.maps import abn, imgclsmob, openaff, own, timm
+from gluon_attn.weights.layouts import abn, imgclsmob, openaff, own, timm
 
 SOURCES = {"gluon_attn": own, "openaff": openaff, "imgclsmob": imgclsmob, "timm": timm, "abn": abn}
 

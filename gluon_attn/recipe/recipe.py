@@ -16,7 +16,7 @@ import yaml
 
 from gluon_attn.errors import GluonAttnError, unknown
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+RECIPES = Path(__file__).resolve().parent
 
 
 def option(default, help, kind=None, choices=None, group="recipe"):

@@ -1,0 +1,1 @@
+"""Pure data, no framework: mechanisms, backbones, data sets, and the names that they make."""

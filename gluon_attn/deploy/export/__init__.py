@@ -1,0 +1,1 @@
+"""Files out: ONNX, symbol and int8."""

@@ -1,0 +1,1 @@
+"""Files in: engines that run what was exported."""

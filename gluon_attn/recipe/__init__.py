@@ -1,0 +1,1 @@
+"""Recipes: what a run depends on, as YAML and as flags, and which choices contradict each other."""

@@ -1,0 +1,1 @@
+"""Tasks that are not classification: each with its model, its fit and its script."""

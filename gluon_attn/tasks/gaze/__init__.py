@@ -1,0 +1,1 @@
+"""Gaze from faces: full-face CNN with spatial weights (arXiv 1611.08860)."""

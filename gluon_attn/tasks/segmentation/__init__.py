@@ -1,0 +1,1 @@
+"""Segmentation: DANet, FCN and AFF-FCN on backbones of the zoo."""
