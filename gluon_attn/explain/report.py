@@ -6,8 +6,10 @@ import base64
 import html
 import io
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from gluon_attn.explain.pictures import overlay
@@ -37,21 +39,34 @@ def write(rows, path, subjects, names):
             for i, subject in enumerate(subjects)
         ],
     }
-    # "</" would end the script in which the text stands.
-    text = json.dumps(content).replace("</", "<\\/")
-    title = html.escape(", ".join(rows))
-    page = TEMPLATE.read_text(encoding="utf-8").replace("@TITLE@", title).replace("@CONTENT@", text)
+    page = fill(TEMPLATE.read_text(encoding="utf-8"), title=html.escape(", ".join(rows)), content=in_script(content))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(page, encoding="utf-8")
+    # A file's name may hold what is no Unicode (lone surrogates), which UTF-8 cannot write.
+    Path(path).write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+
+
+def fill(template, **values):
+    """Every @NAME@ of the template replaced by its value, once: what a value contains is never replaced again."""
+    return re.sub("@(TITLE|CONTENT)@", lambda found: values[found.group(1).lower()], template)
+
+
+def in_script(content):
+    """JSON that can stand in a script element: without `<`, no tag, comment or end of the script begins in it."""
+    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
 
 
 def _view(view, label, names):
     return {
         "predicted": names[view.predicted],
         "right": None if label is None else view.predicted == label,
-        "top": [[names[i], round(float(view.probabilities[i]), 4)] for i in view.top(TOP)],
+        "top": [[names[i], _number(view.probabilities[i])] for i in view.top(TOP)],
         "maps": [None if heat is None else data_uri(overlay(view.image, heat)) for heat in view.maps.values()],
     }
+
+
+def _number(probability):
+    """With four digits; None for what is no number, which JSON does not have."""
+    return round(float(probability), 4) if np.isfinite(probability) else None
 
 
 def _box(subject, shown):

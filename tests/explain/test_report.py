@@ -97,6 +97,55 @@ def test_in_a_browser(page, tmp_path):
         assert [url for url in chromium.requests() if not url.startswith(("file:", "data:"))] == []
 
 
+ATTACKS = {
+    "a comment that opens a script": "<!--<script>",
+    "the end of the script": "</script><script>window.attacked = 1</script>",
+    "a picture with a handler": "<img src=x onerror='window.attacked = 1'>",
+    "the end of the title": "</title><svg onload='window.attacked = 1'>",
+    "an entity": "&lt;b&gt; &amp;quot;",
+    "placeholders": "@CONTENT@ @TITLE@",
+    "backslashes": "\\u003c\\1 \\g<0>",
+    "separators of lines": "\u2028 \u2029",
+}
+
+
+@pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
+def test_names_are_text_in_a_browser(tmp_path):
+    """Networks, pictures and classes are called like attacks; each is read as it stands, and nothing runs."""
+    attacks = list(ATTACKS.values())
+    views = [view([float(i == number) for i in range(len(attacks))]) for number in range(len(attacks))]
+    networks = ["@CONTENT@", "@TITLE@ <b>", *attacks]
+    subjects = [Subject(name, None, number) for number, name in enumerate(attacks)]
+    write({name: views for name in networks}, tmp_path / "page.html", subjects, attacks)
+    with browser.browser() as chromium:
+        chromium.open((tmp_path / "page.html").as_uri())
+        assert chromium.script("return [...document.querySelectorAll('article')].map(a => a.dataset.class)") == attacks
+        headings = "return [...document.querySelectorAll('h2')].map(h => h.firstChild.textContent)"
+        assert chromium.script(headings) == attacks
+        labels = "return [...document.querySelectorAll('article:first-child small')].map(s => s.textContent)"
+        assert chromium.script(labels)[::2] == networks
+        assert chromium.script("return document.title.split(': ').slice(1).join(': ')").split() == " ".join(
+            ", ".join(networks).split()
+        ).split()
+        assert chromium.script("return window.attacked === undefined")
+        assert [entry for entry in chromium.log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+@pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
+def test_probabilities_that_are_no_numbers_in_a_browser(tmp_path):
+    """A broken network's page says so, where NaN in JSON would leave it blank."""
+    write({"a": [view([np.nan] * 3)]}, tmp_path / "page.html", [Subject("0", None, 0)], NAMES)
+    with browser.browser() as chromium:
+        chromium.open((tmp_path / "page.html").as_uri())
+        assert "no number" in chromium.script("return document.querySelector('figcaption b span').parentNode.innerText")
+
+
+def test_names_that_are_no_unicode_are_written(tmp_path):
+    """A file called in bytes that are no UTF-8 reaches Python with lone surrogates in its name."""
+    write({"a\udcff.params": [view([1, 0, 0])]}, tmp_path / "page.html", [Subject("b\udcff.png", None, 0)], NAMES)
+    assert "a&#56575;.params" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
 def test_boxes_and_missing_maps_in_a_browser(tmp_path):
     """The first network has no attention map of any picture: it gets no empty cell."""
