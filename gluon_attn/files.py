@@ -6,8 +6,6 @@ import contextlib
 import os
 from pathlib import Path
 
-from gluon_attn.weights.files import read_arrays
-
 
 @contextlib.contextmanager
 def replacing(path):
@@ -28,18 +26,6 @@ def replacing(path):
 def write_text(path, text):
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def write_parameters(path, net):
-    """``net.save_parameters``, read back before it replaces ``path``: MXNet may not notice that the disk was full."""
-    with replacing(path) as temporary:
-        try:
-            net.save_parameters(str(temporary))
-            read_arrays(temporary.read_bytes(), where=str(temporary))
-        except OSError:
-            raise
-        except Exception as error:  # MXNetError and WeightsError, neither of which says why
-            raise OSError(f"{path} could not be written whole: is the disk full?") from error
 
 
 def _sync_folder(folder):

@@ -15,7 +15,6 @@ from gluon_attn.complexity import count_parameters
 from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
-from gluon_attn.files import write_parameters
 from gluon_attn.recipe.check import check
 from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train import build as network
@@ -26,6 +25,7 @@ from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
 from gluon_attn.train.update import Updater, create_trainer
+from gluon_attn.weights.files import write_parameters
 
 # A resumed run may differ in these; in anything else it would be another run.
 FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 from gluon_attn.errors import WeightsError
+from gluon_attn.files import replacing
 from gluon_attn.weights.container import LIST_MAGIC, read_params
 
 LARGEST = 2 << 30  # bytes; no network here comes near it
@@ -70,6 +71,18 @@ def read_arrays(data, where="the file"):
     if head[:1] == b"\x80":
         raise WeightsError(f"{where} is a Python pickle, which can run any program when it is opened: it was not.")
     raise WeightsError(f"{where} is no MXNet .params, .safetensors or PyTorch file (it begins with {bytes(head)!r}).")
+
+
+def write_parameters(path, net):
+    """``net.save_parameters``, read back before it replaces ``path``: MXNet may not notice that the disk was full."""
+    with replacing(path) as temporary:
+        try:
+            net.save_parameters(str(temporary))
+            read_arrays(temporary.read_bytes(), where=str(temporary))
+        except OSError:
+            raise
+        except Exception as error:  # MXNetError and WeightsError, neither of which says why
+            raise OSError(f"{path} could not be written whole: is the disk full?") from error
 
 
 def _read_safetensors(data, where):

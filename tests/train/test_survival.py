@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import write_parameters, write_text
+from gluon_attn.files import write_text
 from gluon_attn.train import checkpoint, fit
 from gluon_attn.train.checkpoint import Checkpoints
 from gluon_attn.train.stop import Stopped
-from gluon_attn.weights.files import read_arrays
+from gluon_attn.weights.files import read_arrays, write_parameters
 from tests.train import killed
 from tests.train.tiny import tiny
 
