@@ -1,24 +1,33 @@
-"""`gluon-attn launch`: one training on several machines, or several processes of this one, by MXNet's launch.py.
+"""`gluon-attn launch`: one training on several machines, or several processes of this one, by MXNet's parameter server.
 
     gluon-attn launch -n 2 -s 1 -- python train_cifar.py --kvstore dist_sync ...
     gluon-attn launch -n 4 -s 4 -H hosts.txt -- python train_imagenet.py --kvstore dist_sync ...
 
-Every process runs the same command; MXNet makes some of them servers. Each worker reads its own part of every batch,
-and the first one writes. A run is resumed from a folder that all machines can read. SIGTERM ends all processes where
-they stand: a worker that went on to write a checkpoint would wait for the others' gradients. `--resume auto` then goes
-on from the last checkpoint, one an epoch or as `--checkpoint-steps` says.
+Every process runs the same command; MXNet makes servers of some of them, and a scheduler of one, on this machine. Each
+worker reads its own part of every batch, and the first one writes. A run is resumed from a folder that all machines can
+read. SIGTERM, SIGHUP or Ctrl-C ends all processes where they stand, on all machines, and so does the end of this one or
+of a process that fails: a worker that went on to write a checkpoint would wait for the others' gradients.
+`--resume auto` then goes on from the last checkpoint, one an epoch or as `--checkpoint-steps` says.
+
+The other machines get the command by ssh as it is written here, word for word, in the same folder (or that of
+`--sync-to`). MXNet's own launch.py is not used: it hands the words to two shells without quotes, and leaves processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import re
 import shlex
-import signal
+import socket
 import subprocess
 
-from gluon_attn.commands import _mxnet_tools as tools
+from gluon_attn.commands._job import Host, Member, run_together
 from gluon_attn.errors import GluonAttnError
+
+_PASSED = ("OMP_NUM_THREADS", "KMP_AFFINITY", "LD_LIBRARY_PATH", "DMLC_INTERFACE")  # unasked, as MXNet's launch.py does
+_PORTS = range(9091, 10000)  # those of MXNet's launch.py, which a firewall may have been opened for
 
 
 def add_arguments(parser):
@@ -29,7 +38,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--sync-to", metavar="DIR", help="copy this folder to DIR on each machine first (rsync)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME", help="pass this variable on by ssh")
-    parser.add_argument("--dry-run", action="store_true", help="print MXNet's command instead of running it")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be started where, and start nothing")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the training command")
 
 
@@ -38,18 +47,16 @@ def run(args):
     if not command:
         raise GluonAttnError("Nothing to launch: put -- and the training command at the end.")
     _check(args, command)
-    line = tools.command("launch", *_options(args), *map(shlex.quote, command))
+    hosts = _read_hosts(args.hostfile) if args.hostfile else []
+    members = _members(args, command, hosts)
     if args.dry_run:
-        print(shlex.join(line))
+        for member in members:
+            variables = [f"{name}={value}" for name, value in member.environment.items()]
+            print(f"{member.role} on {_place(member)}: {shlex.join([*variables, *member.command])}")
         return 0
-    # A session of its own, so that the end of one process can end all of them and nobody else.
-    process = subprocess.Popen(line, start_new_session=True)
-    try:
-        code = process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        raise
-    return 0 if code == 0 else 1
+    if args.sync_to:
+        _sync(hosts, args.sync_to)
+    return run_together(members)
 
 
 def _check(args, command):
@@ -57,14 +64,106 @@ def _check(args, command):
         raise GluonAttnError("-n and -s are numbers of processes: give 1 or more of each.")
     if args.hostfile and not os.path.isfile(args.hostfile):
         raise GluonAttnError(f"There is no host file {args.hostfile!r}: write one machine a line, as ssh knows it.")
+    if args.sync_to and not args.hostfile:
+        raise GluonAttnError("--sync-to copies to other machines: name them in a file, -H FILE.")
     if not any("dist_" in word for word in command):
         raise GluonAttnError("The command trains each process by itself: add --kvstore dist_sync to it.")
-
-
-def _options(args):
-    options = ["-n", args.workers, "-s", args.servers or args.workers]
-    options += ["--launcher", "ssh", "-H", args.hostfile] if args.hostfile else ["--launcher", "local"]
-    options += ["--sync-dst-dir", args.sync_to] if args.sync_to else []
     for name in args.env:
-        options += ["--env", name]
-    return options
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise GluonAttnError(
+                f"--env {name!r} is no name of a variable: set it before the command, and give its name."
+            )
+        if name not in os.environ:
+            raise GluonAttnError(f"--env {name}: there is no such variable here to pass on. Set it before the command.")
+
+
+def _read_hosts(path):
+    """The machines of a host file: `name`, `user@name`, `name:port`; `slots=`, as MPI writes, and # comments pass."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = [re.sub(r"#.*|\sslots=.*", "", line).strip() for line in file]
+    hosts = [_host(line, path) for line in lines if line]
+    if not hosts:
+        raise GluonAttnError(f"{path} names no machine: write one a line, as ssh knows it.")
+    return hosts
+
+
+def _host(line, path):
+    found = re.fullmatch(r"((?:[\w.-]+@)?\w[\w.-]*)(?::(\d{1,5}))?", line, re.ASCII)
+    if not found or line.startswith("-"):  # to ssh, what begins with - is an option, and some of those run programs
+        raise GluonAttnError(f"{path}: {line!r} is no machine: write name, user@name or name:port, one a line.")
+    return Host(found.group(1), found.group(2) and int(found.group(2)))
+
+
+def _members(args, command, hosts):
+    """The job's processes: the scheduler here, then servers and workers on the machines in turn."""
+    servers = args.servers or args.workers
+    address = _own_address(hosts)
+    shared = {
+        "DMLC_PS_ROOT_URI": address,
+        "DMLC_PS_ROOT_PORT": str(_free_port()),
+        "DMLC_NUM_WORKER": str(args.workers),
+        "DMLC_NUM_SERVER": str(servers),
+    }
+    members = [Member("scheduler", command, {**shared, "DMLC_ROLE": "scheduler", "DMLC_NODE_HOST": address})]
+    for number in range(servers + args.workers):
+        own = {**shared, "DMLC_ROLE": "server" if number < servers else "worker", "DMLC_NODE_HOST": address}
+        members.append(
+            _remote(args, command, own, hosts[number % len(hosts)]) if hosts else Member(own["DMLC_ROLE"], command, own)
+        )
+    return members
+
+
+def _remote(args, command, environment, host):
+    passed = {name: os.environ[name] for name in _PASSED if name in os.environ and name not in args.env}
+    return Member(
+        environment["DMLC_ROLE"],
+        command,
+        {**passed, **environment, "DMLC_NODE_HOST": host.address},
+        host,
+        folder=_from_home(args.sync_to or os.getcwd()),
+        secrets={name: os.environ[name] for name in args.env},
+    )
+
+
+def _place(member):
+    return f"{member.host.name} in {member.folder}" if member.host else "this machine"
+
+
+def _own_address(hosts):
+    """This machine's address as the first of the others sees it."""
+    given = os.environ.get("DMLC_PS_ROOT_URI")
+    if given or not hosts:
+        return given or "127.0.0.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect((hosts[0].address, 9))  # of UDP: chooses the route, sends nothing
+        return probe.getsockname()[0]
+    with contextlib.suppress(OSError):
+        return socket.gethostbyname(socket.getfqdn())
+    raise GluonAttnError(
+        "This machine's address is not known to it: set DMLC_PS_ROOT_URI to one that the other machines can reach."
+    )
+
+
+def _free_port():
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise GluonAttnError(f"No port from {_PORTS[0]} to {_PORTS[-1]} is free for the scheduler: end some other job.")
+
+
+def _from_home(folder):
+    """ssh and rsync begin in the home folder, and `~` within quotes is a name."""
+    return os.path.join(".", folder[2:]) if folder.startswith("~/") else folder
+
+
+def _sync(hosts, folder):
+    for host in hosts:
+        remote = f"{host.name}:{_from_home(folder)}/"
+        line = ["rsync", "-az", "--protect-args", "--rsh", shlex.join(host.ssh()), f"{os.getcwd()}/", remote]
+        try:
+            status = subprocess.run(line, stdin=subprocess.DEVNULL).returncode
+        except FileNotFoundError:
+            raise GluonAttnError("--sync-to needs rsync, on all machines: install it.") from None
+        if status:
+            raise GluonAttnError(f"rsync to {remote} ended with status {status}: see above.")

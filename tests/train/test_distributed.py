@@ -64,9 +64,3 @@ def test_a_failing_worker_ends_the_job(tmp_path):
 def test_mistakes(words, sentence, capsys):
     assert cli.main(["launch", *words]) == 2
     assert sentence in capsys.readouterr().err
-
-
-def test_the_command_of_mxnet(capsys):
-    assert cli.main(["launch", "--dry-run", "-n", "2", "--", "python", "a b.py", "--kvstore", "dist_sync"]) == 0
-    line = capsys.readouterr().out
-    assert "launch -n 2 -s 2 --launcher local python" in line and "a b.py" in line
