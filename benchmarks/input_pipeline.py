@@ -22,15 +22,16 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data._memory import keep_freed_memory
 from gluon_attn.data.auto_augment import GREY, AutoAugment
-from gluon_attn.data.imagenet import MEAN, STD
 from gluon_attn.data.images import Encoded
 from gluon_attn.data.seeding import random_state
 from gluon_attn.data.transforms import Flip, Normalize, ResizedCrop, Transform
 
 SIZE = 224
 CROP, AUGMENT = ResizedCrop(SIZE), AutoAugment("imagenet")
+MEAN, STD = DATASETS["imagenet1k"].mean, DATASETS["imagenet1k"].std
 OURS = Transform([CROP, Flip(), AUGMENT, Normalize(MEAN, STD)])
 
 PILLOW = {

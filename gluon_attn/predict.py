@@ -13,6 +13,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
 
@@ -65,39 +66,21 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
             yield Prediction(Path(path), [(names[i], float(row[i])) for i in order])
 
 
-def class_names(count, dataset=None, file=None):
-    """`count` names: the lines of `file`, or the classes of a data set, or `class 0`, `class 1`, ..."""
+def class_names(count, known=None, file=None):
+    """`count` names: the lines of `file`, or those `known` of the data set, or `class 0`, `class 1`, ..."""
     if file is not None:
         names = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
-    elif dataset == "imagenet1k":
-        names = _imagenet_names()
-    elif dataset is not None:
-        names = list(dataset.classes)
     else:
-        names = [f"class {i}" for i in range(count)]
+        names = [f"class {i}" for i in range(count)] if known is None else list(known)
     if len(names) != count:
-        raise DataError(f"{file or dataset} has {len(names)} class names and the network {count} outputs.")
+        raise DataError(f"{file or 'The data set'} has {len(names)} class names and the network {count} outputs.")
     return names
 
 
-def _imagenet_names():
-    from gluon_attn._gluoncv import import_gluoncv
-
-    try:
-        return import_gluoncv().data.ImageNet1kAttr().classes
-    except ImportError as problem:
-        raise DataError(f"ImageNet's class names come with GluonCV: {problem} Or give a file of them.") from None
-
-
 def named_by(entry):
-    """What weights' classes are called without the data set's files: ImageNet's names are in GluonCV."""
-    from gluon_attn import data
-
-    if entry is None:
-        return None
-    if entry.dataset == "digits":
-        return data.get_dataset("digits", "test")
-    return "imagenet1k" if entry.dataset == "imagenet1k" else None
+    """The names of the classes that weights were trained for, where they are known without the data set's files."""
+    record = DATASETS.get(entry.dataset) if entry else None
+    return record and record.class_names
 
 
 def draw(predictions, path, columns=8, most=64):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from gluon_attn.catalogue import datasets
 from gluon_attn.commands.loading import (
     add_network_arguments,
     find_weights,
@@ -93,8 +94,9 @@ def open_dataset(args, entry):
     from gluon_attn.recipe.recipe import Recipe
 
     options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
-    if entry is not None and entry.dataset == "cifar100-coarse" and args.dataset == "cifar100":
-        options.setdefault("coarse", True)
+    known = datasets.DATASETS.get(entry.dataset) if entry else None
+    if known is not None and known.of == args.dataset:
+        options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
     return data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
 
 

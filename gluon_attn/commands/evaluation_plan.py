@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gluon_attn.catalogue import datasets
 from gluon_attn.commands.evaluate import check_classes, open_dataset
 from gluon_attn.commands.loading import build_network, find_weights, preprocessing
-from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.errors import GluonAttnError
 
 
 def plan(args):
     """The plan as text. Mistakes in the flags raise; missing weights, data and devices are reported in it."""
     from gluon_attn.complexity import count_parameters
-    from gluon_attn.data.sources import SOURCES
-    from gluon_attn.train.inputs import FACTS
 
-    if args.dataset not in SOURCES:
-        raise unknown("data set", args.dataset, SOURCES)
+    record = datasets.find(args.dataset)
     entry, weights = _weights(args)
     dataset, images = _data(args, entry)
-    known = len(dataset.classes) if dataset else getattr(FACTS.get(args.dataset), "classes", None)
+    known = len(dataset.classes) if dataset else record.classes
     net, classes = build_network(args, entry, known)
     if dataset is not None:
         check_classes(args, entry, classes, dataset)

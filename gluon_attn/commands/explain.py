@@ -106,7 +106,7 @@ def _candidate(args, label, model, pretrained, dataset):
     own = argparse.Namespace(**{**vars(args), "model": model, "pretrained": pretrained})
     loaded = load_network(own, classes=dataset and len(dataset.classes))
     known = preprocessing(own, loaded.entry, dataset)
-    names = class_names(loaded.classes, dataset or named_by(loaded.entry), args.classes_file)
+    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
     normalisation = dict(mean=known["mean"], std=known["std"])
     return Candidate(label, loaded.net, transform_for(known), normalisation, loaded.devices[0], names)
 

@@ -34,7 +34,7 @@ def run(args):
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
     loaded = load_network(args, classes=dataset and len(dataset.classes))
     prepared = preprocessing(args, loaded.entry, dataset)
-    names = class_names(loaded.classes, dataset or named_by(loaded.entry), args.classes_file)
+    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
     export = {"onnx": deploy.export_onnx, "symbol": deploy.export_symbol}[args.format]
     card = card_of(args.model, prepared, names)
     found = export(loaded.net, args.output, prepared["input_size"], card=card, tolerance=args.tolerance)

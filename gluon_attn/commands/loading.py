@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from gluon_attn.catalogue import datasets
 from gluon_attn.errors import GluonAttnError
 
 
@@ -88,12 +89,11 @@ def _variant(args, entry):
 def preprocessing(args, entry, dataset=None):
     """{mean, std, input_size, crop_pct, interpolation}: the weights', else the data set's, else the model's."""
     from gluon_attn import zoo
-    from gluon_attn.train.inputs import facts
 
     known = dict(zoo.find(args.model).preprocessing)
     if dataset is not None:
         known.update(mean=dataset.mean, std=dataset.std, input_size=dataset.image_size)
-        known["crop_pct"] = 1 / facts(args.dataset).resize
+        known["crop_pct"] = datasets.find(args.dataset).crop_pct
     if entry is not None:
         known.update(entry.preprocessing)
     if args.image_size:

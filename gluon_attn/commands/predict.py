@@ -22,7 +22,7 @@ def run(args):
     paths = find_pictures(args.pictures)
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
     loaded = load_network(args, classes=dataset and len(dataset.classes))
-    names = class_names(loaded.classes, dataset or named_by(loaded.entry), args.classes_file)
+    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
     transform = transform_for(preprocessing(args, loaded.entry, dataset))
     options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
     predictions = []

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gluon_attn.catalogue import datasets
 from gluon_attn.errors import GluonAttnError, WeightsError
 from gluon_attn.weights.table import STORED
 from gluon_attn.weights.verify import digest
@@ -59,11 +60,11 @@ def _metrics(run):
 def _describe(run, metrics, which):
     """The `weights` part of metrics.json, after the file was loaded once into the network it claims to be for."""
     from gluon_attn import data, zoo
-    from gluon_attn.train.inputs import facts
     from gluon_attn.weights.load import load_weights
 
     recipe, path = metrics["recipe"], run / f"{which}.params"
     options = recipe["dataset_options"]
+    facts = datasets.find(metrics["dataset"], options)
     dataset = data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **options)
     classes = recipe["classes"] or len(dataset.classes)
     net = zoo.get_model(metrics["model"], variant=recipe.get("variant") or None, classes=classes, **recipe["arch"])
@@ -80,9 +81,9 @@ def _describe(run, metrics, which):
             mean=list(dataset.mean),
             std=list(dataset.std),
             input_size=recipe["image_size"] or dataset.image_size,
-            crop_pct=1 / facts(metrics["dataset"]).resize,
+            crop_pct=datasets.centre_share(recipe.get("crop") or facts.crop),
             interpolation="bilinear",
-            dataset=metrics["dataset"] + ("-coarse" if options.get("coarse") else ""),
+            dataset=facts.name,
         ),
     )
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import Dataset
 from gluon_attn.data.digits import refuse_root, source_images
 from gluon_attn.data.seeding import random_state
 
 COUNTS = {"train": 4000, "test": 1000}
-DIGITS = [str(digit) for digit in range(10)]
+DIGITS = list(DATASETS["digits"].class_names)
 INK = 64  # grey level from which a pixel belongs to the digit
 
 
@@ -25,6 +26,7 @@ class _Canvas(Dataset):
 
     def __init__(self, name, split, count, size, scale, seed):
         self.name, self.image_size, self.scale, self.seed = name, size, scale, seed
+        self.mean, self.std = DATASETS[name].mean, DATASETS[name].std
         self.part = list(COUNTS).index(split)
         images, self.source_labels = source_images(split)
         self.sources = [_trim(image) for image in images]
@@ -58,8 +60,6 @@ class Clutter(_Canvas):
 
     ``box(i)`` is the digit's bounding box (x0, y0, x1, y1), the ends excluded. No fragment lies in it.
     """
-
-    mean, std = (0.133,) * 3, (0.282,) * 3
 
     def __init__(self, split, count=None, size=64, scale=(14, 32), fragments=10, seed=0):
         super().__init__("clutter", split, count, size, scale, seed)
@@ -103,8 +103,6 @@ class DigitsCanvas(_Canvas):
 
     The mask is 0 for background and 1 + digit where there is its ink.
     """
-
-    mean, std = (0.130,) * 3, (0.274,) * 3
 
     def __init__(self, split, count=None, size=64, scale=(20, 32), digits=(2, 4), seed=0):
         super().__init__("digits-canvas", split, count, size, scale, seed)

@@ -12,77 +12,73 @@ from pathlib import Path
 
 import numpy as np
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import ArrayDataset
 from gluon_attn.errors import DataError
 
 SIZE = 32
-# What every paper in this field normalises both sets with.
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Where a set comes from and which files it has: ``files`` = {split: ((file, records), ...)}."""
+    """Which files an archive has: `files` = {split: ((file, records), ...)}; where it comes from, its record says."""
 
     name: str
-    url: str
-    md5: str
     folder: str
     label_bytes: int
     files: dict
-    names: str
 
     @property
     def filename(self):
-        return self.url.rsplit("/", 1)[1]
+        return DATASETS[self.name].url.rsplit("/", 1)[1]
+
+    @property
+    def md5(self):
+        return DATASETS[self.name].md5
 
     @property
     def record(self):
         return self.label_bytes + 3 * SIZE * SIZE
 
     def source(self):
-        return f"{self.filename} from {self.url} (md5 {self.md5})"
+        return f"{self.filename} from {DATASETS[self.name].url} (md5 {self.md5})"
 
 
 CIFAR10 = Archive(
     name="cifar10",
-    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    md5="c32a1d4ab5d03f1284b67883e8d87530",
     folder="cifar-10-batches-bin",
     label_bytes=1,
     files={
         "train": tuple((f"data_batch_{number}.bin", 10000) for number in range(1, 6)),
         "test": (("test_batch.bin", 10000),),
     },
-    names="batches.meta.txt",
 )
 CIFAR100 = Archive(
     name="cifar100",
-    url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-    md5="03b5dce01913d631647c71ecec9e9cb8",
     folder="cifar-100-binary",
     label_bytes=2,
     files={"train": (("train.bin", 50000),), "test": (("test.bin", 10000),)},
-    names="fine_label_names.txt",
 )
 
 
 def cifar10(split, root=None):
     """CIFAR-10. ``root``: the archive, its extracted folder, or the folder that holds either."""
-    labels, images, names = _load(CIFAR10, split, root, CIFAR10.names)
-    return ArrayDataset("cifar10", images, labels[:, 0], names or map(str, range(10)), MEAN, STD)
+    return _dataset(CIFAR10, DATASETS["cifar10"], split, root, label=0)
 
 
 def cifar100(split, root=None, coarse=False):
     """CIFAR-100 with its 100 fine classes, or its 20 super-classes with ``coarse=True``."""
-    names_file = "coarse_label_names.txt" if coarse else CIFAR100.names
-    labels, images, names = _load(CIFAR100, split, root, names_file)
-    names = names or map(str, range(20 if coarse else 100))
-    return ArrayDataset("cifar100", images, labels[:, 0 if coarse else 1], names, MEAN, STD)
+    facts = DATASETS["cifar100-coarse" if coarse else "cifar100"]
+    return _dataset(CIFAR100, facts, split, root, label=0 if coarse else 1)
 
 
-def _load(archive, split, root, names_file):
-    """(labels (N, label_bytes), images (N, 32, 32, 3), class names or None)."""
+def _dataset(archive, facts, split, root, label):
+    labels, images = _load(archive, split, root)
+    return ArrayDataset(facts.name, images, labels[:, label], facts.class_names, facts.mean, facts.std)
+
+
+def _load(archive, split, root):
+    """(labels (N, label_bytes), images (N, 32, 32, 3))."""
     read = _reader(archive, root)
     parts = []
     for filename, records in archive.files[split]:
@@ -96,9 +92,7 @@ def _load(archive, split, root, names_file):
         parts.append(np.frombuffer(content, np.uint8).reshape(records, archive.record))
     records = np.concatenate(parts)
     planes = records[:, archive.label_bytes :].reshape(-1, 3, SIZE, SIZE)
-    images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-    names = read(names_file, required=False)
-    return records[:, : archive.label_bytes], images, names and names.decode().split()
+    return records[:, : archive.label_bytes], np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
 
 
 def _reader(archive, root):
@@ -121,13 +115,11 @@ def _reader(archive, root):
 
 
 def _folder_reader(archive, folder):
-    def read(filename, required=True):
+    def read(filename):
         path = folder / filename
-        if path.is_file():
-            return path.read_bytes()
-        if required:
+        if not path.is_file():
             raise DataError(f"{filename} of {archive.name} is missing in {folder}. It is part of {archive.source()}.")
-        return None
+        return path.read_bytes()
 
     return read
 
@@ -142,10 +134,10 @@ def _archive_reader(archive, path):
             if member.isfile():
                 files[Path(member.name).name] = tar.extractfile(member).read()
 
-    def read(filename, required=True):
-        if required and filename not in files:
+    def read(filename):
+        if filename not in files:
             raise DataError(f"{filename} is missing in {path}. Fetch {archive.source()}.")
-        return files.get(filename)
+        return files[filename]
 
     return read
 

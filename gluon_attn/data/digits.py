@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import ArrayDataset, stratified_indices
 from gluon_attn.errors import DataError
 
-SIZE = 32
+FACTS = DATASETS["digits"]
+SIZE = FACTS.image_size
 TEST_PER_CLASS = 40  # 400 test images and 1,397 training images
-MEAN, STD = (0.309,) * 3, (0.349,) * 3  # of the training images at 32x32
 
 
 def digits(split, root=None):
@@ -18,7 +19,7 @@ def digits(split, root=None):
     refuse_root("digits", root)
     images, labels = source_images(split)
     enlarged = np.stack([_enlarge(image) for image in images])
-    return ArrayDataset("digits", enlarged, labels, [str(digit) for digit in range(10)], MEAN, STD)
+    return ArrayDataset("digits", enlarged, labels, FACTS.class_names, FACTS.mean, FACTS.std)
 
 
 def refuse_root(name, root):

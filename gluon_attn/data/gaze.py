@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage, Dataset
-from gluon_attn.data.imagenet import MEAN, STD
 from gluon_attn.errors import DataError, unknown
 
 PEOPLE = tuple(f"p{number:02}" for number in range(15))
@@ -29,7 +29,8 @@ class GazeDataset(Dataset):
     ``head_poses`` (N, 2) likewise; ``people`` says which persons, ``person_of`` (N,) whose face is which.
     """
 
-    mean, std, classes = MEAN, STD, ["pitch", "yaw"]
+    mean, std = DATASETS["mpiifacegaze"].mean, DATASETS["mpiifacegaze"].std
+    classes = ("pitch", "yaw")
 
     def __init__(self, folder, people):
         self.name, self.people = "mpiifacegaze", tuple(people)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage, Dataset
 from gluon_attn.data.images import Encoded, pixels
 from gluon_attn.errors import DataError
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 FOLDERS = {"train": "train", "test": "val"}
 CLASSES_FILE = "classes.txt"  # beside a .rec file: the names of its classes, one a line, in the order of the labels
@@ -21,10 +21,9 @@ CLASSES_FILE = "classes.txt"  # beside a .rec file: the names of its classes, on
 class EncodedDataset(Dataset):
     """Pictures in files: subclasses answer ``sample``."""
 
-    mean, std = MEAN, STD
-
     def __init__(self, name, image_size):
         self.name, self.image_size = name, image_size
+        self.mean, self.std = DATASETS[name].mean, DATASETS[name].std
 
     def __getitem__(self, index):
         image, label = self.sample(index)

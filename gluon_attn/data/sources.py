@@ -1,4 +1,4 @@
-"""Names -> data sets. A source is a function ``(split, root, **options) -> Dataset`` in a module of its own."""
+"""Names -> data sets. Their records are in catalogue/datasets.py; a source is `(split, root, **options) -> Dataset`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,16 @@ import inspect
 
 import numpy as np
 
+from gluon_attn.catalogue import datasets
 from gluon_attn.data.dataset import Subset, stratified_indices
 from gluon_attn.errors import DataError, unknown
-
-# name: (module, function, one line for people)
-SOURCES = {
-    "digits": ("digits", "digits", "scikit-learn's 1,797 handwritten digits at 32x32; embedded, needs no file"),
-    "clutter": ("canvas", "clutter", "one real digit among fragments of others on 64x64, its box known; embedded"),
-    "digits-canvas": ("canvas", "digits_canvas", "several real digits with their masks, for segmentation; embedded"),
-    "cifar10": ("cifar", "cifar10", "CIFAR-10 from its binary archive"),
-    "cifar100": ("cifar", "cifar100", "CIFAR-100 from its binary archive: 100 classes, or 20 with coarse=True"),
-    "mpiifacegaze": ("gaze", "mpiifacegaze", "normalised faces with gaze angles, one person left out (person='p00')"),
-    "imagenet-folder": ("imagenet", "imagenet_folder", "train/<class>/*.JPEG and val/<class>/*.JPEG"),
-    "imagenet-rec": ("imagenet", "imagenet_rec", "RecordIO: train.rec, train.idx, val.rec, val.idx"),
-}
 
 SPLITS = {"train": "train", "validation": "validation", "test": "test", "val": "test"}
 
 
 def list_datasets():
     """Names that :func:`get_dataset` knows."""
-    return sorted(SOURCES)
+    return datasets.openable()
 
 
 def get_dataset(name, split="train", root=None, validation=0, per_class=0, **options):
@@ -37,13 +26,13 @@ def get_dataset(name, split="train", root=None, validation=0, per_class=0, **opt
     training images, always the same ones: they are the 'validation' split, and 'train' is the rest. ``per_class=k``
     makes the task harder: only k images of every class are left of 'train', always the same ones.
     """
-    if name not in SOURCES:
-        raise unknown("dataset", name, SOURCES, error=DataError)
+    record = datasets.find(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, error=DataError)
     split = SPLITS[split]
-    module, function, _ = SOURCES[name]
+    module, _, function = record.source.partition(":")
     build = getattr(importlib.import_module(f"gluon_attn.data.{module}"), function)
+    options = {**record.options, **options}
     _check_options(name, build, options)
     if split == "test":
         return build(split, root, **options)

@@ -14,7 +14,7 @@ def plan(recipe):
     from gluon_attn.train import build as network
 
     check(recipe)
-    known = facts(recipe.dataset)
+    known = facts(recipe)
     data, images, classes = _data(recipe, known)
     size = recipe.image_size or known.image_size
     missing = []

@@ -5,40 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gluon_attn import data
+from gluon_attn.catalogue.datasets import centre_share, for_recipes
 from gluon_attn.data.native import NativeLoader
-from gluon_attn.errors import GluonAttnError, unknown
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a data set without its files: sizes for a plan, and the default augmentation."""
-
-    images: int
-    classes: int
-    image_size: int
-    crop: str = "pad"
-    flip: bool = True
-    resize: float = 1.0  # evaluation: shorter side to image_size * resize before the centre crop
-
-
-_CIFAR = dict(images=50000, image_size=32)
-_IMAGENET = dict(images=1281167, classes=1000, image_size=224, crop="resized", resize=256 / 224)
-
-# A mirrored digit is another digit, or none; the clutter canvas holds digits.
-FACTS = {
-    "digits": Facts(1397, 10, 32, flip=False),
-    "clutter": Facts(4000, 10, 64, flip=False),
-    "cifar10": Facts(classes=10, **_CIFAR),
-    "cifar100": Facts(classes=100, **_CIFAR),
-    "imagenet-folder": Facts(**_IMAGENET),
-    "imagenet-rec": Facts(**_IMAGENET),
-}
-
-
-def facts(name):
-    if name not in FACTS:
-        raise unknown("dataset", name, FACTS)
-    return FACTS[name]
+from gluon_attn.errors import GluonAttnError
 
 
 @dataclass(frozen=True)
@@ -109,7 +78,7 @@ def evaluation_loader(recipe, dataset):
 
 
 def training_transform(recipe, dataset):
-    crop = recipe.crop or facts(recipe.dataset).crop
+    crop = training_crop(recipe)
     return data.train_transform(
         size_of(recipe, dataset),
         dataset.mean,
@@ -124,9 +93,20 @@ def training_transform(recipe, dataset):
     )
 
 
+def facts(recipe):
+    """The record of the recipe's data set."""
+    return for_recipes(recipe.dataset, recipe.dataset_options)
+
+
+def training_crop(recipe):
+    """'pad', 'resized' or 'none': the recipe's, else what is usual for its data set."""
+    return recipe.crop or facts(recipe).crop
+
+
 def _flip(recipe):
-    return recipe.flip == "on" if recipe.flip else facts(recipe.dataset).flip
+    return recipe.flip == "on" if recipe.flip else facts(recipe).flip
 
 
 def _resize(recipe, dataset):
-    return round(size_of(recipe, dataset) * facts(recipe.dataset).resize)
+    """The shorter side before the centre crop of evaluation, as large as training showed objects."""
+    return round(size_of(recipe, dataset) / centre_share(training_crop(recipe)))

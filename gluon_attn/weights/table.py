@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Optional
 from urllib.parse import unquote, urlsplit
 
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import WeightsError, unknown
 
 STORED = "weights.params"  # params/<dataset>/<model>/<tag>/weights.params
@@ -43,6 +44,11 @@ class WeightsEntry:
         return self.preprocessing["dataset"]
 
     @property
+    def usual_labels(self):
+        """Whether the classes are those that the data set's own name promises, not CIFAR-100's super-classes."""
+        return self.dataset not in DATASETS or not DATASETS[self.dataset].of
+
+    @property
     def published_name(self):
         """The file's name where it is published and on a mirror, the archive's where it is in one."""
         return unquote(posixpath.basename(urlsplit(self.url).path)) if self.url and not self.by_hand else None
@@ -66,13 +72,13 @@ def _published():
 
 def _entry(row, table):
     row = dict(row)
-    preprocessing = dict(table["datasets"][row["dataset"]], dataset=row.pop("dataset"))
+    trained_on = DATASETS[row.pop("dataset")]
     kind, _, digest = row.pop("hash", "").partition(":")
     optional = dict.fromkeys(("url", "member", "top1_error", "top5_error"))
     return WeightsEntry(
         **{**optional, **row},
-        classes=preprocessing.pop("classes"),
-        preprocessing=preprocessing,
+        classes=trained_on.classes,
+        preprocessing=dict(trained_on.preparation, dataset=trained_on.name),
         hash_kind=kind or None,
         hash=digest or None,
         license=table["licenses"][row["source"]],
@@ -152,7 +158,7 @@ def choose(model, tag=True):
         raise WeightsError(f"No weights are known for {model!r}: pretrained=False, or the path of a file.")
     tags = [entry.tag for entry in known]
     if tag is True:
-        plain = [entry for entry in known if not entry.tag.endswith("-coarse")]
+        plain = [entry for entry in known if entry.usual_labels]
         if not plain:
             raise WeightsError(
                 f"{model!r} has only weights for other labels: ask for {tags[0]!r} by name if you mean them."
@@ -160,7 +166,7 @@ def choose(model, tag=True):
         return plain[0]
     for key in ("tag", "source", "dataset"):
         matching = [entry for entry in known if getattr(entry, key) == tag]
-        if len(matching) > 1 or (matching and key != "tag" and matching[0].tag.endswith("-coarse")):
+        if len(matching) > 1 or (matching and key != "tag" and not matching[0].usual_labels):
             raise WeightsError(f"{tag!r} is not one file for {model!r}: choose among {', '.join(tags)}.")
         if matching:
             return matching[0]

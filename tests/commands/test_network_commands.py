@@ -15,10 +15,11 @@ from PIL import Image
 
 import gluon_attn
 from gluon_attn import cli, data
+from gluon_attn import weights as zoo_weights
 from gluon_attn.catalogue.names import LABELS, SPECS
 from gluon_attn.commands import store
 from gluon_attn.commands.loading import preprocessing, transform_for
-from gluon_attn.predict import class_names, find_pictures
+from gluon_attn.predict import class_names, find_pictures, named_by
 from gluon_attn.weights import table
 
 MODEL = "cifar_resnet20"
@@ -167,12 +168,10 @@ def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
     assert status == 2 and "has 2 class names and the network 10 outputs" in err
 
 
-def test_imagenet_names_come_from_gluoncv(monkeypatch):
-    names = class_names(1000, "imagenet1k")
+def test_classes_are_named_by_the_data_set_that_the_weights_know():
+    entry = zoo_weights.choose("aff_resnet50", "openaff")
+    names = class_names(1000, named_by(entry))
     assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet tissue")
-    monkeypatch.setitem(sys.modules, "gluoncv", None)
-    with pytest.raises(gluon_attn.DataError, match="class names come with GluonCV: .* Or give a file"):
-        class_names(1000, "imagenet1k")
     assert class_names(2) == ["class 0", "class 1"]
 
 

@@ -47,10 +47,9 @@ def write(folder, archive):
 @pytest.mark.usefixtures("small")
 def test_cifar10_reads_every_batch_in_order(tmp_path):
     content = write(tmp_path, cifar.CIFAR10)
-    (tmp_path / cifar.CIFAR10.folder / "batches.meta.txt").write_text("\n".join(f"name{i}" for i in range(10)) + "\n\n")
     train = data.get_dataset("cifar10", root=tmp_path)
     assert len(train) == 100 and train.image_size == 32
-    assert train.classes == [f"name{i}" for i in range(10)]
+    assert train.classes[:2] == ["airplane", "automobile"]
     for batch in range(5):
         labels, images = content[f"data_batch_{batch + 1}.bin"]
         image, label = train[batch * 20 + 7]
@@ -78,7 +77,7 @@ def test_the_archive_itself_is_verified_and_read(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"its md5 is [0-9a-f]{32}.*https://.*03b5dce01913d631647c71ecec9e9cb8"):
         data.get_dataset("cifar100", root=path)
     true_md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(cifar, "CIFAR100", dataclasses.replace(cifar.CIFAR100, md5=true_md5))
+    monkeypatch.setitem(cifar.DATASETS, "cifar100", dataclasses.replace(cifar.DATASETS["cifar100"], md5=true_md5))
     test = data.get_dataset("cifar100", "test", root=path)
     np.testing.assert_array_equal(test.images, content["test.bin"][1])
 
