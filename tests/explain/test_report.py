@@ -116,7 +116,7 @@ def test_names_are_text_in_a_browser(tmp_path):
     views = [view([float(i == number) for i in range(len(attacks))]) for number in range(len(attacks))]
     networks = ["@CONTENT@", "@TITLE@ <b>", *attacks]
     subjects = [Subject(name, None, number) for number, name in enumerate(attacks)]
-    write({name: views for name in networks}, tmp_path / "page.html", subjects, attacks)
+    write(dict.fromkeys(networks, views), tmp_path / "page.html", subjects, attacks)
     with browser.browser() as chromium:
         chromium.open((tmp_path / "page.html").as_uri())
         assert chromium.script("return [...document.querySelectorAll('article')].map(a => a.dataset.class)") == attacks
