@@ -124,9 +124,10 @@ def test_names_are_text_in_a_browser(tmp_path):
         assert chromium.script(headings) == attacks
         labels = "return [...document.querySelectorAll('article:first-child small')].map(s => s.textContent)"
         assert chromium.script(labels)[::2] == networks
-        assert chromium.script("return document.title.split(': ').slice(1).join(': ')").split() == " ".join(
-            ", ".join(networks).split()
-        ).split()
+        assert (
+            chromium.script("return document.title.split(': ').slice(1).join(': ')").split()
+            == " ".join(", ".join(networks).split()).split()
+        )
         assert chromium.script("return window.attacked === undefined")
         assert [entry for entry in chromium.log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
