@@ -22,7 +22,7 @@ COLUMNS = ("network", "parameters", "MACs", "time of training", "of inference", 
 def main(argv=None):
     args = options(__doc__, argv, rounds=2, backbone="")
     from gluon_attn import zoo
-    from gluon_attn.deploy.cost import measure, plain_backbone
+    from gluon_attn.cost.networks import measure, plain_backbone
 
     rows = []
     for backbone, *batches, memory in BACKBONES:

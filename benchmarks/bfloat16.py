@@ -45,8 +45,8 @@ def measured(name, batch, size, args):
     import mxnet as mx
 
     import gluon_attn
-    from gluon_attn.deploy.jobs import training_step
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.cost.jobs import training_step
+    from gluon_attn.cost.timing import interleaved
     from gluon_attn.devices import prepare_arithmetic
 
     prepare_arithmetic(args.dtype, [mx.cpu()])

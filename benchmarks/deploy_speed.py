@@ -28,19 +28,20 @@ def measure(name, batch, targets, args):
 
     import gluon_attn
     from benchmarks.plain import plain_network, plain_words
+    from gluon_attn.cost.jobs import inference
+    from gluon_attn.cost.timing import interleaved
     from gluon_attn.deploy.export import int8, onnx_graph
-    from gluon_attn.deploy.jobs import inference
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.deploy.run.onnxruntime_engine import session
 
     images = np.random.RandomState(0).uniform(-1, 1, (batch, 3, SIZE, SIZE)).astype("float32")
     net = gluon_attn.get_model(name)
     net.initialize()
     model = onnx_graph.to_onnx(net, SIZE)
     sessions = {
-        "onnxruntime float32": onnx_graph.session(model, args.threads),
-        "onnxruntime int8": onnx_graph.session(int8.quantize(model, [images[:4]]), args.threads),
+        "onnxruntime float32": session(model.SerializeToString(), args.threads),
+        "onnxruntime int8": session(int8.quantize(model, [images[:4]]).SerializeToString(), args.threads),
     }
-    jobs = {key: (lambda s=session: s.run(None, {onnx_graph.INPUT: images})) for key, session in sessions.items()}
+    jobs = {key: (lambda s=running: s.run(None, {onnx_graph.INPUT: images})) for key, running in sessions.items()}
     jobs["mxnet"] = inference(net, batch, SIZE)
     with plain_words():
         jobs["plain"] = inference(plain_network(name), batch, SIZE)

@@ -59,7 +59,7 @@ def forward(name, size, batch, mode, explained=False):
 
 def measure(row, mode, pair, args):
     """A row of the table: medians of the ratios of the rounds, to the first untouched network."""
-    from gluon_attn.deploy.timing import PAUSE, interleaved
+    from gluon_attn.cost.timing import PAUSE, interleaved
 
     jobs = {"untouched": pair[0], "twin": pair[1], "explained": forward(*row, mode, explained=True)}
     times = interleaved(jobs, args.rounds, clock=args.clock, pause=0 if args.threads == 1 else PAUSE)

@@ -36,8 +36,8 @@ def _row(axis, value, images_per_second, memory=""):
 
 
 def _step(axis, value, batch, size, args):
-    from gluon_attn.deploy.cost import job, peak_memory
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.cost.networks import job, peak_memory
+    from gluon_attn.cost.timing import interleaved
     from gluon_attn.devices import parse_devices
 
     (ctx,) = parse_devices("cpu:0")
@@ -49,7 +49,7 @@ def _devices(count, args, batch=32, size=64):
     import mxnet as mx
 
     import gluon_attn
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.cost.timing import interleaved
 
     contexts = [mx.cpu(i) for i in range(count)]
     net = gluon_attn.get_model(NETWORK)

@@ -20,7 +20,7 @@ JOBS = {
 
 def main(argv=None):
     args = options(__doc__, argv, rounds=5)
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.cost.timing import interleaved
 
     def job(command):
         return lambda: subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)

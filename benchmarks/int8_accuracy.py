@@ -35,7 +35,7 @@ def measure(name, pretrained, dataset, images):
 
     from gluon_attn import data
     from gluon_attn.deploy import Predictor
-    from gluon_attn.deploy.card import Card
+    from gluon_attn.weights.card import Card
 
     test, train = (data.get_dataset(dataset, split) for split in ("test", "train"))
     calibration = [train[i][0] for i in np.linspace(0, len(train) - 1, images).astype(int)]

@@ -29,8 +29,9 @@ def measure(name, args):
     import numpy as np
 
     import gluon_attn
+    from gluon_attn.cost.timing import interleaved
     from gluon_attn.deploy.export import onnx_graph
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.deploy.run.onnxruntime_engine import session
 
     net = gluon_attn.get_model(name)
     net.initialize()
@@ -39,11 +40,11 @@ def measure(name, args):
         "torch": exported(net, dynamic=True),
         "torch, fixed size": exported(net, dynamic=False),
     }
-    sessions = {exporter: onnx_graph.session(model, args.threads) for exporter, model in models.items()}
+    sessions = {exporter: session(model, args.threads) for exporter, model in models.items()}
     rows = []
     for batch in BATCHES:
         images = np.random.RandomState(0).uniform(-1, 1, (batch, 3, SIZE, SIZE)).astype("float32")
-        jobs = {exporter: _run(session, images) for exporter, session in sessions.items()}
+        jobs = {exporter: _run(running, images) for exporter, running in sessions.items()}
         if batch > 1:
             jobs.pop("torch, fixed size")
         outputs = {exporter: job() for exporter, job in jobs.items()}
@@ -67,9 +68,9 @@ def measure(name, args):
     return rows
 
 
-def _run(session, images):
-    name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: images})[0]
+def _run(running, images):
+    name = running.get_inputs()[0].name
+    return lambda: running.run(None, {name: images})[0]
 
 
 def exported(net, dynamic):

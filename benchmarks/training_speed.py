@@ -18,8 +18,8 @@ def main(argv=None):
     args = options(__doc__, argv, rounds=3, networks="", shrink=1)
     import gluon_attn
     from benchmarks.plain import plain_network, plain_words
-    from gluon_attn.deploy.jobs import training_step
-    from gluon_attn.deploy.timing import interleaved
+    from gluon_attn.cost.jobs import training_step
+    from gluon_attn.cost.timing import interleaved
 
     rows = []
     for name, batch, size, target in TABLE:

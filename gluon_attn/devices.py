@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-import mxnet as mx
-
 from gluon_attn.errors import GluonAttnError
 
 
 def parse_devices(text=""):
     """'gpu:0,gpu:1' -> contexts; '' means every GPU that MXNet sees, else the CPU."""
+    import mxnet as mx
+
     if not text:
         return [mx.gpu(i) for i in range(mx.context.num_gpus())] or [mx.cpu()]
     devices = [_device(word.strip()) for word in text.split(",") if word.strip()]
@@ -20,6 +20,8 @@ def parse_devices(text=""):
 
 
 def _device(word):
+    import mxnet as mx
+
     kind, _, index = word.partition(":")
     if kind not in ("cpu", "gpu") or not (index.isdigit() or not index):
         raise GluonAttnError(f"{word!r} is no device: write cpu:0, gpu:0 or gpu:0,gpu:1.")

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import mxnet as mx
 import numpy as np
 
 from gluon_attn.catalogue.datasets import DATASETS
@@ -54,6 +53,8 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
     transform : `gluon_attn.data.eval_transform(...)`
     names : the classes' names in the order of the network's outputs
     """
+    import mxnet as mx
+
     ctx = ctx or mx.cpu()
     for start in range(0, len(paths), batch_size):
         batch = paths[start : start + batch_size]

@@ -19,7 +19,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    from gluon_attn.deploy.cost import measure
+    from gluon_attn.cost.networks import measure
     from gluon_attn.devices import parse_devices
     from gluon_attn.errors import unknown
     from gluon_attn.zoo import list_models

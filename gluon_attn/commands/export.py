@@ -28,14 +28,14 @@ def run(args):
     if args.format not in FORMATS:
         raise unknown("format", args.format, FORMATS)
     from gluon_attn import data, deploy
-    from gluon_attn.deploy.card import card_of
     from gluon_attn.predict import class_names, named_by
+    from gluon_attn.weights.card import Card
 
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
     loaded = load_network(args, classes=dataset and len(dataset.classes))
     prepared = preprocessing(args, loaded.entry, dataset)
     names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
     export = {"onnx": deploy.export_onnx, "symbol": deploy.export_symbol}[args.format]
-    card = card_of(args.model, prepared, names)
+    card = Card.of(args.model, prepared, names, source=loaded.entry.tag if loaded.entry else "")
     found = export(loaded.net, args.output, prepared["input_size"], card=card, tolerance=args.tolerance)
     print(f"{args.output}: largest difference from Gluon {found:.2g} of the largest output")

@@ -3,6 +3,8 @@
 >>> from gluon_attn import deploy
 >>> deploy.export_onnx(net, "net.onnx", size=224)
 >>> deploy.Predictor("net.onnx")(["cat.jpg"])
+
+`export/` needs MXNet. Of `run/` only the engine 'mxnet' does.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ from __future__ import annotations
 import importlib
 
 _PUBLIC = {
-    "Predictor": "predictor",
-    "export_onnx": "onnx_file",
-    "export_symbol": "symbol_file",
-    "quantize": "int8",
+    "Card": "gluon_attn.weights.card",
+    "Predictor": "gluon_attn.deploy.run.predictor",
+    "export_onnx": "gluon_attn.deploy.export.onnx_file",
+    "export_symbol": "gluon_attn.deploy.export.symbol_file",
+    "quantize": "gluon_attn.deploy.export.int8",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -22,4 +25,4 @@ __all__ = sorted(_PUBLIC)
 def __getattr__(name):
     if name not in _PUBLIC:
         raise AttributeError(f"module 'gluon_attn.deploy' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"gluon_attn.deploy.{_PUBLIC[name]}"), name)
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

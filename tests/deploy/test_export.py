@@ -11,10 +11,11 @@ import pytest
 import gluon_attn
 from gluon_attn import GluonAttnError, cli, zoo
 from gluon_attn.deploy import export_onnx, export_symbol
-from gluon_attn.deploy.card import Card
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.onnx_file import verified
-from gluon_attn.deploy.export.symbol_file import load_symbol
+from gluon_attn.deploy.run.mxnet_engine import load_symbol
+from gluon_attn.deploy.run.onnxruntime_engine import session
+from gluon_attn.weights.card import Card
 from tests.helpers import build, images
 
 onnx = pytest.importorskip("onnx")
@@ -91,7 +92,7 @@ def _card(classes=4):
 def test_metadata_comes_back(tmp_path):
     path = tmp_path / "net.onnx"
     export_onnx(build("cifar_se_resnet20", classes=4), path, 32, card=_card())
-    metadata = onnx_graph.session(str(path)).get_modelmeta().custom_metadata_map
+    metadata = session(str(path)).get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == ["c0", "c1", "c2", "c3"]
     assert Card.from_metadata(metadata, path) == _card()
     with pytest.raises(GluonAttnError, match="does not say its model, classes"):
@@ -100,7 +101,7 @@ def test_metadata_comes_back(tmp_path):
 
 def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
     trace = onnx_graph.trace
-    monkeypatch.setattr(onnx_graph, "trace", lambda net: trace(net) * 1.001)
+    monkeypatch.setattr(onnx_graph, "trace", lambda net, name: trace(net, name) * 1.001)
     with pytest.raises(GluonAttnError, match="differs from Gluon's by 0.001"):
         export_onnx(build("cifar_resnet20"), tmp_path / "net.onnx", 32)
     assert not list(tmp_path.iterdir())
@@ -137,7 +138,7 @@ def test_command(tmp_path, capsys):
     ]
     assert cli.main(["export", *arguments, "-o", str(output)]) == 0
     assert "largest difference from Gluon" in capsys.readouterr().out
-    card = Card.from_metadata(onnx_graph.session(str(output)).get_modelmeta().custom_metadata_map, output)
+    card = Card.from_metadata(session(str(output)).get_modelmeta().custom_metadata_map, output)
     assert card.classes == tuple("0123456789") and card.input_size == 32
     assert cli.main(["export", *arguments, "--format", "onxx", "-o", str(output)]) == 2
     assert "'onnx'" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image
 
 from gluon_attn import GluonAttnError, data
 from gluon_attn.deploy import Predictor, export_onnx, export_symbol
-from gluon_attn.deploy.card import Card
+from gluon_attn.weights.card import Card
 from tests.helpers import build
 
 onnx = pytest.importorskip("onnx")
@@ -118,3 +120,34 @@ def test_mistakes_are_sentences(files, make, words):
     with pytest.raises(GluonAttnError) as caught:
         make(files)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("file", ["net.onnx", "net-symbol.json", "cifar_abn_resnet20"])
+def test_of_several_outputs_the_logits_are_taken(tmp_path, file):
+    """ABN gives its attention's logits first: they would pass for the network's."""
+    net = build("cifar_abn_resnet20", outputs="all", classes=10)
+    transform = data.eval_transform(32, DIGITS.mean, DIGITS.std)
+    expected = net(mx.nd.array(np.stack([transform(image) for image in PICTURES[:2]])))[1].asnumpy()
+    export_onnx(net, tmp_path / "net.onnx", 32, card=CARD)
+    export_symbol(net, tmp_path / "net", 32, card=CARD)
+    net.save_parameters(str(tmp_path / "net.params"))
+    for engine in [None] if "." in file else ["onnxruntime", "mxnet"]:
+        options = {} if "." in file else dict(pretrained=tmp_path / "net.params", classes=10, outputs="all", card=CARD)
+        predictor = Predictor(tmp_path / file if "." in file else file, engine=engine, **options)
+        np.testing.assert_allclose(predictor.logits(PICTURES[:2]), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_file_without_logits_is_refused(tmp_path):
+    export_onnx(build("cifar_resnet20", features=("stage1", "stage3")), tmp_path / "net.onnx", 32, card=CARD)
+    with pytest.raises(GluonAttnError, match="gives stage1, stage3, none of which is called 'logits'"):
+        Predictor(tmp_path / "net.onnx")
+
+
+def test_a_symbol_file_of_the_first_release(files, expected, tmp_path):
+    """Its card held JSON texts, and did not name the outputs."""
+    for name in ("net-symbol.json", "net-0000.params"):
+        (tmp_path / name).write_bytes((files / name).read_bytes())
+    first = {key: value for key, value in CARD.to_metadata().items() if key not in ("outputs", "precision", "notes")}
+    (tmp_path / "net-card.json").write_text(json.dumps(first))
+    found = Predictor(tmp_path / "net-symbol.json").logits(PICTURES)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

@@ -26,7 +26,7 @@ def test_bfloat16_learns_and_keeps_float32_weights(tmp_path):
 
 STEP = """
 import gluon_attn, mxnet as mx
-from gluon_attn.deploy.jobs import training_step
+from gluon_attn.cost.jobs import training_step
 from gluon_attn.train import build as network
 from gluon_attn.devices import prepare_arithmetic
 prepare_arithmetic("bfloat16", [mx.cpu()])

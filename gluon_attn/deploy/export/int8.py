@@ -15,8 +15,6 @@ import tempfile
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from gluon_attn.deploy.export import onnx_graph
-
 QUANTIZED = ("Conv", "Gemm", "Relu")
 
 
@@ -29,12 +27,15 @@ class _Batches(CalibrationDataReader):
 
 
 def quantize(model, batches, operators=QUANTIZED, keep_float=()):
-    """The int8 form of an ONNX model (a ModelProto or a path), as a ModelProto with the same metadata.
+    """The int8 form of an ONNX model (a ModelProto, its bytes or a path), as a ModelProto with the same metadata.
 
     batches : prepared images, float32 arrays (N, 3, H, W); a few hundred images in all
     operators : operator types to quantise; keep_float : names of nodes that stay in float
     """
-    model = onnx.load(model) if isinstance(model, (str, os.PathLike)) else model
+    if isinstance(model, bytes):
+        model = onnx.load_model_from_string(model)
+    elif isinstance(model, (str, os.PathLike)):
+        model = onnx.load(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # its advice to pre-process does not apply: BatchNorm is folded
@@ -45,7 +46,7 @@ def quantize(model, batches, operators=QUANTIZED, keep_float=()):
             quantize_static(
                 plain,
                 small,
-                _Batches(onnx_graph.INPUT, batches),
+                _Batches(model.graph.input[0].name, batches),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(operators),
                 nodes_to_exclude=list(keep_float),

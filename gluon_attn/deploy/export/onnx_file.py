@@ -7,6 +7,8 @@ from pathlib import Path
 import onnx
 
 from gluon_attn.deploy.export import check, onnx_graph
+from gluon_attn.deploy.export.trace import trace
+from gluon_attn.deploy.run.onnxruntime_engine import session
 from gluon_attn.errors import GluonAttnError
 
 
@@ -15,11 +17,12 @@ def export_onnx(net, path, size, *, in_channels=3, card=None, tolerance=check.TO
 
     Input `images` (batch, in_channels, height, width) float32, normalised; output `logits` (batch, classes), or all
     that the network gives. The batch is free, and so are height and width unless the network is tied to `size`.
-    BatchNorm is folded into convolutions. card (deploy.card.Card) goes into the file's metadata. Above `tolerance`
+    BatchNorm is folded into convolutions. card (weights.card.Card) goes into the file's metadata. Above `tolerance`
     nothing is written.
     """
     model, difference = verified(net, size, in_channels, tolerance)
     if card is not None:
+        card = card.but(outputs=[output.name for output in model.graph.output])
         onnx.helper.set_model_props(model, card.to_metadata())
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
@@ -31,12 +34,12 @@ def verified(net, size, in_channels=3, tolerance=check.TOLERANCE):
     for name, parameter in net.collect_params().items():
         if parameter._data is None:
             raise GluonAttnError(f"{name} has no values: load weights, or call net.initialize(), before exporting.")
-    free = check.takes_other_sizes(onnx_graph.trace(net), net, size, in_channels)
+    free = check.takes_other_sizes(trace(net), net, size, in_channels)
     model = onnx_graph.to_onnx(net, size, in_channels, dynamic_size=free)
-    session = onnx_graph.session(model)
+    running = session(model.SerializeToString())
     sizes = (size, size + 32) if free else (size,)
     found = check.difference(
-        net, lambda images: session.run(None, {onnx_graph.INPUT: images}), size, in_channels, sizes=sizes
+        net, lambda images: running.run(None, {onnx_graph.INPUT: images}), size, in_channels, sizes=sizes
     )
     check.demand(found, tolerance)
     return model, found

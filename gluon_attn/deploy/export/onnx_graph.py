@@ -14,22 +14,16 @@ from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
 
 from gluon_attn import cpu
 from gluon_attn.deploy.export.converters import OPSET
+from gluon_attn.deploy.export.trace import names_of, trace
 from gluon_attn.errors import GluonAttnError
 
 INPUT = "images"
 _IR_VERSION = 8  # of the onnx releases that know the opset; a newer one would shut out older runtimes
 
 
-def trace(net, name=INPUT):
-    """The network as a Symbol of one variable, in the plain words of inference."""
-    with cpu.inference_graphs():
-        outputs = net(mx.sym.Variable(name))
-    return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
-
-
 def to_onnx(net, size, in_channels=3, dynamic_size=True):
     """An onnx.ModelProto of an initialised network; input `images` (batch, C, height, width), outputs as `names_of`."""
-    symbol = trace(net)
+    symbol = trace(net, INPUT)
     parameters = {name: p.data().as_in_context(mx.cpu()) for name, p in net.collect_params().items()}
     used = set(symbol.list_inputs())
     sides = ("height", "width") if dynamic_size else (size, size)
@@ -52,12 +46,6 @@ def to_onnx(net, size, in_channels=3, dynamic_size=True):
     _rename_outputs(model.graph, names_of(net, len(model.graph.output)))
     onnx.checker.check_model(model)
     return model
-
-
-def names_of(net, count):
-    """Names of the outputs: 'logits', the stages of a feature network, or all that the network says it gives."""
-    names = getattr(net, "names", None) or ("logits",)
-    return list(names if len(names) == count else net.gives)
 
 
 @contextlib.contextmanager
@@ -131,12 +119,3 @@ def _rename_outputs(graph, names):
         dims = value.type.tensor_type.shape.dim
         if dims:
             dims[0].dim_param = "batch"
-
-
-def session(model, threads=0):
-    """An onnxruntime session of a ModelProto, bytes or a path, on the CPU; threads=0: as many as there are cores."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
-    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])

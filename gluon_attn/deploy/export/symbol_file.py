@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import mxnet as mx
 
-from gluon_attn.deploy.export import check, onnx_graph
-from gluon_attn.errors import GluonAttnError
-
-INPUT = "data"  # what MXNet's own tools expect
+from gluon_attn.deploy.export import check
+from gluon_attn.deploy.export.trace import as_block, names_of, trace
 
 
 def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
@@ -18,7 +15,7 @@ def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=chec
 
     The graph is the one of inference: nothing in it that only training on a CPU needs.
     """
-    symbol = onnx_graph.trace(net, INPUT)
+    symbol = trace(net)
     used = set(symbol.list_inputs())
     auxiliary = set(symbol.list_auxiliary_states())
     arrays = {
@@ -33,26 +30,9 @@ def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=chec
     symbol.save(f"{prefix}-symbol.json")
     mx.nd.save(f"{prefix}-0000.params", arrays)
     if card is not None:
-        Path(f"{prefix}-card.json").write_text(json.dumps(card.to_metadata(), indent=1) + "\n", encoding="utf-8")
+        names = names_of(net, len(symbol.list_outputs()))
+        card.but(outputs=names).write(f"{prefix}-card.json")
     return found
-
-
-def load_symbol(path):
-    """(SymbolBlock, metadata) of PREFIX-symbol.json and the files beside it."""
-    prefix = str(path)[: -len("-symbol.json")]
-    for suffix in ("-symbol.json", "-0000.params"):
-        if not Path(prefix + suffix).is_file():
-            raise GluonAttnError(
-                f"There is no file {prefix + suffix!r}: `gluon-attn export --format symbol` writes both."
-            )
-    block = mx.gluon.SymbolBlock.imports(f"{prefix}-symbol.json", [INPUT], f"{prefix}-0000.params")
-    card = Path(f"{prefix}-card.json")
-    return block, json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
-
-
-def as_block(net):
-    """The network in the plain words of inference, sharing its parameters."""
-    return mx.gluon.SymbolBlock(onnx_graph.trace(net, INPUT), [mx.sym.Variable(INPUT)], params=net.collect_params())
 
 
 def _run(block, images):

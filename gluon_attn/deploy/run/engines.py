@@ -1,74 +1,79 @@
-"""What runs a deployed network: onnxruntime, or MXNet with oneDNN's fusions. Both: images (N, 3, H, W) -> logits."""
+"""The engines by name, loaded when asked for: images (N, 3, H, W) float32 -> logits (N, classes).
+
+An engine is opened with what it reads (a path, or what the export made of a network), says what its `metadata` is, and
+is made ready to run by `prepare`:
+
+    engine = load("onnxruntime")("net.onnx", threads=0, precision="float32")
+    engine.prepare(size=224)
+    logits = engine(images)
+
+`quantize(batches)`, before `prepare`, makes it int8, calibrated on those.
+"""
 
 from __future__ import annotations
 
-import mxnet as mx
-import numpy as np
+import importlib
+from dataclasses import dataclass
+from typing import Sequence
 
-from gluon_attn.deploy.export import onnx_graph
-from gluon_attn.deploy.export.symbol_file import as_block, load_symbol
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import GluonAttnError, unknown
 
-
-class OnnxEngine:
-    """source: the path of an ONNX file, or a network; int8 by deploy.int8 where calibration `batches` are given."""
-
-    name, suffix = "onnxruntime", ".onnx"
-
-    def __init__(self, source, size, threads, batches):
-        from gluon_attn.deploy.export import int8, onnx_file
-
-        model = source if isinstance(source, str) else onnx_file.verified(source, size)[0]
-        if batches is not None:
-            model = int8.quantize(model, batches)
-        self.session = onnx_graph.session(model, threads)
-        outputs = [output.name for output in self.session.get_outputs()]
-        self.input = self.session.get_inputs()[0].name
-        self.output = "logits" if "logits" in outputs else outputs[0]
-
-    @staticmethod
-    def read(path):
-        return path, onnx_graph.session(path, threads=1).get_modelmeta().custom_metadata_map
-
-    def __call__(self, images):
-        return self.session.run([self.output], {self.input: images})[0]
+PRECISIONS = ("float32", "int8")
 
 
-class MxnetEngine:
-    """source: what `load_symbol` gave, or a network; int8 (not uint8, which fails round the gates) by quantize_net."""
+@dataclass(frozen=True)
+class Engine:
+    """Where an engine's class is, what the files that it reads end in, and what has to be installed for it."""
 
-    name, suffix = "mxnet", "-symbol.json"
-
-    def __init__(self, source, size, threads, batches):
-        if threads:
-            raise GluonAttnError("engine='mxnet' takes its threads from OMP_NUM_THREADS, set before it is imported.")
-        example = mx.nd.zeros((1, 3, size, size)) if batches is None else mx.nd.array(batches[0])
-        block = source if isinstance(source, mx.gluon.SymbolBlock) else as_block(source)
-        if batches is None:
-            block.optimize_for(example, backend="MKLDNN", static_alloc=True)
-        else:
-            block = _quantized(block, example, batches)
-        self.block = block
-
-    @staticmethod
-    def read(path):
-        return load_symbol(path)
-
-    def __call__(self, images):
-        output = self.block(mx.nd.array(images))
-        return (output[0] if isinstance(output, (list, tuple)) else output).asnumpy()
+    cls: str
+    suffix: str
+    package: str
+    extra: str
+    precisions: tuple = PRECISIONS
 
 
-ENGINES = {engine.name: engine for engine in (OnnxEngine, MxnetEngine)}
+ENGINES = {
+    "onnxruntime": Engine(
+        "gluon_attn.deploy.run.onnxruntime_engine:OnnxruntimeEngine", ".onnx", "onnxruntime", "serve"
+    ),
+    "mxnet": Engine("gluon_attn.deploy.run.mxnet_engine:MxnetEngine", "-symbol.json", "mxnet", "cpu"),
+}
+SUFFIXES = tuple(dict.fromkeys(engine.suffix for engine in ENGINES.values()))
 
 
-def _quantized(block, example, batches):
-    from mxnet.contrib.quantization import quantize_net
+def find(name: str) -> Engine:
+    """The record of that name."""
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    return ENGINES[name]
 
-    # Lists, not arrays: bare batches would be split among the inputs.
-    data = [[mx.nd.array(np.ascontiguousarray(batch))] for batch in batches]
-    block.hybridize()
-    block(example)
-    return quantize_net(
-        block, quantized_dtype="int8", calib_mode="naive", calib_data=data, num_calib_examples=len(data), ctx=mx.cpu()
+
+def default(path: str) -> str:
+    """The engine that is taken where none is named."""
+    return "mxnet" if path.endswith("-symbol.json") else "onnxruntime"
+
+
+def load(name: str) -> type:
+    """The engine's class; an error that says what to install where its package is missing."""
+    engine = find(name)
+    module, _, cls = engine.cls.partition(":")
+    try:
+        return getattr(importlib.import_module(module), cls)
+    except ModuleNotFoundError as missing:
+        if missing.name != engine.package:
+            raise
+        raise GluonAttnError(
+            f"engine={name!r} needs the package {engine.package}, which is not installed: run "
+            f"`pip install 'gluon_attn[{engine.extra}]'`."
+        ) from None
+
+
+def place_of_logits(names: Sequence[str], where) -> int:
+    """Which of the outputs with these names are the logits: the one so called, or the only one."""
+    if "logits" in names:
+        return list(names).index("logits")
+    if len(names) == 1:
+        return 0
+    raise GluonAttnError(
+        f"{where} gives {', '.join(names)}, none of which is called 'logits': export the network with them."
     )

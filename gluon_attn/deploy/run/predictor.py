@@ -6,11 +6,10 @@ import os
 
 import numpy as np
 
-from gluon_attn.deploy.card import Card, card_of
-from gluon_attn.deploy.run.engines import ENGINES
+from gluon_attn.deploy.run import engines
+from gluon_attn.deploy.run.from_zoo import from_zoo
 from gluon_attn.errors import GluonAttnError, unknown
-
-PRECISIONS = ("float32", "int8")
+from gluon_attn.weights.card import Card
 
 
 class Predictor:
@@ -24,7 +23,7 @@ class Predictor:
     engine : 'onnxruntime' or 'mxnet'; by default what the file is for, and onnxruntime for a name
     precision : 'float32' or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo)
     batch_size, threads : of one run; threads=0 means one a core
-    card : what an ONNX file of other origin does not say (deploy.card.Card)
+    card : what an ONNX file of other origin does not say (weights.card.Card)
 
     Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
     Paths and Pillow images are turned upright and get a white ground, as in `gluon-attn predict`.
@@ -44,18 +43,23 @@ class Predictor:
         **options,
     ):
         path = os.fspath(path_or_name)
-        stored = path.endswith((".onnx", "-symbol.json"))
-        engine = engine or ("mxnet" if path.endswith("-symbol.json") else "onnxruntime")
+        stored = path.endswith(engines.SUFFIXES)
+        engine = engine or engines.default(path)
         _check(engine, precision, calibration, path)
         if stored and (pretrained is not None or options):
             raise GluonAttnError(
                 f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo."
             )
-        source, found = ENGINES[engine].read(path) if stored else _from_zoo(path, pretrained, options)
-        self.card = card or (Card.from_metadata(found, path) if stored else found)
+        if stored:
+            source, found = path, None
+        else:
+            source, found = from_zoo(path, pretrained, options, engines.find(engine).suffix, card)
+        self.engine = engines.load(engine)(source, threads, precision)
+        self.card = card or found or Card.from_metadata(self.engine.metadata, path)
         self.batch_size, self.transform = batch_size, self.card.transform()
-        batches = self._calibration_batches(calibration) if precision == "int8" else None
-        self.engine = ENGINES[engine](source, self.card.input_size, threads, batches)
+        if calibration is not None:
+            self.engine.quantize(self._calibration_batches(calibration))
+        self.engine.prepare(self.card.input_size)
 
     def __call__(self, images, top=5):
         """[(class name, probability), ...] for every image, the `top` most probable."""
@@ -114,30 +118,12 @@ def calibration_images(calibration, most=256):
 
 
 def _check(engine, precision, calibration, path):
-    if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    record = engines.find(engine)
+    if precision not in record.precisions:
+        raise unknown("precision", precision, record.precisions)
     if precision == "int8" and calibration is None:
         raise GluonAttnError("precision='int8' needs calibration=: images of the kind that will be classified.")
     if precision == "float32" and calibration is not None:
         raise GluonAttnError("calibration= is for precision='int8'.")
-    suffix = ENGINES[engine].suffix
-    if path.endswith((".onnx", "-symbol.json")) and not path.endswith(suffix):
-        raise GluonAttnError(f"engine={engine!r} reads files that end in {suffix!r}; {path} does not.")
-
-
-def _from_zoo(name, pretrained, options):
-    """(network, Card) of a zoo name with its weights."""
-    from gluon_attn import weights, zoo
-    from gluon_attn.predict import class_names, named_by
-
-    pretrained = True if pretrained is None else pretrained
-    of_file = pretrained is not True and zoo.is_path(pretrained)
-    entry = weights.identify(pretrained) if of_file else weights.choose(zoo.find(name).name, pretrained)
-    if entry is not None:
-        options = {"classes": entry.classes, "variant": entry.tag, **options}
-    net = zoo.get_model(name, pretrained=pretrained, **options)
-    classes = options.get("classes") or zoo.find(name).classes
-    facts = {**zoo.find(name).preprocessing, **(entry.preprocessing if entry else {})}
-    return net, card_of(name, facts, class_names(classes, named_by(entry)))
+    if path.endswith(engines.SUFFIXES) and not path.endswith(record.suffix):
+        raise GluonAttnError(f"engine={engine!r} reads files that end in {record.suffix!r}; {path} does not.")

@@ -1,6 +1,6 @@
 """What a network costs on a device: images a second in training and inference, and memory, beside its plain backbone.
 
-Memory is that of a process of its own (`python -m gluon_attn.deploy.cost NAME MODE BATCH SIZE DEVICE`): its peak less
+Memory is that of a process of its own (`python -m gluon_attn.cost.networks NAME MODE BATCH SIZE DEVICE`): its peak less
 what it had before the network was made.
 """
 
@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from gluon_attn.deploy.timing import interleaved
+from gluon_attn.cost.timing import interleaved
 
 MODES = ("training", "inference")
 MIB = 2**20
@@ -32,7 +32,7 @@ def plain_backbone(name):
 
 def job(name, mode, batch, size, ctx):
     import gluon_attn
-    from gluon_attn.deploy import jobs
+    from gluon_attn.cost import jobs
 
     make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
     return make(gluon_attn.get_model(name), batch, size, ctx)

@@ -1,0 +1,26 @@
+"""A Gluon network as a graph of MXNet's, in the plain words of inference: what every export begins with."""
+
+from __future__ import annotations
+
+import mxnet as mx
+
+from gluon_attn import cpu
+from gluon_attn.deploy.run.mxnet_engine import INPUT
+
+
+def trace(net, name=INPUT):
+    """The network as a Symbol of one variable; nothing in it that only training on a CPU needs."""
+    with cpu.inference_graphs():
+        outputs = net(mx.sym.Variable(name))
+    return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
+
+
+def as_block(net):
+    """The network as a SymbolBlock that shares its parameters."""
+    return mx.gluon.SymbolBlock(trace(net), [mx.sym.Variable(INPUT)], params=net.collect_params())
+
+
+def names_of(net, count):
+    """Names of the `count` outputs: 'logits', the stages of a feature network, or all that the network `gives`."""
+    names = getattr(net, "names", None) or ("logits",)
+    return list(names if len(names) == count else net.gives)
