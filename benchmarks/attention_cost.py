@@ -22,14 +22,14 @@ COLUMNS = ("network", "parameters", "MACs", "time of training", "of inference", 
 def main(argv=None):
     args = options(__doc__, argv, rounds=2, backbone="")
     from gluon_attn import zoo
-    from gluon_attn.cost.networks import measure, plain_backbone
+    from gluon_attn.cost.networks import measure
 
     rows = []
     for backbone, *batches, memory in BACKBONES:
         if args.backbone not in ("", backbone):
             continue
         plain = (backbone, f"{backbone}d")
-        names = [n for n in zoo.list_models() if plain_backbone(n) in plain and n not in plain and _same(n, backbone)]
+        names = [n for n in zoo.list_models() if zoo.find(n).plain in plain and n not in plain and _same(n, backbone)]
         for mode, batch in zip(("training", "inference"), batches):
             with_memory = memory and mode == "training"
             base = measure([backbone], mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)

@@ -8,56 +8,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluon_attn import get_model, weights, zoo
+from gluon_attn.catalogue.backbones import BACKBONES
+from gluon_attn.catalogue.mechanisms import MECHANISMS
+from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.complexity import complexity
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKBONE = "resnet50"
 
-# Formulas by the prefix of a name; x is the feature map, y the shortcut, s the sigmoid, G and L one value a channel and
-# one a position.
-FORMULAS = {
-    "": "x + y",
-    "se": "x s(W2 relu(W1 gap(x)))",
-    "cbam": "channel gate (gap and gmp, one MLP), then spatial gate (7x7 of max and mean)",
-    "eca": "x s(conv1d over the channels of gap(x))",
-    "inv_se": "x (1 - alpha s(z)), z of SE; also reciprocal, negated",
-    "inv_cbam": "CBAM with the inverse gating in both gates",
-    "bam": "x (1 + s(channel(x) spatial(x)))",
-    "abn": "x (1 + M), M = s(map of the class evidence); two losses",
-    "abn_se": "ABN with SE in the blocks",
-    "ltpa": "sum of l_i softmax(l_i . g) for three depths, concatenated",
-    "ms_cam": "x s(L(x) + G(x))",
-    "aff": "2 (w x + (1 - w) y), w = s(L(x + y) + G(x + y))",
-    "iaff": "w2 x + (1 - w2) y, w2 from an AFF of x and y",
-    "nonlocal": "x_i + bn(W sum_j softmax(theta_i . phi_j) g_j)",
-    "danet": "position attention + channel attention, each a softmax of products",
-    "ge": "x s(W2 relu(W1 relu(bn(whole-map depthwise conv))))",
-    "ge_minus": "x s(gap(x)), no parameters",
-    "lip": "pools avg(x e^l) / avg(e^l), l = 12 s(IN(conv))",
-    "spatial_weights": "x relu(w3 relu(w2 relu(w1 x))), its gradient / channels",
-    "pyramid": "A X, A = L2 rows of softmax(F(Y_1, ..., Y_N))",
-    "sk": "sum_m softmax_m(V z) conv_m(x)",
-    "aa": "concat(conv(x), W multi-head attention(x)) with relative positions",
-}
-SLOTS = ("gate", "fuse", "stage", "head", "conv", "block")
-
 
 def rows():
     """(label, slot, formula, paper, weights, parameters, MACs, network that was counted) of every mechanism."""
-    yield "(none)", "", FORMULAS[""], zoo.find(BACKBONE).paper, published(""), *cost("")
-    for label, attention in zoo.ATTENTIONS.items():
-        slot = " + ".join(slot for slot in SLOTS if slot in attention.arch)
-        yield label, slot, FORMULAS[label], attention.paper, published(label), *cost(label)
+    yield "(none)", "", MECHANISMS["add"].formula, zoo.find(BACKBONE).paper, published(""), *cost("")
+    for label, record in MECHANISMS.items():
+        if record.on:
+            yield label, " + ".join(record.slots), record.formula, record.paper, published(label), *cost(label)
 
 
 def cost(label):
     """(parameters, MACs, name) on the common backbone, or, where no name has it, of the slot's arguments on it."""
-    name = f"{label}_{BACKBONE}".lstrip("_")
-    if name in zoo.list_models():
+    name = with_attention(BACKBONE, label)
+    if name in SPECS:
         net, shown = get_model(name), f"`{name}`"
     else:
-        arch = zoo.ATTENTIONS[label].arch
-        net, shown = get_model(BACKBONE, **arch), f"`{BACKBONE}`, " + ", ".join(f"{k}={v!r}" for k, v in arch.items())
+        slot = MECHANISMS[label].slot
+        net, shown = get_model(BACKBONE, **{slot: label}), f"`{BACKBONE}`, {slot}={label!r}"
     counted = complexity(net, zoo.find(BACKBONE).input_size)
     return f"{counted.parameters / 1e6:.2f}", f"{counted.macs / 1e9:.2f}", shown
 
@@ -80,7 +55,7 @@ def document():
     yield "| --- | --- | --- | --- | --- | ---: | ---: | --- |"
     for row in rows():
         yield "| " + " | ".join(row) + " |"
-    others = [name for name, backbone in zoo.BACKBONES.items() if backbone.slots == ("its own",)]
+    others = [name for name, backbone in BACKBONES.items() if backbone.slots == ("its own",)]
     yield ""
     for name in others:
         size, paper = zoo.find(name).input_size, zoo.find(name).paper

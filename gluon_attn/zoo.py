@@ -1,4 +1,4 @@
-"""Names -> networks. The names are a product, [cifar_][attention_]backbone, whose tables are in catalogue.py.
+"""Names -> networks. The names are a product, [cifar_][attention_]backbone, whose tables are in gluon_attn/catalogue/.
 
 This module is pure data until a network is asked for: it imports no framework.
 """
@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass, field
 
 from gluon_attn import _compat, errors
-from gluon_attn.catalogue.names import ATTENTIONS, BACKBONES, SPECS, VARIANTS
+from gluon_attn.catalogue.names import SPECS
 
-__all__ = ["ATTENTIONS", "BACKBONES", "find", "get_model", "list_models", "model_info"]
+__all__ = ["find", "get_model", "list_models", "model_info"]
 
 
 def find(name):
@@ -128,15 +128,13 @@ def is_path(text):
 def _variant_arch(spec, tag):
     if tag is None:
         return {}
-    keys = (spec.attention, spec.name)
-    own = {label: forms[key] for label, forms in VARIANTS.items() for key in keys if key in forms}
-    if tag in own:
-        return own[tag]
+    if tag in spec.variants:
+        return spec.variants[tag]
     from gluon_attn import weights
 
     published = weights.variants(spec.name)
     if tag not in published:
-        raise errors.unknown(f"variant of {spec.name}", tag, [*own, *published] or ["(none)"])
+        raise errors.unknown(f"variant of {spec.name}", tag, [*spec.variants, *published] or ["(none)"])
     return published[tag]
 
 

@@ -7,7 +7,6 @@ what it had before the network was made.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 
@@ -15,19 +14,6 @@ from gluon_attn.cost.timing import interleaved
 
 MODES = ("training", "inference")
 MIB = 2**20
-
-
-def plain_backbone(name):
-    """The zoo's name without its attention; of a published fusion the ResNet-D form, which it is built on."""
-    from gluon_attn import zoo
-
-    spec = zoo.find(name)
-    if not spec.attention:
-        return spec.name
-    prefix = "cifar_" if spec.name.startswith("cifar_") else ""
-    plain = prefix + spec.name[len(prefix) + len(spec.attention) + 1 :]
-    in_d_form = re.sub(r"(resne?x?t\d+)(?!d)", r"\1d", plain, count=1)
-    return in_d_form if zoo.ATTENTIONS[spec.attention].fuses and in_d_form in zoo.list_models() else plain
 
 
 def job(name, mode, batch, size, ctx):
@@ -47,7 +33,7 @@ def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall
     rows = []
     for name in names:
         side = size or zoo.find(name).input_size
-        plain = plain_backbone(name)
+        plain = zoo.find(name).plain
         times = interleaved({n: job(n, mode, batch, side, ctx) for n in dict.fromkeys((plain, name))}, rounds, 1, clock)
         info, base = zoo.model_info(name), zoo.model_info(plain)
         rows.append(

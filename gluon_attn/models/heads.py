@@ -1,13 +1,11 @@
 """Heads: what stands on the stages of a network, and what it gives besides logits.
 
 A head is a function `attach(net, plan, *, ...options)` that sets `net.head`, and where the mechanism asks for it
-`net.branch`, `net.reads`, `net.gives` and `net.trained` (see Network). A new one is such a function and a line of
-HEADS.
+`net.branch`, `net.reads`, `net.gives` and `net.trained` (see Network). A new one is such a function and a record.
 """
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Callable, Union
 
@@ -91,12 +89,3 @@ def pyramid(net, plan, *, map_size, levels=2, frames=1, fusion="mean", sampling=
     net.head = PyramidHead(plan.channels[-levels:], Classifier(plan.channels[-1], plan.classes, plan.normalise), **how)
     net.reads = tuple(f"stage{number + 1}" for number in range(len(plan.channels) - levels, len(plan.channels)))
     net.gives, net.frames = ("logits", "attention", "interaction", "diversity"), frames
-
-
-HEADS = {"classifier": classifier, "abn": abn, "danet": danet, "ltpa": ltpa, "pyramid": pyramid}
-
-
-def accepted(name):
-    """The options of the head `name`."""
-    parameters = inspect.signature(HEADS[name]).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

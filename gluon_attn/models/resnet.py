@@ -11,7 +11,7 @@ import functools
 
 from mxnet.gluon import nn
 
-from gluon_attn import attention
+from gluon_attn.attention.plain import Identity
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
 from gluon_attn.models import keras, lip, wide
@@ -83,7 +83,7 @@ def conv_shortcut(in_channels, channels, stride, normalise):
 def avg_shortcut(in_channels, channels, stride, normalise):
     """Average pooling, then a 1x1 convolution (and BatchNorm): the `d` form, which drops no position."""
     # Positions stay those of the published files where there is nothing to pool.
-    pool = attention.Identity(in_channels)
+    pool = Identity(in_channels)
     if stride > 1:
         pool = nn.AvgPool2D(stride, stride, ceil_mode=True, count_include_pad=False)
     return sequence(pool, conv(in_channels, channels), *([batch_norm(channels)] if normalise else []))
@@ -152,7 +152,7 @@ class ResNet(Network):
     shortcut : a name from SHORTCUTS, where the shape changes
     groups, group_width, stride_in : of the bottleneck
     dropout : of the wide block, between its convolutions
-    conv : a name from attention.CONVS, in place of the bottleneck's 3x3 in `stages`
+    conv : 'plain', 'sk' or 'aa', in place of the bottleneck's 3x3 in `stages`
     output_stride, multi_grid : input size / size of the last map, by dilation instead of strides (models/dilation.py)
     gate, fuse : names from `list_gates()`, `list_fuses()`; `stages` says where (1-based; default: everywhere)
     stage, stage_after : a name from `list_stages()` and where, {stage: (block, ...)} with blocks counted from 0 or,
@@ -236,7 +236,7 @@ def residual_block(in_channels, width, stride, block, shortcut, slots, number, l
         return channels, wide.WideBlock(in_channels, sequence(*body), around, gate, fuse)
     if block == "lip" and stride > 1:
         return channels, lip.LIPBlock(in_channels, channels, gate, fuse, last_gamma)
-    around = attention.Identity(channels) if same else around
+    around = Identity(channels) if same else around
     return channels, ResidualBlock(sequence(*body), around, gate, fuse, activate=block not in PRE_ACTIVATED)
 
 

@@ -6,7 +6,8 @@ import inspect
 
 from mxnet.gluon import nn
 
-from gluon_attn import attention
+from gluon_attn.attention.plain import Add, Identity, plain_conv
+from gluon_attn.attention.slots import accepted, called, made_by
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, relu
 from gluon_attn.models import heads
@@ -23,13 +24,6 @@ class Slots:
 
     def __init__(self, names, stages, mechanism, count, family):
         self.names = names
-        self.tables = {
-            "gate": attention.GATES,
-            "fuse": attention.FUSES,
-            "stage": attention.STAGES,
-            "conv": attention.CONVS,
-            "head": heads.HEADS,
-        }
         self.numbers = _stage_numbers(stages, count)
         self.taken = {slot: self._taken_by(slot) for slot in names}
         self._refuse_unknown(mechanism, family)
@@ -37,30 +31,25 @@ class Slots:
         self.arguments = {k: per_stage(v, count) for k, v in mechanism.items() if k not in self.head_arguments}
 
     def _taken_by(self, slot):
-        name, table = self.names[slot], self.tables[slot]
-        if name is None:
-            return ()
-        if name not in table:
-            raise unknown(slot, name, table)
-        return heads.accepted(name) if slot == "head" else attention.accepted(table, name)
+        return () if self.names[slot] is None else accepted(slot, self.names[slot])
 
     def _refuse_unknown(self, mechanism, family):
         known = set().union(*self.taken.values())
         for keyword in mechanism:
             if keyword not in known:
                 choices = known.union(inspect.signature(family).parameters) - {"mechanism"}
-                given = ", ".join(f"{slot}={name!r}" for slot, name in self.names.items())
+                given = ", ".join(f"{slot}={called(name)!r}" for slot, name in self.names.items())
                 raise unknown(f"argument ({given})", keyword, choices)
 
     def _create(self, slot, number, channels, **place):
         arguments = {k: v[number - 1] for k, v in self.arguments.items() if k in self.taken[slot]}
-        return self.tables[slot][self.names[slot]](channels, **place, **arguments)
+        return made_by(slot, self.names[slot])(channels, **place, **arguments)
 
     def gate(self, number, channels):
-        return self._create("gate", number, channels) if number in self.numbers else attention.Identity(channels)
+        return self._create("gate", number, channels) if number in self.numbers else Identity(channels)
 
     def fuse(self, number, channels):
-        return self._create("fuse", number, channels) if number in self.numbers else attention.Add(channels)
+        return self._create("fuse", number, channels) if number in self.numbers else Add(channels)
 
     def stage_attention(self, number, channels):
         return self._create("stage", number, channels)
@@ -69,12 +58,12 @@ class Slots:
         """The layers of a bottleneck's 3x3, with the BatchNorm and the ReLU that follow it."""
         place = dict(stride=stride, groups=groups, dilation=dilation)
         plain = number not in self.numbers
-        block = attention.plain_conv(channels, **place) if plain else self._create("conv", number, channels, **place)
+        block = plain_conv(channels, **place) if plain else self._create("conv", number, channels, **place)
         return [block] if getattr(block, "normalised", False) else [block, batch_norm(channels), relu()]
 
     def attach_head(self, net, plan):
         """Give the network whose stem and stages stand its head, as the plan (heads.Plan) says."""
-        heads.HEADS[self.names["head"]](net, plan, **self.head_arguments)
+        made_by("head", self.names["head"])(net, plan, **self.head_arguments)
 
 
 def assemble(net, slots, stem, make_stage, strides, classes, outputs, **plan):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import csv
 import statistics
 
+from gluon_attn.catalogue.mechanisms import MECHANISMS
+from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.files import replacing
+from gluon_attn.zoo import find
 
 PATIENCE = 3  # epochs before a trial can be ended, and trials before there is a median
-ATTENTIONS = ("", "se", "cbam", "eca", "ms_cam", "aff", "iaff", "inv_se", "inv_cbam")
-REDUCED = ("se", "cbam", "ms_cam", "aff", "iaff", "inv_se", "inv_cbam")  # those that have a reduction
+SEARCHED = ("gate", "fuse")  # the slots whose mechanisms `attention` is one of
 
 # name: (low, high) of a logarithmic range, or the choices
 SPACES = {
@@ -58,21 +60,22 @@ def _values(name, text):
 
 
 def attentions(model):
-    """Attentions that the zoo has on the backbone of ``model``."""
-    from gluon_attn import zoo
+    """Gates and fusions that the zoo has on the backbone of ``model``, and none.
 
-    return [label for label in ATTENTIONS if with_attention(model, label) in zoo.list_models()]
+    >>> attentions("cifar_vgg")
+    ['']
+    """
+    backbone = find(model).backbone
+    searched = [name for name, record in MECHANISMS.items() if record.slot in SEARCHED]
+    return ["", *(name for name in searched if with_attention(backbone, name) in SPECS)]
 
 
-def with_attention(model, attention):
-    """'cifar_se_resnet20', 'aff' -> 'cifar_aff_resnet20'."""
-    from gluon_attn import zoo
+def takes_reduction(attention):
+    """Whether a mechanism has a `reduction`; ``None`` is that of the recipe, which says so itself."""
+    from gluon_attn.attention import accepted
 
-    now = zoo.find(model).attention
-    prefix = "cifar_" if model.startswith("cifar_") else ""
-    rest = model[len(prefix) :]
-    backbone = rest[len(now) + 1 :] if now else rest
-    return f"{prefix}{attention}_{backbone}" if attention else f"{prefix}{backbone}"
+    record = MECHANISMS.get(attention)
+    return attention is None or (record is not None and "reduction" in accepted(record.slot, attention))
 
 
 def apply(recipe, config):
@@ -80,8 +83,8 @@ def apply(recipe, config):
     config = dict(config)
     attention, reduction = config.pop("attention", None), config.pop("reduction", None)
     if attention is not None:
-        recipe = recipe.replace(model=with_attention(recipe.model, attention))
-    if reduction is not None and attention in (None, *REDUCED):
+        recipe = recipe.replace(model=with_attention(find(recipe.model).backbone, attention))
+    if reduction is not None and takes_reduction(attention):
         recipe = recipe.replace(arch={**recipe.arch, "reduction": int(reduction)})
     return type(recipe).of({**recipe.as_dict(), **config})
 

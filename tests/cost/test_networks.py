@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plain import plain_network, plain_words
-from gluon_attn import cli
-from gluon_attn.cost import networks
+from gluon_attn import cli, zoo
 from gluon_attn.cost.timing import Timing, interleaved
 from tests.helpers import build, images, randomise
 
@@ -60,7 +59,7 @@ def test_a_short_job_is_called_more_often_in_its_turn():
     ],
 )
 def test_the_backbone_of_a_name(name, plain):
-    assert networks.plain_backbone(name) == plain
+    assert zoo.find(name).plain == plain
 
 
 def test_command(tmp_path, capsys):

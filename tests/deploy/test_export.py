@@ -10,6 +10,7 @@ import pytest
 
 import gluon_attn
 from gluon_attn import GluonAttnError, cli, zoo
+from gluon_attn.catalogue.names import SPECS
 from gluon_attn.deploy import export_onnx, export_symbol
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.onnx_file import verified
@@ -29,7 +30,7 @@ def _smallest(attention):
     return (preferred or sorted(small, key=len))[0]
 
 
-SMALLEST = [_smallest(attention) for attention in ("", *zoo.ATTENTIONS)]
+SMALLEST = [_smallest(attention) for attention in sorted({spec.attention for spec in SPECS.values()})]
 # Depth repeats operators: of backbones that differ in it alone, the shallowest.
 BACKBONES = ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_preresnet32_w4", "cifar_resnext38_32x4d"]
 BACKBONES += ["cifar_mobilenet", "cifar_densenet40_k12", "cifar_vgg", "cifar_resnet164bn"]

@@ -10,6 +10,7 @@ import pytest
 
 import gluon_attn
 from gluon_attn import GluonAttnError, losses, zoo
+from gluon_attn.catalogue.mechanisms import MECHANISMS
 from tests.helpers import build, images
 from tests.write_golden import GOLDEN, describe
 
@@ -68,7 +69,7 @@ def _check_forward_and_backward(name, **arch):
             assert abs(parameter.grad().asnumpy()).max() > 0, f"no gradient reaches {path}"
 
 
-@pytest.mark.parametrize("attention", [""] + [f"{a}_" for a in zoo.ATTENTIONS])
+@pytest.mark.parametrize("attention", [""] + [f"{name}_" for name, record in MECHANISMS.items() if record.on])
 def test_every_attention_runs_on_the_smallest_backbone(attention):
     name = f"cifar_{attention}resnet20"
     if name not in NAMES:

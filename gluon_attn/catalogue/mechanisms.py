@@ -1,0 +1,269 @@
+"""Every mechanism of attention is one record here; tables, names, documents and searches derive from it.
+
+Pure data: this module imports no framework. A new mechanism is one file in gluon_attn/attention/ and one record.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from gluon_attn.catalogue.backbones import D_FORM
+
+SLOTS = ("gate", "fuse", "stage", "head", "conv", "block")
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One mechanism: what it is, and what a network that is named after it is given.
+
+    name : the word for it in names of networks, and as `gate=`, `fuse=`, ...
+    slot : one of SLOTS
+    block : "module:Class", or a class; what the slot asks of it is in gluon_attn/attention/__init__.py. Empty where the
+        name stands for a combination of others, which `on` names
+    formula : x is the feature map, y the shortcut, s the sigmoid, G and L one value a channel and one a position
+    arguments : what the block is given, wherever it stands
+    on : {backbones: arguments of the network there}: a name, a shell pattern, or a tuple of such. A backbone has the
+        arguments of all that match it, the later ones over the earlier; one that none matches has no such network
+    variants : {tag: {backbones: arguments}}: its form in one paper's code, for `variant=` of get_model
+    """
+
+    name: str
+    slot: str
+    block: Any
+    paper: str = ""
+    formula: str = ""
+    arguments: Mapping = field(default_factory=dict)
+    on: Mapping = field(default_factory=lambda: {"*": {}})
+    variants: Mapping = field(default_factory=dict)
+
+    def given(self, backbone: str) -> Optional[Dict[str, Any]]:
+        """The arguments of the network on that backbone, its slot's among them; None where there is no such network.
+
+        >>> MECHANISMS["abn_se"].given("resnet50")
+        {'head': 'abn', 'gate': 'se'}
+        """
+        found = matching(self.on, backbone)
+        return None if found is None else {**({self.slot: self.name} if self.block else {}), **found}
+
+    @property
+    def slots(self) -> tuple:
+        """Every slot that is filled: one, but for combinations."""
+        everywhere = matching(self.on, "*") or {}
+        return tuple(slot for slot in SLOTS if slot in everywhere or (self.block and slot == self.slot))
+
+    def load(self) -> Callable:
+        """What makes the block: the class, with its arguments where it has some."""
+        made = self.block
+        if isinstance(made, str):
+            module, _, name = made.partition(":")
+            made = getattr(importlib.import_module(module), name)
+        return functools.partial(made, **self.arguments) if self.arguments else made
+
+
+def matching(table: Mapping, backbone: str) -> Optional[Dict[str, Any]]:
+    """The arguments of all entries of {backbones: arguments} that match, in order; None where none does."""
+    found = [given for patterns, given in table.items() if _matches(patterns, backbone)]
+    return {key: value for given in found for key, value in given.items()} if found else None
+
+
+def _matches(patterns, backbone):
+    return any(fnmatchcase(backbone, p) for p in ((patterns,) if isinstance(patterns, str) else patterns))
+
+
+_AFF = "arXiv 2009.14082"
+_IGNORE = "arXiv 2111.05684"
+_ABN = "arXiv 1812.10025"
+_GE = "arXiv 1810.12348"
+_IN = "gluon_attn.attention."
+_NOWHERE = {}  # a word for its slot, and no network's name
+
+_RESNETS = ("resnet50", "resnet101")
+_CIFAR_RESNETS = ("cifar_resnet20", "cifar_resnet32", "cifar_resnet56", "cifar_resnet110", "cifar_resnet164bn")
+_NARROW = (*_CIFAR_RESNETS[:4], "cifar_preresnet32_w4", "cifar_resnet50basic")
+_SELECTIVE = ("resnext50_32x4d", "resnext101_32x4d", "cifar_resnext38_32x4d", "cifar_resnext47_32x4d")
+
+# The reduction of MS-CAM, AFF and iAFF: 16, and 4 in narrow blocks, as published.
+_CONTEXT = {"*": dict(reduction=16), _NARROW: dict(reduction=4)}
+# AFF and iAFF are published in ResNet-D form, stages 3 and 4 only; on CIFAR in every stage.
+_FUSION = {
+    **_CONTEXT,
+    "resnet*": dict(D_FORM, stages=(3, 4)),
+    "resnext*": dict(stem="deep", stem_widths=(64, 64, 128), shortcut=("conv", "avg", "avg", "avg"), stages=(3, 4)),
+}
+_MAPS, _CIFAR_MAPS = (56, 28, 14, 7), (32, 16, 8)  # sizes of the stages' maps, for what is tied to them
+_TO_IGNORE = dict(reduction=8, spatial_bn=False, spatial_order="mean_max")
+
+_RECORDS = (
+    Mechanism("identity", "gate", _IN + "plain:Identity", formula="x", on=_NOWHERE),
+    Mechanism("add", "fuse", _IN + "plain:Add", formula="x + y", on=_NOWHERE),
+    Mechanism("plain", "conv", _IN + "plain:plain_conv", formula="conv(x)", on=_NOWHERE),
+    Mechanism("classifier", "head", "gluon_attn.models.heads:classifier", formula="W gap(x)", on=_NOWHERE),
+    Mechanism(
+        "se",
+        "gate",
+        _IN + "se:SE",
+        "arXiv 1709.01507",
+        "x s(W2 relu(W1 gap(x)))",
+        variants={"inverse_attention": {"*": dict(reduction=8)}},
+    ),
+    Mechanism(
+        "cbam",
+        "gate",
+        _IN + "cbam:CBAM",
+        "arXiv 1807.06521",
+        "channel gate (gap and gmp, one MLP), then spatial gate (7x7 of max and mean)",
+        variants={"inverse_attention": {"*": _TO_IGNORE}},
+    ),
+    Mechanism(
+        "eca",
+        "gate",
+        _IN + "eca:ECA",
+        "arXiv 1910.03151",
+        "x s(conv1d over the channels of gap(x))",
+        # The kernels of the released models, which are not those of the formula.
+        variants={"ecanet": {"resnet50": dict(kernel=(3, 5, 5, 7)), "resnet101": dict(kernel=(3, 3, 5, 7))}},
+    ),
+    Mechanism(
+        "inv_se",
+        "gate",
+        _IN + "se:SE",
+        _IGNORE,
+        "x (1 - alpha s(z)), z of SE; also reciprocal, negated",
+        arguments=dict(gating="complement"),
+        variants={"inverse_attention": {"*": dict(reduction=8)}},
+    ),
+    Mechanism(
+        "inv_cbam",
+        "gate",
+        _IN + "cbam:CBAM",
+        _IGNORE,
+        "CBAM with the inverse gating in both gates",
+        arguments=dict(gating="complement"),
+        variants={"inverse_attention": {"*": _TO_IGNORE}},
+    ),
+    Mechanism("bam", "stage", _IN + "bam:BAM", "arXiv 1807.06514", "x (1 + s(channel(x) spatial(x)))"),
+    Mechanism(
+        "abn",
+        "head",
+        "gluon_attn.models.heads:abn",
+        _ABN,
+        "x (1 + M), M = s(map of the class evidence); two losses",
+        # ABN's code, and so its weights, leave out one BatchNorm there; its parameters exist.
+        on={"*": {}, "cifar_resnext29_8x64d": dict(branch_norm=False)},
+        variants={"abn": {"*": {}}},
+    ),
+    Mechanism(
+        "abn_se",
+        "head",
+        "",
+        _ABN,
+        "ABN with SE in the blocks",
+        on={"*": dict(head="abn", gate="se")},
+        # The authors' SENet code is an older ABN, whose map has no parameters.
+        variants={"abn": {"*": dict(attention_map="log_sum")}},
+    ),
+    Mechanism(
+        "ltpa",
+        "head",
+        "gluon_attn.models.heads:ltpa",
+        "arXiv 1804.02391",
+        "sum of l_i softmax(l_i . g) for three depths, concatenated",
+        on={"cifar_vgg": dict(project="local"), (*_CIFAR_RESNETS, "cifar_wrn28_10"): {}},
+    ),
+    Mechanism("ms_cam", "gate", _IN + "aff:MSCAM", _AFF, "x s(L(x) + G(x))", on=_CONTEXT),
+    Mechanism("aff", "fuse", _IN + "aff:AFF", _AFF, "2 (w x + (1 - w) y), w = s(L(x + y) + G(x + y))", on=_FUSION),
+    Mechanism("iaff", "fuse", _IN + "aff:IAFF", _AFF, "w2 x + (1 - w2) y, w2 from an AFF of x and y", on=_FUSION),
+    Mechanism(
+        "nonlocal",
+        "stage",
+        _IN + "non_local:NonLocal",
+        "arXiv 1711.07971",
+        "x_i + bn(W sum_j softmax(theta_i . phi_j) g_j)",
+        # The five places of the official code: every second block of stages 2 and 3, every seventh of ResNet-101's 3.
+        on={
+            "resnet50": dict(stage_after={2: (1, 3), 3: (1, 3, 5)}),
+            "resnet101": dict(stage_after={2: (1, 3), 3: (6, 13, 20)}),
+            _CIFAR_RESNETS: {},
+        },
+    ),
+    Mechanism(
+        "danet",
+        "head",
+        "gluon_attn.models.heads:danet",
+        "arXiv 1809.02983",
+        "position attention + channel attention, each a softmax of products",
+        on={(*_RESNETS, *_CIFAR_RESNETS): {}},
+    ),
+    Mechanism("position", "stage", _IN + "danet:PositionAttention", "arXiv 1809.02983", "DANet's, alone", on=_NOWHERE),
+    Mechanism("channel", "stage", _IN + "danet:ChannelAttention", "arXiv 1809.02983", "DANet's, alone", on=_NOWHERE),
+    Mechanism(
+        "ge",
+        "gate",
+        _IN + "ge:GatherExcite",
+        _GE,
+        "x s(W2 relu(W1 relu(bn(whole-map depthwise conv))))",
+        on={
+            (*_RESNETS, *_CIFAR_RESNETS): dict(form="theta_plus"),
+            _RESNETS: dict(map_size=_MAPS),
+            _CIFAR_RESNETS: dict(map_size=_CIFAR_MAPS),
+        },
+    ),
+    Mechanism(
+        "ge_minus",
+        "gate",
+        _IN + "ge:GatherExcite",
+        _GE,
+        "x s(gap(x)), no parameters",
+        arguments=dict(form="theta_minus"),
+    ),
+    Mechanism(
+        "lip",
+        "block",
+        "gluon_attn.models.lip:LIPBlock",
+        "arXiv 1908.04156",
+        "pools avg(x e^l) / avg(e^l), l = 12 s(IN(conv))",
+        on={
+            (*_RESNETS, "cifar_resnet164bn"): dict(stem="lip", last_gamma=True),
+            "cifar_resnet164bn": dict(stem="cifar"),
+        },
+    ),
+    Mechanism(
+        "spatial_weights",
+        "stage",
+        _IN + "spatial_weights:SpatialWeights",
+        "arXiv 1611.08860",
+        "x relu(w3 relu(w2 relu(w1 x))), its gradient / channels",
+        on={_RESNETS: dict(stage_after={4: (-1,)}), _CIFAR_RESNETS: dict(stage_after={3: (-1,)})},
+    ),
+    Mechanism(
+        "pyramid",
+        "head",
+        "gluon_attn.models.heads:pyramid",
+        "arXiv 1808.01106",
+        "A X, A = L2 rows of softmax(F(Y_1, ..., Y_N))",
+        on={_RESNETS: dict(map_size=_MAPS[-1]), _CIFAR_RESNETS: dict(map_size=_CIFAR_MAPS[-1])},
+    ),
+    Mechanism(
+        "sk",
+        "conv",
+        _IN + "sk:SelectiveKernel",
+        "arXiv 1903.06586",
+        "sum_m softmax_m(V z) conv_m(x)",
+        on={_SELECTIVE: {}},
+    ),
+    Mechanism(
+        "aa",
+        "conv",
+        _IN + "aa:AugmentedConv",
+        "arXiv 1904.09925",
+        "concat(conv(x), W multi-head attention(x)) with relative positions",
+        # The paper augments the last three stages, the first of them on maps of half the size.
+        on={_RESNETS: dict(map_size=_MAPS, stages=(2, 3, 4), reduce=(1, 2, 1, 1))},
+    ),
+)
+
+MECHANISMS: Dict[str, Mechanism] = {record.name: record for record in _RECORDS}
