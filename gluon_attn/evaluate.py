@@ -8,6 +8,7 @@ from collections import deque
 import mxnet as mx
 
 from gluon_attn.errors import DataError
+from gluon_attn.models.network import logits_of
 
 IN_FLIGHT = 2  # batches queued ahead of the one whose result is read: the engine would otherwise queue the whole set
 
@@ -67,8 +68,7 @@ def ranks(logits, labels):
 
 def _hits(net, images, labels, dtype):
     """How many of a batch are right at first and within five, as one array of two on the device."""
-    output = net(images.astype(dtype, copy=False))
-    logits = output[0] if isinstance(output, (list, tuple)) else output
+    logits = logits_of(net, net(images.astype(dtype, copy=False)))
     _check_labels(labels, logits.shape[1])
     place = ranks(logits, labels)
     return mx.nd.concat((place < 1).sum(), (place < 5).sum(), dim=0)

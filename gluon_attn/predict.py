@@ -15,6 +15,7 @@ import numpy as np
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
+from gluon_attn.models.network import logits_of
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -59,8 +60,7 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
     for start in range(0, len(paths), batch_size):
         batch = paths[start : start + batch_size]
         images = np.stack([transform(read_picture(path), None) for path in batch])
-        output = net(mx.nd.array(images, ctx=ctx).astype(dtype, copy=False))
-        logits = output[0] if isinstance(output, (list, tuple)) else output
+        logits = logits_of(net, net(mx.nd.array(images, ctx=ctx).astype(dtype, copy=False)))
         probabilities = mx.nd.softmax(logits.astype("float32")).asnumpy()
         for path, row in zip(batch, probabilities):
             order = np.argsort(-row, kind="stable")[:top]

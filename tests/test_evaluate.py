@@ -6,8 +6,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_attn.errors import DataError
+from gluon_attn.errors import DataError, GluonAttnError
 from gluon_attn.evaluate import evaluate, ranks
+from gluon_attn.models.network import logits_of, output_names
+from tests.helpers import build, images
 
 RNG = np.random.RandomState(0)
 LOGITS = RNG.randint(0, 4, (50, 10)).astype("float32")  # few values, so many ties
@@ -53,8 +55,40 @@ def test_padding_of_a_data_iterator_is_left_out():
         assert (result["images"], result["top1"]) == (50, np.mean(RANKS < 1))
 
 
-def test_only_the_logits_of_several_outputs_count():
-    assert evaluate(lambda x: (x, -x), batches(8))["top1"] == np.mean(RANKS < 1)
+class Several:
+    """Gives two outputs, the logits last."""
+
+    gives, outputs = ("map", "logits"), "all"
+
+    def __call__(self, x):
+        return -x, x
+
+
+def test_the_logits_are_found_by_name():
+    assert evaluate(Several(), batches(8))["top1"] == np.mean(RANKS < 1)
+
+
+def test_outputs_without_names_are_refused():
+    with pytest.raises(GluonAttnError, match="gives 2 outputs and does not say which are the logits"):
+        evaluate(lambda x: (x, -x), batches(8))
+
+
+def test_abn_is_scored_by_its_perception_logits():
+    """Its attention logits, which come first, are wrong everywhere here."""
+    net = build("cifar_abn_resnet20", layers=(1, 1, 1), classes=10, outputs="all")
+    x = mx.nd.array(images(12, 3, 32, 32))
+    wrong, right, _ = net(x)
+    labels = right.argmax(axis=1)
+    net.branch.score[1].weight.set_data(0 * net.branch.score[1].weight.data())  # attention logits: ties, so class 0
+    assert evaluate(net, [(x, labels)])["top1"] == 1
+    assert (logits_of(net, net(x)) - right).abs().max().asscalar() < 1e-6
+
+
+def test_features_have_no_classes():
+    net = build("cifar_resnet20", layers=(1, 1, 1), features=("stage1", "stage2"))
+    assert output_names(net) == ("stage1", "stage2")
+    with pytest.raises(GluonAttnError, match="gives stage1, stage2, and no logits"):
+        evaluate(net, [(mx.nd.zeros((2, 3, 32, 32)), mx.nd.zeros(2))])
 
 
 def test_labels_of_another_dataset_raise():

@@ -12,6 +12,7 @@ import weakref
 import mxnet as mx
 
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.models.network import logits_of
 
 
 def subgraph(net, outputs, inputs):
@@ -68,7 +69,7 @@ class Cut:
         self.stage = stage_name(net, stage)
         at = net.features_at(mx.sym.var("data"), [self.stage])[self.stage]
         self._first = subgraph(net, at, ["data"])
-        rest = replace_by_variable(pick_logits(net, net(mx.sym.var("data"))), at.name, "features")
+        rest = replace_by_variable(logits_of(net, net(mx.sym.var("data"))), at.name, "features")
         # What follows may also read the image or an earlier stage (skip connections over the cut).
         self._rest_inputs = ["features"] + (["data"] if "data" in rest.list_arguments() else [])
         self._second = subgraph(net, rest, self._rest_inputs)
@@ -99,13 +100,6 @@ def cut_at(net, x, stage=-1):
             if stage != -1 or cut.stage == "stem":
                 raise
             index -= 1
-
-
-def pick_logits(net, outputs):
-    """The class scores among a network's outputs: the only one, or the one that `net.gives` calls logits."""
-    if isinstance(outputs, (list, tuple)):
-        return outputs[net.gives.index("logits") if hasattr(net, "gives") else 0]
-    return outputs
 
 
 _BUILT = weakref.WeakKeyDictionary()

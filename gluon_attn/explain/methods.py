@@ -11,9 +11,9 @@ import numpy as np
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.explain.cam import as_batch, gradcam, gradcam_pp, scorecam
-from gluon_attn.explain.graph import pick_logits
 from gluon_attn.explain.maps import attention_maps
 from gluon_attn.explain.occlusion import occlusion
+from gluon_attn.models.network import logits_of
 
 
 class NoPlane(GluonAttnError):
@@ -97,7 +97,7 @@ def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, 
             return
         batch = np.stack(batch)
         x = mx.nd.array(batch, ctx=ctx)
-        probabilities = pick_logits(net, net(x)).softmax(axis=1).asnumpy()
+        probabilities = logits_of(net, net(x)).softmax(axis=1).asnumpy()
         maps = {name: _or_none(method, net, x, target) for name, method in compute.items()}
         for i, image in enumerate(shown(batch, mean, std)):
             yield View(image, probabilities[i], {name: m if m is None else m[i] for name, m in maps.items()})

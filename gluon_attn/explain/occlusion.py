@@ -7,7 +7,7 @@ import numpy as np
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target, finish
-from gluon_attn.explain.graph import pick_logits
+from gluon_attn.models.network import logits_of
 
 
 def occlusion(net, x, target=None, patch=None, stride=None, fill=0.0, batch_size=32):
@@ -26,7 +26,7 @@ def occlusion(net, x, target=None, patch=None, stride=None, fill=0.0, batch_size
         raise GluonAttnError(f"patch={patch}, stride={stride} do not fit {height}x{width}: take 1 <= patch <= side.")
     # A stride beyond the patch would leave places that nothing covers.
     corners = [(i, j) for i in _starts(height, patch, stride) for j in _starts(width, patch, stride)]
-    target = as_target(target, pick_logits(net, net(x)))
+    target = as_target(target, logits_of(net, net(x)))
     maps = [_one(net, image, label, corners, patch, fill, batch_size) for image, label in zip(x, target)]
     return finish(np.stack(maps), (height, width))
 
@@ -53,4 +53,4 @@ def _one(net, image, label, corners, patch, fill, batch_size):
 
 
 def _probability(net, batch, label):
-    return pick_logits(net, net(batch)).softmax(axis=1)[:, int(label)].asnumpy()
+    return logits_of(net, net(batch)).softmax(axis=1)[:, int(label)].asnumpy()

@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from gluon_attn.explain.cam import as_batch, as_target
-from gluon_attn.explain.graph import pick_logits
+from gluon_attn.models.network import logits_of
 
 STEPS = 16  # pictures of a deletion or insertion curve, after the first
 
@@ -71,7 +71,7 @@ def insertion(net, x, maps, target=None, steps=STEPS, batch_size=64):
 def _curves(net, x, other, maps, target, steps, batch_size, start_with_other=False):
     """Midpoints (N, steps) of the probabilities at steps + 1 shares of exchanged places: their mean is the area."""
     images = x.asnumpy()
-    target = as_target(target, pick_logits(net, net(x)))
+    target = as_target(target, logits_of(net, net(x)))
     order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
     ranks = np.argsort(order, axis=1, kind="stable").reshape(maps.shape)
     values = []
@@ -87,7 +87,7 @@ def _probabilities(net, images, target, ctx, batch_size):
     parts = []
     for start in range(0, len(images), batch_size):
         batch = mx.nd.array(images[start : start + batch_size], ctx=ctx)
-        parts.append(pick_logits(net, net(batch)).softmax(axis=1).asnumpy())
+        parts.append(logits_of(net, net(batch)).softmax(axis=1).asnumpy())
     return np.concatenate(parts)[np.arange(len(images)), target]
 
 

@@ -9,8 +9,8 @@ import mxnet as mx
 import numpy as np
 
 from gluon_attn.explain import score
-from gluon_attn.explain.graph import pick_logits
 from gluon_attn.explain.methods import NoPlane, method_named
+from gluon_attn.models.network import logits_of
 
 MEASURES = ("pointing", "energy", "deletion", "insertion", "similarity")
 
@@ -52,7 +52,7 @@ def _error(candidate, dataset, batch_size):
     for start in range(0, len(dataset), batch_size):
         samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
         x = mx.nd.array(np.stack([candidate.transform(image, None) for image, _ in samples]), ctx=candidate.ctx)
-        predicted = pick_logits(candidate.net, candidate.net(x)).argmax(axis=1).asnumpy()
+        predicted = logits_of(candidate.net, candidate.net(x)).argmax(axis=1).asnumpy()
         wrong += (predicted != np.array([label for _, label in samples])).sum()
     return wrong / len(dataset)
 

@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any, Optional, Tuple
 
 from mxnet.gluon import nn
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, batch_norm, relu, sequence
+
+
+def output_names(net: Any) -> Optional[Tuple[str, ...]]:
+    """What a call of the network gives, by name and in order; None of a block that does not say it.
+
+    >>> output_names(gluon_attn.get_model("abn_resnet50", outputs="all"))
+    ('attention_logits', 'logits', 'map')
+    """
+    if isinstance(net, FeatureNetwork):
+        return net.names
+    gives = getattr(net, "gives", None)
+    return gives if gives is None or net.outputs == "all" else ("logits",)
+
+
+def logits_of(net: Any, outputs: Any) -> Any:
+    """The class scores among the `outputs` of the network: those that it calls logits, or the only ones.
+
+    >>> logits_of(net, net(x)).argmax(axis=1)
+    """
+    names, several = output_names(net), isinstance(outputs, (list, tuple))
+    if names is None:
+        if several and len(outputs) > 1:
+            raise GluonAttnError(
+                f"{_kind(net)} gives {len(outputs)} outputs and does not say which are the logits: name them in "
+                "its attributes `gives` (a tuple of names, 'logits' among them) and `outputs` ('all')."
+            )
+        return outputs[0] if several else outputs
+    if "logits" not in names:
+        raise GluonAttnError(f"{_kind(net)} gives {', '.join(names)}, and no logits: there are no classes to choose.")
+    return outputs[names.index("logits")] if several else outputs
+
+
+def _kind(net):
+    return type(net).__name__
 
 
 class Classifier(nn.HybridBlock):

@@ -6,6 +6,7 @@ from mxnet import nd
 
 from gluon_attn.data import mix
 from gluon_attn.data.seeding import random_state
+from gluon_attn.models.network import logits_of
 
 
 def draw_mixing(recipe, epoch, batch, size):
@@ -49,7 +50,7 @@ class Objective:
         """The teacher's softened opinion of the share; called outside of ``autograd.record``."""
         if self.teacher is None:
             return None
-        return nd.softmax(self.teacher(images).astype("float32") / self.temperature, axis=-1)
+        return nd.softmax(logits_of(self.teacher, self.teacher(images)).astype("float32") / self.temperature, axis=-1)
 
     def __call__(self, outputs, targets, opinion):
         return sum(self._of(logits, targets, opinion) for logits in outputs)

@@ -6,6 +6,8 @@ import mxnet as mx
 
 from gluon_attn import cpu
 from gluon_attn.deploy.run.mxnet_engine import INPUT
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.models.network import output_names
 
 
 def trace(net, name=INPUT):
@@ -21,6 +23,10 @@ def as_block(net):
 
 
 def names_of(net, count):
-    """Names of the `count` outputs: 'logits', the stages of a feature network, or all that the network `gives`."""
-    names = getattr(net, "names", None) or ("logits",)
-    return list(names if len(names) == count else net.gives)
+    """Names of the `count` outputs, as the network says them; 'logits' where it has one and says nothing."""
+    names = output_names(net) or ("logits",)
+    if len(names) != count:
+        raise GluonAttnError(
+            f"{type(net).__name__} gives {count} outputs, named {', '.join(names)}: its `gives` says what they are."
+        )
+    return list(names)

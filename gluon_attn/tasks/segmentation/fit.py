@@ -14,6 +14,7 @@ from mxnet import gluon
 from gluon_attn import _gluoncv
 from gluon_attn.data import random_state
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.models.network import logits_of
 from gluon_attn.train.evaluated import Evaluated
 
 IGNORED = -1  # the mask's value of pixels that count neither in the loss nor in the metric, as in GluonCV
@@ -54,8 +55,7 @@ def evaluate(net, images, masks, classes, batch_size=64):
 
 def predict(net, images):
     """Logits (N, classes, H, W) of the prediction."""
-    outputs = net(mx.nd.array(images))
-    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+    return logits_of(net, net(mx.nd.array(images)))
 
 
 def fit(make_net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed=0, log=print):
