@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from gluon_attn.commands import _mxnet_tools as tools
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import DataError, GluonAttnError
 
 SPLITS = {"train": "train", "test": "val"}
 
@@ -28,7 +28,7 @@ def run(args):
     for split, name in SPLITS.items():
         dataset = _dataset(args.folder, split)
         prefix = output / name
-        _check_readable(dataset, Path(args.folder))
+        _check_readable(dataset, Path(args.folder), args.resize)
         _write_list(dataset, prefix.with_suffix(".lst"), Path(args.folder), shuffle=split == "train")
         _pack(prefix, args)
         print(f"{prefix}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
@@ -71,18 +71,28 @@ def _pack(prefix, args):
         raise GluonAttnError(f"im2rec failed on {prefix}.lst: {finished.stdout.strip().splitlines()[-1]}")
 
 
-def _check_readable(dataset, folder):
+def _check_readable(dataset, folder, resize):
     """im2rec packs what is no picture, or ends with a traceback at it; so they are looked for first, by their heads."""
-    from PIL import Image
-
     bad = []
     for path in dataset.paths:
         try:
-            with Image.open(path) as picture:
-                picture.verify()
-        except (OSError, SyntaxError):  # Pillow has both for damaged files
+            _check_head(path, resize)
+        except (DataError, OSError, SyntaxError):  # Pillow has the latter two for damaged files
             bad.append(str(Path(path).relative_to(folder)))
     if bad:
         raise GluonAttnError(
-            f"{len(bad)} of the {len(dataset)} files are no pictures: {', '.join(bad[:5])}. Repair or remove them."
+            f"{len(bad)} of the {len(dataset)} files are no pictures, or too large: {', '.join(bad[:5])}. "
+            "Repair or remove them."
         )
+
+
+def _check_head(path, resize):
+    """The picture, and what im2rec makes of it: its shorter side ``resize``, its longer one whatever that gives."""
+    from gluon_attn.data.images import open_picture
+    from gluon_attn.data.limits import check_pixels
+
+    with open(path, "rb") as stream:
+        picture = open_picture(stream, str(path), Path(path).stat().st_size)
+        scale = resize / min(picture.size) if resize else 1
+        check_pixels(*(round(side * scale) for side in picture.size), str(path))
+        picture.verify()

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from gluon_attn.catalogue.datasets import DATASETS
-from gluon_attn.data.dataset import BadImage, Dataset
+from gluon_attn.data.dataset import Dataset
 from gluon_attn.data.images import Encoded, pixels
+from gluon_attn.data.limits import read_content
 from gluon_attn.errors import DataError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -47,11 +48,7 @@ class FolderDataset(EncodedDataset):
 
     def sample(self, index):
         path = self.paths[index]
-        try:
-            with open(path, "rb") as file:
-                return Encoded(file.read(), path), int(self.labels[index])
-        except OSError as error:
-            raise BadImage(path, error.strerror) from error
+        return Encoded(read_content(path), path), int(self.labels[index])
 
 
 class RecordDataset(EncodedDataset):

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
-from pathlib import Path
+import os
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from gluon_attn.data._cv2 import cv2
 from gluon_attn.data.dataset import BadImage
-from gluon_attn.data.jpeg import Jpeg
+from gluon_attn.data.jpeg import START, Jpeg
+from gluon_attn.data.limits import MOST_PIXELS, check_pixels, check_scans, read_content
+from gluon_attn.data.resize import interpolation_of
 from gluon_attn.data.shrink import shrink
-from gluon_attn.errors import unknown
+from gluon_attn.errors import DataError
 
-INTERPOLATIONS = {
-    "nearest": Image.NEAREST,
-    "bilinear": Image.BILINEAR,
-    "bicubic": Image.BICUBIC,
-    "lanczos": Image.LANCZOS,
+# What suffixes of pictures promise. Of Pillow's other formats some start programs, and some hide pictures in pictures.
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+TILE_SIDES = (322, 323)  # TIFF's tags
+ORIENTATION = 0x0112  # EXIF's tag
+# Upright by EXIF: views, of which 6 and 8 are turned by 90 degrees to the right and to the left.
+UPRIGHT = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: np.rot90(image),
 }
+BAND = 1 << 20  # pixels that are converted at once: larger pictures need memory for the picture and the result only
 
 
 class Encoded:
@@ -31,30 +43,93 @@ class Encoded:
     """
 
     def __init__(self, content, name):
+        if not isinstance(content, (bytes, bytearray)):
+            raise DataError(f"{name} is {content!r}, not the bytes of a picture file.")
         self.content, self.name = content, name
 
     def load(self):
-        """The decoded Pillow image, RGB."""
-        return self.guarded(lambda: to_rgb(Image.open(io.BytesIO(self.content))))
+        """The decoded picture, uint8 (H, W, 3)."""
+        with reading(self.name):
+            return _array(self.open(), to_rgb)
 
-    def guarded(self, read):
-        """read(), whatever a decoder raises turned into a BadImage."""
-        # GluonCV switches this on for the whole process: the grey rest of a truncated file would pass for a picture.
-        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-        try:
-            return read()
-        except Exception as error:  # decoders raise whatever they like on damaged files
-            raise BadImage(self.name, f"{type(error).__name__}: {error}") from error
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = before
+    def seen(self):
+        """The decoded picture as people see it: upright, and transparency on white."""
+        with reading(self.name):
+            return as_seen(self.open(), self.name)
+
+    def open(self):
+        """The Pillow image of which nothing but the head is read, once its size has been judged."""
+        if self.content[:2] == START:
+            check_scans(self.content, self.name)
+        return open_picture(io.BytesIO(self.content), self.name, len(self.content))
+
+    def jpeg(self):
+        """Our reader of the file, or None where Pillow has to judge it."""
+        jpeg = Jpeg.of(self.content)
+        if jpeg is not None:
+            check_scans(self.content, self.name)
+            check_pixels(jpeg.width, jpeg.height, self.name, len(self.content))
+        return jpeg
+
+
+def open_picture(stream, name, length):
+    """The Pillow image in an open file of ``length`` bytes: its head has been read, and its size judged."""
+    try:
+        picture = Image.open(stream, formats=FORMATS)
+    except Image.DecompressionBombError:  # at twice our limit
+        raise BadImage(name, f"it has more than {MOST_PIXELS:,} pixels, the most that is decoded") from None
+    except UnidentifiedImageError:
+        raise BadImage(name, f"it is no readable picture of the formats {', '.join(FORMATS)}") from None
+    check_pixels(*picture.size, name, length)
+    if picture.format == "TIFF":
+        sides = [int(picture.tag_v2.get(tag, 1)) for tag in TILE_SIDES]
+        check_pixels(*sides, f"{name} (its tiles)", length)
+    return picture
+
+
+@contextlib.contextmanager
+def reading(name):
+    """Whatever a decoder raises within, turned into a BadImage."""
+    # GluonCV switches this on for the whole process: the grey rest of a truncated file would pass for a picture.
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    except BadImage:
+        raise
+    except Exception as error:  # decoders raise whatever they like on damaged files, and MemoryError
+        raise BadImage(name, f"{type(error).__name__}: {error}".rstrip(": ")) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def to_rgb(picture):
     """A Pillow image as RGB; 16-bit greys keep their brightness, which Pillow would clip to white."""
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    picture.load()  # decodes, where `convert` would also copy
+    picture.info.pop("transparency", None)  # Pillow would warn that it is lost
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def on_white(picture):
+    """A Pillow image as RGB, white where it is transparent."""
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return to_rgb(picture)
+
+
+def _array(picture, convert):
+    """uint8 (H, W, 3) of what ``convert``, which works pixel by pixel, makes of a Pillow image: band by band."""
+    picture.load()
+    width, height = picture.size
+    rows = max(BAND // width, 1)
+    if height <= rows:
+        return np.asarray(convert(picture))
+    result = np.empty((height, width, 3), np.uint8)
+    for y in range(0, height, rows):
+        below = min(y + rows, height)
+        result[y:below] = np.asarray(convert(picture.crop((0, y, width, below))))
+    return result
 
 
 def read_picture(path):
@@ -62,26 +137,39 @@ def read_picture(path):
 
     What a network is evaluated on is not: `Encoded` ignores the EXIF rotation and the alpha channel.
     """
-    encoded = Encoded(Path(path).read_bytes(), str(path))
-    return encoded.guarded(lambda: as_seen(Image.open(io.BytesIO(encoded.content))))
+    if not isinstance(path, (str, os.PathLike)):
+        raise DataError(f"{path!r} is no path of a picture file: give a str or a Path.")
+    return Encoded(read_content(path), str(path)).seen()
 
 
-def as_seen(picture):
+def as_seen(picture, name="the Pillow image"):
     """A Pillow image as `read_picture` reads its file."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(to_rgb(picture))
+    if not isinstance(picture, Image.Image):
+        raise DataError(f"{picture!r} is no picture: give a path, a Pillow image or a uint8 (H, W, 3) array.")
+    with reading(name):
+        check_pixels(*picture.size, name)
+        result = _array(picture, on_white)
+        # After loading, as some formats turn themselves and then say so.
+        turned = UPRIGHT.get(picture.getexif().get(ORIENTATION))
+        return result if turned is None else np.ascontiguousarray(turned(result))
 
 
 def pixels(image):
     """uint8 (H, W, 3), decoding it where it is not."""
     if not isinstance(image, Encoded):
-        return image
-    jpeg = Jpeg.of(image.content)
+        return _checked(image)
+    jpeg = image.jpeg()
     decoded = jpeg and jpeg.decode()
-    return np.asarray(image.load()) if decoded is None else decoded
+    return image.load() if decoded is None else decoded
+
+
+def _checked(image):
+    """``image``, if it is an array that can be a picture."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else repr(image)
+        raise DataError(f"A picture is a uint8 array (H, W, 3), RGB; this one is {what}.")
+    check_pixels(image.shape[1], image.shape[0], "the array")
+    return image
 
 
 def crop_resize(image, choose_box, size, interpolation):
@@ -95,6 +183,7 @@ def crop_resize(image, choose_box, size, interpolation):
     if isinstance(image, Encoded):
         image, box = _decode(image, choose_box, size)
     else:
+        image = _checked(image)
         box = choose_box(image.shape[1], image.shape[0])
     x0, y0 = (math.floor(start) for start in box[:2])
     # Cut before resizing: the filters would look at pixels outside of the box.
@@ -111,9 +200,9 @@ def crop_resize(image, choose_box, size, interpolation):
 
 def _decode(image, choose_box, size):
     """(the decoded picture as far as the box needs it, the box in it)."""
-    jpeg = Jpeg.of(image.content)
+    jpeg = image.jpeg()
     if jpeg is None:
-        picture = np.asarray(image.load())
+        picture = image.load()
         return picture, choose_box(picture.shape[1], picture.shape[0])
     box = choose_box(jpeg.width, jpeg.height)
     factor = min(box[2] - box[0], box[3] - box[1]) / size
@@ -121,12 +210,5 @@ def _decode(image, choose_box, size):
     reduction = max(scale for scale in (1, 2, 4, 8) if scale <= max(factor, 1))
     picture = jpeg.decode(box[3], reduction)
     if picture is None:
-        return np.asarray(image.load()), box
+        return image.load(), box
     return picture, tuple(side / reduction for side in box)
-
-
-def interpolation_of(name):
-    """Pillow's filter of that name."""
-    if name not in INTERPOLATIONS:
-        raise unknown("interpolation", name, INTERPOLATIONS)
-    return INTERPOLATIONS[name]

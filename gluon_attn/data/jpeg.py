@@ -12,6 +12,7 @@ import numpy as np
 
 from gluon_attn.data._cv2 import cv2
 
+START = b"\xff\xd8"
 END = b"\xff\xd9"  # never occurs within coded pixels: a file that has a frame and ends so is not truncated
 BASELINE, EXTENDED, PROGRESSIVE = FRAMES = (0xC0, 0xC1, 0xC2)
 SCAN, RESTARTS = 0xDA, 0xDD
@@ -34,7 +35,7 @@ class Jpeg:
 
     @classmethod
     def of(cls, content):
-        if cv2 is None or content[:2] != b"\xff\xd8" or content[-2:] != END:
+        if cv2 is None or content[:2] != START or content[-2:] != END:
             return None
         found = {marker: at for marker, at in _segments(content) if marker in FRAMES or marker == RESTARTS}
         frames = [marker for marker in found if marker != RESTARTS]

@@ -9,12 +9,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from gluon_attn.data.auto_augment import GREY, AutoAugment, RandAugment
-from gluon_attn.data.images import crop_resize, interpolation_of, pixels
+from gluon_attn.data.dataset import BadImage
+from gluon_attn.data.images import crop_resize, pixels
+from gluon_attn.data.limits import check_side
 from gluon_attn.data.ops import brightness, color, contrast, flip, split
-from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.data.resize import resize_centre
+from gluon_attn.errors import DataError, unknown
 
 CROPS = ("pad", "resized", None)
 AUTO_AUG = {
@@ -58,6 +60,7 @@ def train_transform(
     lighting : standard deviation of AlexNet's PCA noise
     erasing  : probability that a random rectangle is replaced by noise
     """
+    check_side(image_size, "image_size")
     if crop not in CROPS:
         raise unknown("crop", crop, [str(choice) for choice in CROPS])
     if auto_aug is not None and auto_aug not in AUTO_AUG:
@@ -77,6 +80,10 @@ def train_transform(
 
 def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear"):
     """The steps of evaluation: the shorter side to ``resize`` (default ``image_size``), centre, normalise."""
+    check_side(image_size, "image_size")
+    check_side(resize or image_size, "resize")
+    if (resize or image_size) < image_size:
+        raise DataError(f"A picture resized to {resize} has no centre of {image_size}: give resize={image_size}.")
     return Transform([Centre(image_size, resize or image_size, interpolation), Normalize(tuple(mean), tuple(std))])
 
 
@@ -87,11 +94,15 @@ class Transform:
         self.steps = steps
 
     def __call__(self, image, rng=None):
-        if not isinstance(self.steps[0], (ResizedCrop, Centre)):
-            image = pixels(image)
-        for step in self.steps:
-            image = step(image, rng)
-        return image
+        name = getattr(image, "name", "the array")
+        try:
+            if not isinstance(self.steps[0], (ResizedCrop, Centre)):
+                image = pixels(image)
+            for step in self.steps:
+                image = step(image, rng)
+            return image
+        except MemoryError as error:
+            raise BadImage(name, "there is not memory enough for it") from error
 
     def __repr__(self):
         return " -> ".join(map(repr, self.steps))
@@ -110,7 +121,7 @@ class PadCrop:
         padded = np.zeros((height + 2 * pad, width + 2 * pad, channels), np.uint8)
         padded[pad : pad + height, pad : pad + width] = image
         if min(padded.shape[:2]) < self.size:
-            raise GluonAttnError(
+            raise DataError(
                 f"An image of {width}x{height} padded by {pad} has no window of {self.size}: use crop='resized'."
             )
         y = rng.randint(padded.shape[0] - self.size + 1)
@@ -152,15 +163,7 @@ class Centre:
     interpolation: str = "bilinear"
 
     def __call__(self, image, rng=None):
-        image = pixels(image)
-        height, width = image.shape[:2]
-        scale = self.resize / min(width, height)
-        if scale != 1:
-            width, height = (max(round(side * scale), self.resize) for side in (width, height))
-            picture = Image.fromarray(image).resize((width, height), interpolation_of(self.interpolation))
-            image = np.asarray(picture)
-        y, x = (height - self.size) // 2, (width - self.size) // 2
-        return image[y : y + self.size, x : x + self.size]
+        return resize_centre(pixels(image), self.resize, self.size, self.interpolation)
 
 
 @dataclass(frozen=True)

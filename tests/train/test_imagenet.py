@@ -113,9 +113,10 @@ def test_packing_names_what_cannot_be_read(tmp_path, capsys):
         (tmp_path / "jpeg" / split / "a").mkdir(parents=True)
         Image.new("RGB", (300, 300)).save(tmp_path / "jpeg" / split / "a" / "good.JPEG")
     (tmp_path / "jpeg" / "train" / "a" / "bad.JPEG").write_bytes(b"no picture")
+    Image.new("RGB", (1, 60000)).save(tmp_path / "jpeg" / "train" / "a" / "tall.JPEG")
     words = ["pack", str(tmp_path / "jpeg"), "--output", str(tmp_path / "rec"), "--resize", "256"]
     assert cli.main(words) == 2
-    assert "1 of the 2 files are no pictures: train/a/bad.JPEG" in capsys.readouterr().err
+    assert "2 of the 3 files are no pictures, or too large: train/a/bad.JPEG, train/a/tall.JPEG" in capsys.readouterr().err
 
 
 def test_float16_is_refused_on_a_cpu(folders, tmp_path, capsys):
