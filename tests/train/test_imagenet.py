@@ -116,7 +116,8 @@ def test_packing_names_what_cannot_be_read(tmp_path, capsys):
     Image.new("RGB", (1, 60000)).save(tmp_path / "jpeg" / "train" / "a" / "tall.JPEG")
     words = ["pack", str(tmp_path / "jpeg"), "--output", str(tmp_path / "rec"), "--resize", "256"]
     assert cli.main(words) == 2
-    assert "2 of the 3 files are no pictures, or too large: train/a/bad.JPEG, train/a/tall.JPEG" in capsys.readouterr().err
+    named = "train/a/bad.JPEG, train/a/tall.JPEG"
+    assert f"2 of the 3 files are no pictures, or too large: {named}" in capsys.readouterr().err
 
 
 def test_float16_is_refused_on_a_cpu(folders, tmp_path, capsys):
