@@ -14,7 +14,7 @@ endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow lint smoke bench golden readme constraints clean
+.PHONY: help install demo test test-slow lint smoke serve-smoke bench golden readme constraints clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,15 @@ test-slow: $(READY)  ## the tests marked slow
 smoke: $(READY)  ## import and train, nothing more (CI runs it on every other Python)
 	$(BIN)/python -m pytest tests/test_smoke.py
 
+# Another Python than the environment's: serving needs no MXNet, and so runs on newer ones.
+SERVE_PYTHON ?= python3
+SERVE := .venv-serve-$(notdir $(SERVE_PYTHON))
+serve-smoke: $(READY)  ## serving without MXNet: make serve-smoke SERVE_PYTHON=python3.13 (3.9 to 3.13)
+	$(BIN)/gluon-attn export --model cifar_aff_resnet20 --pretrained digits --devices cpu:0 -o runs/served/net.onnx
+	$(SERVE_PYTHON) -m venv --clear $(SERVE)
+	$(SERVE)/bin/python -m pip install -q --disable-pip-version-check -c constraints-serve.txt ".[serve]" pytest
+	GLUON_ATTN_SERVED=$(CURDIR)/runs/served/net.onnx $(SERVE)/bin/python -m pytest tests/test_serving.py
+
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,7 +73,7 @@ golden: $(READY)  ## rewrite what the tests expect of every name of the zoo; rea
 readme: $(READY)  ## copy the tables that commands wrote under docs/ into README.md
 	$(BIN)/python tools/write_readme.py
 
-constraints:  ## resolve the versions anew: make constraints PYTHONS="python3.8 ... python3.12"
+constraints:  ## resolve the versions anew: make constraints PYTHONS="python3.8 ... python3.13"
 	python3 tools/write_constraints.py $(PYTHONS)
 
 clean:  ## remove environments, caches and runs

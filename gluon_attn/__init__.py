@@ -18,8 +18,6 @@ _PUBLIC = {
     "create_fuse": "attention",
     "list_fuses": "attention",
     "create_stage": "attention",
-    "register_attention": "zoo",
-    "forget_attention": "zoo",
     "list_stages": "attention",
     "load_weights": "weights",
     "GluonAttnError": "errors",
@@ -45,4 +43,4 @@ def __dir__():
 
 
 _compat.prepare_for_mxnet()
-_gluoncv.register_when_imported(lambda: importlib.import_module("gluon_attn.zoo").makers())
+_gluoncv.register_when_imported()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from importlib import metadata
+from importlib import metadata, util
+from traceback import walk_tb
 
 from gluon_attn.errors import GluonAttnError
 
@@ -16,35 +17,76 @@ _ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
 
 
 def prepare_for_mxnet():
-    """Restore what MXNet looks for; raise ImportError with the remedy where it cannot work."""
-    version = tuple(int(part) for part in metadata.version("numpy").split(".")[:2])
-    if version >= (2, 0):
-        raise ImportError(
-            f"MXNet 1.9.1 cannot run on numpy {metadata.version('numpy')}: install "
-            + ("'numpy==1.26.4'." if sys.version_info >= (3, 12) else "'numpy<1.24'.")
-        )
-    if version >= (1, 24):
+    """Restore what MXNet looks for, where it is installed and can run; elsewhere its import is explained, not ours."""
+    if not _installed("mxnet") or _numpy() >= (2, 0):
+        return
+    if _numpy() >= (1, 24):
         _restore_numpy_aliases()
-    if sys.version_info >= (3, 12):
+    if sys.version_info >= (3, 12) and _installed("setuptools"):
         import setuptools  # noqa: F401  (its import puts `distutils` back)
 
 
+def _installed(name):
+    try:
+        return util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _numpy():
+    return tuple(int(part) for part in metadata.version("numpy").split(".")[:2])
+
+
 class MissingMXNet(GluonAttnError, ImportError):
-    """MXNet is not installed, or cannot be found by this Python."""
+    """MXNet is not installed, cannot be found by this Python, or cannot run beside this numpy."""
+
+
+class MissingPackage(GluonAttnError, ImportError):
+    """What was asked for needs a package that is not installed."""
+
+
+# What is no part of the base package, and how it comes.
+_REMEDIES = {
+    "gluoncv": "gluon_attn[cpu]",
+    "h5py": "gluon_attn[gaze]",
+    "matplotlib": "matplotlib",
+    "onnx": "gluon_attn[deploy]",
+    "onnxruntime": "gluon_attn[serve]",
+    "openvino": "gluon_attn[serve]",
+}
 
 
 @contextlib.contextmanager
 def mxnet_explained():
-    """As a context or a decorator: one sentence instead of a traceback where MXNet is what is missing."""
+    """As a context or a decorator: one sentence instead of a traceback where MXNet, or another extra, is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "mxnet":
+        package = (error.name or "").partition(".")[0]
+        if _installed(package):
+            raise
+        if package == "mxnet":
+            raise MissingMXNet(
+                "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with "
+                "a GPU. Without it, files of `gluon-attn export` run: `--file net.onnx`, or deploy.Predictor."
+            ) from error
+        if package not in _REMEDIES:
+            raise
+        remedy = _REMEDIES[package]
+        quoted = f"'{remedy}'" if "[" in remedy else remedy
+        raise MissingPackage(f"This needs {package}, which is not installed: run `pip install {quoted}`.") from error
+    except (AttributeError, ImportError) as error:
+        if _numpy() < (2, 0) or not _within_mxnet(error.__traceback__):
             raise
         raise MissingMXNet(
-            "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with a "
-            "GPU."
+            f"MXNet 1.9.1 cannot run on numpy {metadata.version('numpy')}: install "
+            + ("'numpy==1.26.4'." if sys.version_info >= (3, 12) else "'numpy<1.24'.")
         ) from error
+
+
+def _within_mxnet(traceback):
+    """Whether MXNet's own code was running when it was raised."""
+    return any(frame.f_globals.get("__name__", "").partition(".")[0] == "mxnet" for frame, _ in walk_tb(traceback))
 
 
 def _restore_numpy_aliases():

@@ -15,7 +15,6 @@ import numpy as np
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
-from gluon_attn.models.network import logits_of
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -55,6 +54,8 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
     names : the classes' names in the order of the network's outputs
     """
     import mxnet as mx
+
+    from gluon_attn.models.network import logits_of
 
     ctx = ctx or mx.cpu()
     for start in range(0, len(paths), batch_size):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 MODES = ("training", "inference")
+OF_FILES = ("file", "engine", "batch", "size", "images_per_second", "spread", "ratio")
 COLUMNS = ("network", "mode", "device", "images_per_second", "spread", "macs_ratio", "time_ratio", "memory_mib")
 
 
 def add_arguments(parser):
-    parser.add_argument("models", nargs="+", metavar="NAME", help="names or patterns of `gluon-attn list`")
+    parser.add_argument("models", nargs="*", metavar="NAME", help="names or patterns of `gluon-attn list`")
+    parser.add_argument("--file", nargs="+", metavar="FILE", help="files of `gluon-attn export`, in place of names")
+    parser.add_argument("--engine", default="", metavar="A,B", help="of --file: each of these, the first counting as 1")
+    parser.add_argument("--precision", default="", metavar="P", help="of --file: float32, bfloat16 (openvino) or int8")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of --file (default: one a core)")
+    parser.add_argument("--cache", metavar="DIR", help="where openvino keeps what it compiled")
     parser.add_argument("--mode", choices=(*MODES, "both"), default="both", help="(default: both)")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
     parser.add_argument("--image-size", type=int, metavar="N", help="side of the input (default: the network's)")
@@ -19,11 +25,34 @@ def add_arguments(parser):
 
 
 def run(args):
+    rows, columns = (_of_files(args), OF_FILES) if args.file else (_of_names(args), COLUMNS)
+    print(table(rows, columns))
+    if args.results:
+        write(args.results, rows)
+
+
+def _of_files(args):
+    from gluon_attn.cost.engines import measure
+    from gluon_attn.errors import GluonAttnError
+
+    if args.models or args.image_size or args.devices or args.mode == "training":
+        raise GluonAttnError(
+            "--file is inference of that network: no names, --image-size, --devices or --mode beside it."
+        )
+    given = {"precision": args.precision, "cache": args.cache, "threads": args.threads}
+    options = {key: value for key, value in given.items() if value}
+    engines = args.engine.split(",") if args.engine else (None,)
+    return measure(args.file, engines, args.batch_size, args.rounds, args.clock, **options)
+
+
+def _of_names(args):
     from gluon_attn.cost.networks import measure
     from gluon_attn.devices import parse_devices
-    from gluon_attn.errors import unknown
+    from gluon_attn.errors import GluonAttnError, unknown
     from gluon_attn.zoo import list_models
 
+    if not args.models or args.engine or args.precision or args.threads or args.cache:
+        raise GluonAttnError("Give names, or --file FILE: --engine, --precision, --threads and --cache are for files.")
     names = []
     for pattern in args.models:
         found = list_models(pattern)
@@ -37,9 +66,7 @@ def run(args):
             rows += measure(
                 names, mode, args.batch_size, args.image_size, text, args.rounds, args.clock, not args.no_memory
             )
-    print(table(rows))
-    if args.results:
-        write(args.results, rows)
+    return rows
 
 
 def table(rows, columns=COLUMNS):

@@ -9,6 +9,7 @@ import csv
 from pathlib import Path
 
 from gluon_attn.catalogue import datasets
+from gluon_attn.commands import serving
 from gluon_attn.commands.loading import (
     add_network_arguments,
     find_weights,
@@ -38,6 +39,7 @@ COLUMNS = [
 
 def add_arguments(parser):
     add_network_arguments(parser)
+    serving.add_arguments(parser)
     parser.add_argument(
         "--dataset", required=True, help="digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ..."
     )
@@ -60,6 +62,8 @@ def add_arguments(parser):
 
 
 def run(args):
+    if serving.asked(args):
+        return _keep(args, serving.evaluated(args, open_dataset(args, None)))
     if args.dry_run:
         from gluon_attn.commands.evaluation_plan import plan
 
@@ -83,6 +87,14 @@ def run(args):
         devices=" ".join(str(device) for device in loaded.devices),
         mxnet=mx.__version__,
     )
+    return _keep(args, row)
+
+
+def _keep(args, row):
+    """Print it, and add it to --results; a plan, which is text, is printed alone."""
+    if isinstance(row, str):
+        print(row)
+        return 0
     append(Path(args.results), row)
     print(summary(row))
     return 0

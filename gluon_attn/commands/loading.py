@@ -20,7 +20,7 @@ class Loaded:
 
 
 def add_network_arguments(parser):
-    parser.add_argument("--model", required=True, metavar="NAME", help="a name of `gluon-attn list`")
+    parser.add_argument("--model", metavar="NAME", help="a name of `gluon-attn list`")
     parser.add_argument(
         "--pretrained",
         default="true",
@@ -76,6 +76,8 @@ def find_weights(args):
     """(entry or None, path or None) of --pretrained; a published file is known by its hash wherever it lies."""
     from gluon_attn import weights, zoo
 
+    if args.model is None:
+        raise GluonAttnError("Which network? Give --model NAME.")
     word = {"true": True}.get(args.pretrained.lower(), args.pretrained)
     if word is not True and zoo.is_path(word):
         return weights.identify(word), word

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from gluon_attn.commands import serving
 from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
 
 
 def add_arguments(parser):
     add_network_arguments(parser)
+    serving.add_arguments(parser)
     parser.add_argument("pictures", nargs="+", metavar="FILE|FOLDER", help="pictures, or folders of them")
     parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
@@ -16,17 +18,11 @@ def add_arguments(parser):
 
 
 def run(args):
-    from gluon_attn import data
-    from gluon_attn.predict import class_names, draw, find_pictures, named_by, predict
+    from gluon_attn.predict import draw, find_pictures
 
     paths = find_pictures(args.pictures)
-    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
-    loaded = load_network(args, classes=dataset and len(dataset.classes))
-    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
-    transform = transform_for(preprocessing(args, loaded.entry, dataset))
-    options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
     predictions = []
-    for prediction in predict(loaded.net, paths, transform, names, **options):
+    for prediction in serving.predictions(args, paths) if serving.asked(args) else _in_mxnet(args, paths):
         predictions.append(prediction)
         print(
             f"{prediction.path}: " + ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.classes), flush=True
@@ -34,3 +30,15 @@ def run(args):
     if args.picture:
         draw(predictions, args.picture)
         print(f"picture: {args.picture}")
+
+
+def _in_mxnet(args, paths):
+    from gluon_attn import data
+    from gluon_attn.predict import class_names, named_by, predict
+
+    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
+    loaded = load_network(args, classes=dataset and len(dataset.classes))
+    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
+    transform = transform_for(preprocessing(args, loaded.entry, dataset))
+    options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
+    return predict(loaded.net, paths, transform, names, **options)

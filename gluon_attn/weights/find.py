@@ -18,14 +18,13 @@ def weights_folder(root=None):
     return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
 
 
-def verified_bytes(entry, root=None, elements=None):
+def verified_bytes(entry, root=None):
     """The entry's file, verified in full against its recorded hash, as bytes; and its path.
 
-    What was verified is what is then read: the file is not opened a second time. `elements`: how many numbers the
-    network has; a file that is too large for it is not read.
+    What was verified is what is then read: the file is not opened a second time.
     """
     path = find(entry, root)
-    data = read_file(path, entry.member, elements)
+    data = read_file(path, entry.member)
     verify(data, entry, path)
     return data, path
 

@@ -16,6 +16,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Sequence
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError, unknown
 
 PRECISIONS = ("float32", "int8")
@@ -23,20 +24,16 @@ PRECISIONS = ("float32", "int8")
 
 @dataclass(frozen=True)
 class Engine:
-    """Where an engine's class is, what the files that it reads end in, and what has to be installed for it."""
+    """Where an engine's class is, what the files that it reads end in, and its arithmetic."""
 
     cls: str
     suffix: str
-    package: str
-    extra: str
     precisions: tuple = PRECISIONS
 
 
 ENGINES = {
-    "onnxruntime": Engine(
-        "gluon_attn.deploy.run.onnxruntime_engine:OnnxruntimeEngine", ".onnx", "onnxruntime", "serve"
-    ),
-    "mxnet": Engine("gluon_attn.deploy.run.mxnet_engine:MxnetEngine", "-symbol.json", "mxnet", "cpu"),
+    "onnxruntime": Engine("gluon_attn.deploy.run.onnxruntime_engine:OnnxruntimeEngine", ".onnx"),
+    "mxnet": Engine("gluon_attn.deploy.run.mxnet_engine:MxnetEngine", "-symbol.json"),
 }
 SUFFIXES = tuple(dict.fromkeys(engine.suffix for engine in ENGINES.values()))
 
@@ -55,17 +52,9 @@ def default(path: str) -> str:
 
 def load(name: str) -> type:
     """The engine's class; an error that says what to install where its package is missing."""
-    engine = find(name)
-    module, _, cls = engine.cls.partition(":")
-    try:
+    module, _, cls = find(name).cls.partition(":")
+    with mxnet_explained():
         return getattr(importlib.import_module(module), cls)
-    except ModuleNotFoundError as missing:
-        if missing.name != engine.package:
-            raise
-        raise GluonAttnError(
-            f"engine={name!r} needs the package {engine.package}, which is not installed: run "
-            f"`pip install 'gluon_attn[{engine.extra}]'`."
-        ) from None
 
 
 def place_of_logits(names: Sequence[str], where) -> int:

@@ -56,6 +56,7 @@ class Predictor:
             source, found = from_zoo(path, pretrained, options, engines.find(engine).suffix, card)
         self.engine = engines.load(engine)(source, threads, precision)
         self.card = card or found or Card.from_metadata(self.engine.metadata, path)
+        self.name, self.precision, self.threads = engine, precision, threads
         self.batch_size, self.transform = batch_size, self.card.transform()
         if calibration is not None:
             self.engine.quantize(self._calibration_batches(calibration))
@@ -80,8 +81,16 @@ class Predictor:
         if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim == 3):
             raise GluonAttnError("Predictor takes a list of images: write [image] for one.")
         starts = range(0, len(images), self.batch_size)
-        batches = [self.engine(self._prepare(images[i : i + self.batch_size])) for i in starts]
+        batches = [self.run(self._prepare(images[i : i + self.batch_size])) for i in starts]
         return np.concatenate(batches) if batches else np.zeros((0, len(self.card.classes)), "float32")
+
+    def run(self, prepared):
+        """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
+        return self.engine(prepared)
+
+    def describe(self):
+        """Engine, precision and threads, in a few words."""
+        return f"{self.name} {self.precision}" + (f", {self.threads} threads" if self.threads else "")
 
     def _prepare(self, images):
         return np.stack([self.transform(readable(image), None) for image in images])

@@ -1,0 +1,129 @@
+"""`--file` and `--engine` of predict, evaluate and benchmark: a deployed network, which needs no MXNet to run.
+
+The file's card says what flags say of a network with weights, so those are refused beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gluon_attn.errors import GluonAttnError
+
+# Flags that a file answers, with the values that they have when nobody gave them.
+_ANSWERED = dict(
+    model=None, pretrained="true", variant=None, arch="", classes=None, root=None, image_size=None, classes_file=None
+)
+_OF_MXNET = dict(devices="", dtype="float32")
+
+
+def add_arguments(parser):
+    group = parser.add_argument_group("deployed networks")
+    group.add_argument("--file", metavar="FILE", help="a file of `gluon-attn export`, in place of --model")
+    group.add_argument(
+        "--engine", metavar="NAME", help="openvino, onnxruntime or mxnet (default: the first of them that is installed)"
+    )
+    group.add_argument(
+        "--precision", default="", metavar="P", help="float32, bfloat16 (openvino) or int8 (default: the file's)"
+    )
+    group.add_argument("--threads", type=int, default=0, metavar="N", help="of the engine (default: one a core)")
+    group.add_argument("--cache", metavar="DIR", help="where openvino keeps what it compiled")
+
+
+def asked(args):
+    """Whether a deployed network is meant; flags that contradict each other raise."""
+    if not args.file:
+        if args.model is None:
+            raise GluonAttnError("Which network? Give --model NAME, or --file FILE of `gluon-attn export`.")
+        if not args.engine and (args.precision or args.threads or args.cache):
+            raise GluonAttnError("--precision, --threads and --cache are for --file, or for --model with --engine.")
+    if not (args.file or args.engine):
+        return False
+    wrong = [f"--{name.replace('_', '-')}" for name in _given(args, _OF_MXNET)]
+    if wrong:
+        raise GluonAttnError(f"{', '.join(wrong)} is for networks in MXNet, not beside --file or --engine.")
+    wrong = [f"--{name.replace('_', '-')}" for name in _given(args, _ANSWERED)] if args.file else []
+    if wrong:
+        raise GluonAttnError(f"{args.file} says this itself: leave out {', '.join(wrong)}.")
+    return True
+
+
+def _given(args, defaults):
+    return [name for name, value in defaults.items() if getattr(args, name, value) != value]
+
+
+def open_predictor(args):
+    """The Predictor that the flags mean."""
+    from gluon_attn.deploy.run.predictor import Predictor
+
+    common = dict(engine=args.engine, threads=args.threads, batch_size=args.batch_size)
+    if args.precision:
+        common["precision"] = args.precision
+    if args.cache:
+        common["cache"] = args.cache
+    if args.file:
+        if not args.file.endswith((".onnx", "-symbol.json")):
+            raise GluonAttnError(f"--file {args.file} is no file of `gluon-attn export`: net.onnx, or net-symbol.json.")
+        return Predictor(args.file, **common)
+    return Predictor(args.model, **_network(args), **common)
+
+
+def _network(args):
+    from gluon_attn.recipe.recipe import Recipe
+
+    if args.image_size or getattr(args, "classes_file", None):
+        raise GluonAttnError(
+            "--image-size and --classes-file with --engine: export the network first, then give --file."
+        )
+    given = {"variant": args.variant, "classes": args.classes, "root": args.root}
+    given = {key: value for key, value in given.items() if value is not None}
+    pretrained = True if args.pretrained.lower() == "true" else args.pretrained
+    return dict(pretrained=pretrained, **given, **Recipe.of({"arch": args.arch}).arch)
+
+
+def predictions(args, paths):
+    """Prediction of every picture file, as `gluon_attn.predict.predict` gives them."""
+    from gluon_attn.predict import Prediction
+
+    predictor = open_predictor(args)
+    for start in range(0, len(paths), args.batch_size):
+        batch = paths[start : start + args.batch_size]
+        for path, classes in zip(batch, predictor(batch, top=args.top)):
+            yield Prediction(path, classes)
+
+
+def evaluated(args, dataset):
+    """The row of `gluon-attn evaluate`, or the plan of a dry run as text."""
+    from tqdm import tqdm
+
+    from gluon_attn.deploy.run.score import check_classes, score
+
+    if args.reader != "gluon":
+        raise GluonAttnError("--reader native is MXNet's: leave it out beside --file or --engine.")
+    predictor = open_predictor(args)
+    card = predictor.card
+    check_classes(card, dataset)
+    name, engine = args.file or args.model, predictor.describe()
+    if args.dry_run:
+        return (
+            f"model     {name}: {card.model}, {len(card.classes)} classes\n"
+            f"data      {args.dataset}: {len(dataset)} images of split {args.split!r}\n"
+            f"prepare   {card.preparation}\nrun       {engine}, {args.batch_size} images at once"
+        )
+    with tqdm(total=len(dataset), unit="img", disable=None) as bar:
+        result = score(predictor, dataset, bar.update)
+    return dict(
+        model=card.model,
+        pretrained=Path(args.file).name if args.file else args.pretrained,
+        dataset=args.dataset,
+        split=args.split,
+        images=result["images"],
+        top1_error=f"{100 - 100 * result['top1']:.2f}",
+        top5_error=f"{100 - 100 * result['top5']:.2f}",
+        published_top1_error="",
+        published_top5_error="",
+        images_per_second=f"{result['images_per_second']:.1f}",
+        input_size=card.input_size,
+        dtype=predictor.precision,
+        devices=engine,
+        mxnet="",
+    )

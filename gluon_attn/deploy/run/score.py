@@ -1,0 +1,58 @@
+"""Accuracy of a deployed network on a data set, without MXNet."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Optional
+
+import numpy as np
+
+from gluon_attn.errors import DataError
+
+
+def score(predictor, dataset, progress: Optional[Callable] = None) -> dict:
+    """As `gluon_attn.evaluate.evaluate`: top1 and top5 as fractions of 1, images, images_per_second (reading included).
+
+    Images are read as published pipelines read them: no turn by their EXIF tag, no ground below alpha.
+    """
+    if not len(dataset):
+        raise DataError("nothing to evaluate: the data set has no images; check its folder and split")
+    check_classes(predictor.card, dataset)
+    places, start = [], time.perf_counter()
+    for first in range(0, len(dataset), predictor.batch_size):
+        indices = range(first, min(first + predictor.batch_size, len(dataset)))
+        samples = [dataset.sample(index) for index in indices]
+        logits = predictor.run(np.stack([predictor.transform(image) for image, _ in samples]))
+        places.append(ranks(logits, np.array([label for _, label in samples])))
+        if progress is not None:
+            progress(len(samples))
+    seconds, places = time.perf_counter() - start, np.concatenate(places)
+    return {
+        "top1": float((places < 1).mean()),
+        "top5": float((places < 5).mean()),
+        "images": len(places),
+        "images_per_second": len(places) / seconds,
+    }
+
+
+def ranks(logits, labels):
+    """Place of the true class in each row, 0 for the best; equal logits go by class number, a NaN ranks last."""
+    own = logits[np.arange(len(labels)), labels][:, None]
+    earlier = np.arange(logits.shape[1]) < labels[:, None]
+    ahead = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
+    return np.where(np.isnan(logits).any(axis=1), logits.shape[1], ahead)
+
+
+def check_classes(card, dataset):
+    """Labels mean what the card says, as far as names can tell."""
+    theirs = tuple(map(str, dataset.classes))
+    if len(theirs) != len(card.classes):
+        raise DataError(
+            f"The network has {len(card.classes)} classes and {dataset.name} has {len(theirs)}: choose a file and a "
+            "data set that belong together."
+        )
+    if theirs != card.classes and sorted(theirs) == sorted(card.classes):
+        raise DataError(
+            f"The network's classes are those of {dataset.name} in another order: it would be scored on wrong labels. "
+            "Export it with the class names of this data set."
+        )

@@ -1,0 +1,36 @@
+"""MXNet beside a numpy that it cannot run on: importing gluon_attn works, and what needs MXNet says why it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from gluon_attn import _compat
+_compat._numpy = lambda: (2, 3)
+import gluon_attn
+print(len(gluon_attn.list_models("cifar_se_resnet20")))
+for use in (lambda: gluon_attn.get_model("cifar_se_resnet20"), lambda: gluon_attn.explain):
+    try:
+        use()
+    except ImportError as error:
+        print(error)
+with_a_mistake = {}
+try:
+    with _compat.mxnet_explained():
+        with_a_mistake.no_such_attribute
+except AttributeError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_numpy_2_beside_mxnet_is_one_sentence(tmp_path):
+    (tmp_path / "mxnet").mkdir()
+    (tmp_path / "mxnet" / "__init__.py").write_text("import numpy\nnumpy.gone_in_numpy_2\n")
+    command = [sys.executable, "-c", CODE, str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    count, *sentences, last = answer.stdout.splitlines()
+    assert count == "1" and len(sentences) == 2 and last == "AttributeError", answer
+    assert all("MXNet 1.9.1 cannot run on numpy" in sentence and "install 'numpy" in sentence for sentence in sentences)
