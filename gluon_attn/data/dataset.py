@@ -82,7 +82,7 @@ def stratified_indices(labels, per_class, seed=0):
     labels = np.asarray(labels)
     rng = random_state(seed, stream="split")
     drawn = []
-    for label in np.unique(labels):
+    for label in np.unique(labels[labels >= 0]):  # -1: a damaged record
         members = np.flatnonzero(labels == label)
         if not 0 < per_class < len(members):
             raise DataError(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 
 from gluon_attn.catalogue.datasets import DATASETS
-from gluon_attn.data.dataset import Dataset
+from gluon_attn.data.dataset import BadImage, Dataset
 from gluon_attn.data.images import Encoded, pixels
 from gluon_attn.data.limits import read_content
+from gluon_attn.data.records import Records
 from gluon_attn.errors import DataError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -55,8 +55,6 @@ class RecordDataset(EncodedDataset):
     """A ``.rec`` file with its ``.idx``, as MXNet's im2rec (``gluon-attn pack``) writes them."""
 
     def __init__(self, record, index, image_size=224):
-        from mxnet.recordio import MXIndexedRecordIO
-
         super().__init__("imagenet-rec", image_size)
         self.record, self.index = Path(record), Path(index)
         for path in (self.record, self.index):
@@ -65,34 +63,36 @@ class RecordDataset(EncodedDataset):
                     f"{path} is missing: a RecordIO set is a .rec file and its .idx, which `gluon-attn pack` makes "
                     "from a folder of images."
                 )
-        self._reader = MXIndexedRecordIO(str(self.index), str(self.record), "r")
-        self._labels = None
         names = self.record.parent / CLASSES_FILE
-        self.classes = (
-            names.read_text(encoding="utf-8").split("\n")[:-1] if names.is_file() else self._numbered_classes()
-        )
+        named = names.read_text(encoding="utf-8").split("\n")[:-1] if names.is_file() else []
+        self._records, self._labels = Records(self.record, self.index, len(named)), None
+        self.classes = named or self._numbered_classes()
 
     def __len__(self):
-        return len(self._reader.keys)
+        return len(self._records)
 
     @property
     def labels(self):
-        """From the head of every record; read when first asked for."""
+        """From the head of every record; read when first asked for. -1 where there is none: ``sample`` says why."""
         if self._labels is None:
-            with open(self.record, "rb") as file:
-                self._labels = np.array([_label_at(file, self._reader.idx[key]) for key in self._reader.keys], np.int32)
+            self._labels = np.array([self._label(number) for number in range(len(self))], np.int32)
         return self._labels
 
-    def sample(self, index):
-        from mxnet.recordio import unpack
+    def _label(self, number):
+        try:
+            return self._records.label(number)
+        except BadImage:
+            return -1
 
-        key = self._reader.keys[index]
-        header, content = unpack(self._reader.read_idx(key))
-        label = int(np.ravel(header.label)[0])
-        return Encoded(content, f"{self.record}, record {key}"), label
+    def sample(self, index):
+        label, content = self._records[index]
+        return Encoded(content, self._records.name(index)), label
 
     def _numbered_classes(self):
-        return [str(label) for label in range(int(self.labels.max()) + 1)]
+        count = int(self.labels.max()) + 1
+        if not count:
+            self._records.label(0)  # says what is wrong with it
+        return [str(label) for label in range(count)]
 
 
 def imagenet_folder(split, root=None, image_size=224):
@@ -139,16 +139,3 @@ def _classes_in(folder):
 
 def _images_in(folder):
     return sorted(entry.path for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES))
-
-
-def _label_at(file, position):
-    """The first label of the record at ``position``: RecordIO's 8 bytes (magic, length), then flag, label, two ids.
-
-    ``flag`` is 0, or how many labels follow the head.
-    """
-    file.seek(position + 8)
-    flag, label = struct.unpack("<If", file.read(8))
-    if flag:
-        file.seek(16, os.SEEK_CUR)
-        (label,) = struct.unpack("<f", file.read(4))
-    return label
