@@ -18,6 +18,8 @@ _PUBLIC = {
     "create_fuse": "attention",
     "list_fuses": "attention",
     "create_stage": "attention",
+    "register_attention": "zoo",
+    "forget_attention": "zoo",
     "list_stages": "attention",
     "load_weights": "weights",
     "GluonAttnError": "errors",
@@ -43,4 +45,4 @@ def __dir__():
 
 
 _compat.prepare_for_mxnet()
-_gluoncv.register_when_imported()
+_gluoncv.register_when_imported(lambda: importlib.import_module("gluon_attn.zoo").makers())

@@ -5,17 +5,22 @@ This module is pure data until a network is asked for: it imports no framework.
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
+import functools
 import importlib
 import inspect
 import os
 import re
 from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
-from gluon_attn import _compat, errors
+from gluon_attn import _compat, _gluoncv, errors
+from gluon_attn.catalogue import names as catalogue
+from gluon_attn.catalogue.mechanisms import Mechanism
 from gluon_attn.catalogue.names import SPECS
 
-__all__ = ["find", "get_model", "list_models", "model_info"]
+__all__ = ["find", "forget_attention", "get_model", "list_models", "model_info", "register_attention"]
 
 
 def find(name):
@@ -136,6 +141,47 @@ def _variant_arch(spec, tag):
     if tag not in published:
         raise errors.unknown(f"variant of {spec.name}", tag, [*spec.variants, *published] or ["(none)"])
     return published[tag]
+
+
+@_compat.mxnet_explained()
+def register_attention(
+    name: str, slot: str, block: Any, paper: str = "", formula: str = "", **arguments: Any
+) -> List[str]:
+    """Enter a mechanism of your own under `name`; returns the names of the networks that there are with it now.
+
+    slot : 'gate', 'fuse', 'stage', 'conv' or 'head': see gluon_attn/attention/__init__.py for what each one asks for
+    block : a HybridBlock class whose first argument is `channels`, or "module:Class"
+    arguments : what the block is always given; a network's own arguments go over them
+
+    >>> gluon_attn.register_attention("mean", "gate", Mean)[0]
+    'mean_resnet18'
+    """
+    from gluon_attn.attention import slots
+
+    if slot not in slots.PLACES:
+        raise errors.unknown("slot", slot, slots.PLACES)
+    mechanism = Mechanism(name, slot, block, paper, formula, arguments)
+    made = dataclasses.replace(mechanism, arguments={}).load()
+    slots.check(slot, made, arguments)
+    names = catalogue.add(mechanism)
+    _gluoncv.offer(makers(names))
+    return names
+
+
+def forget_attention(name: str):
+    """Take back a `register_attention`, to register another class under that name.
+
+    >>> gluon_attn.forget_attention("mean")
+    """
+    _gluoncv.withdraw(catalogue.remove(name))
+
+
+def makers(names: Optional[Iterable[str]] = None) -> Dict[str, Callable]:
+    """{name: what makes the network}, of all names or of some: what GluonCV's zoo holds.
+
+    >>> zoo.makers(["resnet18"])["resnet18"](classes=10)
+    """
+    return {name: functools.partial(get_model, name) for name in (SPECS if names is None else names)}
 
 
 @dataclass(frozen=True)

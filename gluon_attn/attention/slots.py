@@ -6,6 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Callable, List
 
+import mxnet as mx
+from mxnet.gluon import Block, HybridBlock
+
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.errors import GluonAttnError, unknown
 
@@ -52,12 +55,70 @@ def made_by(slot: str, chosen: Any) -> Callable:
         if chosen not in TABLES[slot]:
             raise unknown(KINDS.get(slot, slot), chosen, TABLES[slot])
         return TABLES[slot][chosen]
-    if not callable(chosen):
-        raise GluonAttnError(
-            f"{slot}={chosen!r} is neither a name nor a class: give one of {', '.join(sorted(TABLES[slot]))}, or a "
-            "HybridBlock class whose first argument is `channels`."
-        )
+    refuse_what_makes_no_block(slot, chosen)
     return chosen
+
+
+def refuse_what_makes_no_block(slot: str, made: Any):
+    """A sentence for what is no class (or function) that takes first what the slot tells it."""
+    first = PLACES[slot][0]
+    wanted = f"give a HybridBlock class whose first argument is `{first}`"
+    if not callable(made) or isinstance(made, Block):
+        raise GluonAttnError(
+            f"{slot}={_short(made)} is neither a name nor a class: {wanted}, or one of {', '.join(TABLES[slot])}."
+        )
+    if inspect.isclass(made) and not issubclass(made, HybridBlock):
+        raise GluonAttnError(f"{made.__name__} is no HybridBlock, so no network with it can be exported: {wanted}.")
+    names = [p.name for p in inspect.signature(made).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD,)]
+    if names[:1] != [first]:
+        given = f"{names[0]!r}" if names else "nothing"
+        raise GluonAttnError(f"{called(made)} takes {given} first, and a {slot} is told `{first}` first: {wanted}.")
+
+
+def _short(made):
+    return f"<a {type(made).__name__}>" if isinstance(made, Block) else repr(made)
+
+
+def check(slot: str, made: Callable, arguments: Mapping):
+    """Build a block of 64 channels and trace it: what does not keep the slot's contract is a sentence, now.
+
+    >>> check("gate", SE, {"reduction": 8})
+    """
+    refuse_what_makes_no_block(slot, made)
+    for keyword in arguments:
+        if keyword not in accepted(slot, made):
+            raise unknown(f"argument of {called(made)}", keyword, accepted(slot, made) or ["(none)"])
+    if slot == "head":
+        return
+    inputs = [mx.sym.Variable(f"x{i}") for i in range(2 if slot == "fuse" else 1)]
+    how = f"as a {slot} it is called with {' and '.join(('x', 'the shortcut')[: len(inputs)])}"
+    try:
+        output = made(_CHANNELS, **_PLACE.get(slot, {}), **arguments)(*inputs)
+    except GluonAttnError:
+        raise
+    except Exception as problem:  # whatever a class of somebody else's raises
+        given = ", ".join([str(_CHANNELS), *(f"{k}={v!r}" for k, v in arguments.items())])
+        raise GluonAttnError(
+            f"{called(made)}({given}) does not work: {type(problem).__name__}: {problem}. Note that {how}."
+        ) from problem
+    shape = _shape_of(output, [x.name for x in inputs])
+    if shape not in (None, _SHAPE):
+        raise GluonAttnError(f"{called(made)} makes {shape} of {_SHAPE}; {how}, and gives one map of the same shape.")
+
+
+_CHANNELS = 64
+_PLACE = {"conv": dict(stride=1, groups=1, dilation=1)}
+_SHAPE = (2, _CHANNELS, 16, 16)
+
+
+def _shape_of(output, names):
+    """The output's shape for inputs of `_SHAPE`; None where that cannot be said, as of what is tied to another size."""
+    if not isinstance(output, mx.sym.Symbol) or len(output.list_outputs()) != 1:
+        return "several outputs"
+    try:
+        return output.infer_shape(**dict.fromkeys(names, _SHAPE))[1][0]
+    except mx.MXNetError:
+        return None
 
 
 def accepted(slot: str, chosen: Any) -> List[str]:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from gluon_attn.catalogue.backbones import D_FORM
+from gluon_attn.errors import GluonAttnError
 
 SLOTS = ("gate", "fuse", "stage", "head", "conv", "block")
 
@@ -57,11 +58,18 @@ class Mechanism:
 
     def load(self) -> Callable:
         """What makes the block: the class, with its arguments where it has some."""
-        made = self.block
-        if isinstance(made, str):
-            module, _, name = made.partition(":")
-            made = getattr(importlib.import_module(module), name)
+        made = _imported(self.block) if isinstance(self.block, str) else self.block
         return functools.partial(made, **self.arguments) if self.arguments else made
+
+
+def _imported(block):
+    module, _, name = block.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise GluonAttnError(
+            f"block={block!r} cannot be imported ({problem}): write 'module:Class', with the module on Python's path."
+        ) from problem
 
 
 def matching(table: Mapping, backbone: str) -> Optional[Dict[str, Any]]:

@@ -5,11 +5,13 @@ Pure data: this module imports no framework.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, Mapping
+from typing import Dict, Iterator, List, Mapping
 
 from gluon_attn.catalogue.backbones import BACKBONES
 from gluon_attn.catalogue.mechanisms import MECHANISMS, SLOTS, Mechanism, matching
+from gluon_attn.errors import GluonAttnError, unknown
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -138,3 +140,46 @@ def _all_specs():
 
 
 SPECS: Dict[str, Spec] = {spec.name: spec for spec in _all_specs()}
+_OWN = frozenset(MECHANISMS)  # what the package brings
+
+
+def add(mechanism: Mechanism) -> List[str]:
+    """Enter a mechanism from outside; returns the names that it makes.
+
+    >>> add(Mechanism("mine", "gate", "my_module:Mine"))[0]
+    'mine_resnet18'
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", mechanism.name) or mechanism.name.startswith("cifar"):
+        raise GluonAttnError(
+            f"name={mechanism.name!r} cannot stand in names of networks: take lower-case letters, digits and single "
+            "underscores, as in 'my_gate'; 'cifar' begins the names of backbones."
+        )
+    known = MECHANISMS.get(mechanism.name)
+    if known is not None:
+        remedy = "Choose another name" + (
+            "." if known.name in _OWN else f", or call gluon_attn.forget_attention({known.name!r}) first."
+        )
+        raise GluonAttnError(f"There is already a mechanism {known.name!r} (a {known.slot}: {_shown(known)}). {remedy}")
+    specs = list(specs_of(mechanism))
+    taken = [spec.name for spec in specs if spec.name in SPECS]
+    if taken:
+        raise GluonAttnError(f"name={mechanism.name!r} would make {taken[0]!r}, which is a network: choose another.")
+    MECHANISMS[mechanism.name] = mechanism
+    SPECS.update({spec.name: spec for spec in specs})
+    return [spec.name for spec in specs]
+
+
+def remove(name: str) -> List[str]:
+    """Forget a mechanism from outside; returns the names that are gone."""
+    if name in _OWN or name not in MECHANISMS:
+        outside = [known for known in MECHANISMS if known not in _OWN]
+        raise unknown("registered attention", name, outside or ["(none)"])
+    del MECHANISMS[name]
+    gone = [spec.name for spec in SPECS.values() if spec.attention == name]
+    for network in gone:
+        del SPECS[network]
+    return gone
+
+
+def _shown(mechanism):
+    return mechanism.block if isinstance(mechanism.block, str) else getattr(mechanism.block, "__qualname__", "")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import replacing
+from gluon_attn.weights.archive import read_npz
 
 FORMAT = 1
 KEPT = 2  # the newest and the one before it, in case the newest is damaged
@@ -79,11 +79,11 @@ def read(path):
     if not Path(path).is_file():
         raise GluonAttnError(f"There is no checkpoint {str(path)!r}.")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_npz(path, "the file")
         meta = json.loads(arrays.pop(_META).tobytes().decode("utf-8"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise GluonAttnError(f"The checkpoint {str(path)!r} is damaged ({error}).") from error
-    if meta.get("format") != FORMAT:
-        raise GluonAttnError(f"The checkpoint {str(path)!r} has format {meta.get('format')!r}, not {FORMAT}.")
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        found = meta.get("format") if isinstance(meta, dict) else meta
+        raise GluonAttnError(f"The checkpoint {str(path)!r} has format {str(found)[:40]!r}, not {FORMAT}.")
     return arrays, meta

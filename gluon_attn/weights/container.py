@@ -10,6 +10,7 @@ uint32 magic, [int32 storage type], int32 ndim, int64 dims, int32 device type, i
 from __future__ import annotations
 
 import struct
+from collections import Counter
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def read_params(data, where="the file"):
     if cursor.left():
         raise cursor.damaged(f"{cursor.left()} bytes follow the last name")
     if len(set(names)) != count:
-        raise cursor.damaged(f"the name {next(n for n in names if names.count(n) > 1)!r} occurs twice")
+        raise cursor.damaged(f"the name {Counter(names).most_common(1)[0][0]!r} occurs twice")
     return dict(zip(names, arrays))
 
 
@@ -105,4 +106,6 @@ class _Cursor:
             if dim < 0:
                 raise self.damaged(f"{what} has the shape {tuple(shape)}")
             size *= dim
+        if size == 0 and max(shape) > len(self.view):  # empty, with a side that numpy may not be able to count
+            raise self.damaged(f"{what} has the shape {tuple(shape)}")
         return np.frombuffer(self.bytes(size, what), dtype=dtype).reshape(shape)

@@ -18,13 +18,14 @@ def weights_folder(root=None):
     return Path(os.environ.get("MXNET_HOME") or "~/.mxnet").expanduser() / "models"
 
 
-def verified_bytes(entry, root=None):
+def verified_bytes(entry, root=None, elements=None):
     """The entry's file, verified in full against its recorded hash, as bytes; and its path.
 
-    What was verified is what is then read: the file is not opened a second time.
+    What was verified is what is then read: the file is not opened a second time. `elements`: how many numbers the
+    network has; a file that is too large for it is not read.
     """
     path = find(entry, root)
-    data = read_file(path, entry.member)
+    data = read_file(path, entry.member, elements)
     verify(data, entry, path)
     return data, path
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from gluon_attn.weights.verify import digest
 
 log = logging.getLogger("gluon_attn.weights")
 _SHOWN = 6
+_LARGEST_PUBLISHED = 600 << 20  # bytes
 
 
 @mxnet_explained()
@@ -28,14 +31,14 @@ def load_weights(net, path, source=None, ctx=None, adapt=False):
     adapt : let the network's classes and in_channels differ from the file's (a new head is initialised); otherwise
         such a file is an error
     """
-    data = read_file(path)
+    data = read_file(path, elements=_elements(net))
     entry = _known(data)
     load_arrays(net, read_arrays(data, path), path, source, ctx, adapt, entry)
 
 
 def load_pretrained(net, entry, root=None, ctx=None):
     """Find, verify and load the entry's file into the network that was built with `entry.arch`."""
-    data, path = verified_bytes(entry, root)
+    data, path = verified_bytes(entry, root, _elements(net))
     load_arrays(net, read_arrays(data, path), path, entry.source, ctx, True, entry)
 
 
@@ -77,7 +80,8 @@ def translate(arrays, source=None, where="the file"):
 
 def identify(path):
     """The table's row for the file `path`, known by its hash wherever it lies, or None."""
-    return _known(read_file(path))
+    path = Path(path).expanduser()
+    return None if path.is_file() and path.stat().st_size > _LARGEST_PUBLISHED else _known(read_file(path))
 
 
 def _known(data):
@@ -89,6 +93,13 @@ def _known(data):
             if digests[entry.hash_kind] == entry.hash:
                 return entry
     return None
+
+
+def _elements(net):
+    """How many numbers the network has; None where a shape waits for the first image."""
+    parameters = net._collect_params_with_prefix().values() if net is not None else ()
+    sizes = [math.prod(parameter.shape or (0,)) for parameter in parameters]
+    return sum(sizes) if sizes and all(size > 0 for size in sizes) else None
 
 
 def _check_entry(net, parameters, entry, where, adapt):

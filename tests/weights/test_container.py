@@ -82,6 +82,7 @@ HEADER = {
     "product past 64 bits": (36, "<q", 1 << 63 - 1, "needs"),
     "negative dim": (36, "<q", -2, "has the shape"),
     "device": (52, "<i", 77, "kind of device"),
+    "a side that numpy cannot count": (36, "<qq", (0, 1 << 62), "has the shape"),
     "type": (60, "<i", 99, "unknown type 99"),
     "names": (80, "<Q", 2, "1 arrays and 2 names"),
     "name length": (88, "<Q", 1 << 60, "length of name 0"),
@@ -95,7 +96,7 @@ def test_every_damaged_field_raises_and_allocates_nothing(field, tmp_path):
     data = bytearray((tmp_path / "a").read_bytes())
     assert len(data) == 97
     offset, form, value, message = HEADER[field]
-    struct.pack_into(form, data, offset, value)
+    struct.pack_into(form, data, offset, *(value if isinstance(value, tuple) else (value,)))
     tracemalloc.start()
     with pytest.raises(WeightsError, match=message):
         read_params(bytes(data))

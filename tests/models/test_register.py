@@ -1,0 +1,169 @@
+"""A mechanism from outside is one call: names, gates, training, explaining, exporting; mistakes are sentences."""
+
+from __future__ import annotations
+
+import re
+import types
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet.gluon import nn
+
+import gluon_attn
+from gluon_attn import GluonAttnError, explain
+from gluon_attn.attention.aff import AFF
+from gluon_attn.attention.gating import Gating
+from gluon_attn.attention.sk import SelectiveKernel
+from gluon_attn.layers import GlobalAvgPool
+from gluon_attn.train import fit
+from tests.helpers import build, images
+from tests.train.tiny import tiny
+
+
+class Mine(nn.HybridBlock):
+    """x s(power gap(x))."""
+
+    def __init__(self, channels, power=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.pool, self.gating, self.power = GlobalAvgPool(), Gating(), power
+
+    def hybrid_forward(self, F, x):
+        return F.broadcast_mul(x, self.gating(self.power * self.pool(x)))
+
+
+class Halves(nn.HybridBlock):
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x):
+        return F.slice_axis(x, axis=1, begin=0, end=32)
+
+
+class LateChannels(nn.HybridBlock):
+    def __init__(self, reduction, channels, **kwargs):
+        super().__init__(**kwargs)
+
+
+@pytest.fixture
+def mine():
+    names = gluon_attn.register_attention("mine", "gate", Mine, "a paper", "x s(3 gap(x))", power=3.0)
+    yield names
+    gluon_attn.forget_attention("mine")
+
+
+def test_names_on_every_backbone(mine):
+    assert gluon_attn.list_models("mine_resnet?8") == ["mine_resnet18"]
+    assert {"cifar_mine_resnet20", "cifar_mine_mobilenet", "cifar_mine_densenet40_k12"} <= set(mine)
+    assert [name.replace("mine_", "se_") for name in mine] == [
+        name for name in gluon_attn.zoo.SPECS if gluon_attn.zoo.find(name).attention == "se"
+    ]
+    assert gluon_attn.zoo.find("mine_resnet50").paper == "a paper"
+    assert gluon_attn.model_info("cifar_mine_resnet20").parameters == gluon_attn.model_info("cifar_resnet20").parameters
+
+
+def test_its_arguments_are_bound_and_can_be_overridden(mine):
+    assert gluon_attn.create_gate("mine", 64).power == 3 and gluon_attn.create_gate("mine", 64, power=2).power == 2
+    net = gluon_attn.get_model("cifar_mine_resnet20", power=(1, 2, 4))
+    assert [stage[0].gate.power for stage in net.stages] == [1, 2, 4]
+    assert "mine" in gluon_attn.list_gates()
+
+
+def test_values_maps_and_export(mine):
+    pytest.importorskip("onnx")
+    from gluon_attn.deploy.export.onnx_file import verified
+
+    net, x = build("cifar_mine_resnet20", layers=(1, 1, 1)), mx.nd.array(images(2, 16, 8, 8))
+    block = net.stages[0][0]
+    y = block.body(x)
+    weight = mx.nd.sigmoid(3 * y.mean((2, 3), keepdims=True))
+    expected = mx.nd.relu(mx.nd.broadcast_mul(y, weight) + x)
+    np.testing.assert_allclose(block(x).asnumpy(), expected.asnumpy(), rtol=1e-5, atol=1e-6)
+    maps = explain.attention_maps(net, mx.nd.array(images(1, 3, 32, 32)))
+    assert maps["stages.0.0.gate"].kind == "channel" and maps["stages.0.0.gate"].mechanism == "Mine"
+    assert verified(net, 32)[1] < 1e-4
+
+
+def test_training_by_name(mine, tmp_path):
+    result = fit(tiny(tmp_path, model="cifar_mine_resnet20", epochs=1), progress=False)
+    assert result["model"] == "cifar_mine_resnet20"
+
+
+def test_gluoncv_has_the_names_and_loses_them():
+    zoo = pytest.importorskip("gluoncv").model_zoo
+    gluon_attn.register_attention("mine", "gate", Mine)
+    assert type(zoo.get_model("mine_resnet18", classes=3)).__module__ == "gluon_attn.models.resnet"
+    gluon_attn.forget_attention("mine")
+    assert "mine_resnet18" not in zoo.get_model_list() and gluon_attn.list_models("*mine_*") == []
+    assert "se_resnet18" in zoo.get_model_list()
+
+
+@pytest.mark.parametrize(
+    "slot, block, name",
+    [("fuse", AFF, "m_resnet18"), ("conv", "gluon_attn.attention.sk:SelectiveKernel", "m_resnet50")],
+)
+def test_other_slots_and_blocks_by_path(slot, block, name):
+    gluon_attn.register_attention("m", slot, block, reduction=8)
+    try:
+        shape = gluon_attn.get_model(name)(mx.sym.Variable("data")).infer_shape(data=(1, 3, 64, 64))[1]
+        assert shape == [(1, 1000)]
+    finally:
+        gluon_attn.forget_attention("m")
+
+
+def test_classes_in_place_of_names():
+    arch = dict(layers=(1, 1, 1), widths=(16, 16, 16))
+    net = gluon_attn.get_model("cifar_resnet20", gate=Mine, fuse=AFF, stage=Mine, power=2.0, reduction=4, stages=(2,))
+    assert isinstance(net.stages[1][0].gate, Mine) and isinstance(net.stages[1][0].fuse, AFF)
+    assert not isinstance(net.stages[0][0].gate, Mine) and isinstance(net.stages[0][-1], Mine)
+    net = gluon_attn.get_model("cifar_resnet164bn", conv=SelectiveKernel, **arch)
+    assert isinstance(net.stages[0][0].body[3], SelectiveKernel)
+    with pytest.raises(GluonAttnError, match="'powr' .*gate='Mine'|argument .*gate='Mine'.* 'powr'"):
+        gluon_attn.get_model("cifar_resnet20", gate=Mine, powr=2)
+
+
+def test_the_readme_does_it():
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = re.findall(r"## A mechanism of your own.*?```python\n(.*?)```", text, re.DOTALL)
+    scope = {"gluon_attn": gluon_attn}
+    try:
+        exec(code, scope)
+        assert type(scope["net"].stages[0][0].gate).__name__ == "Mean"
+    finally:
+        gluon_attn.forget_attention("mean")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("se", "gate", Mine), ["already a mechanism 'se'", "gluon_attn.attention.se:SE", "another name"]),
+        (("identity", "fuse", AFF), ["already", "'identity'"]),
+        (("mine", "gat", Mine), ["slot 'gat'", "'gate'"]),
+        (("mine", "block", Mine), ["slot 'block'"]),
+        (("My-gate", "gate", Mine), ["'My-gate'", "lower-case"]),
+        (("cifar_mine", "gate", Mine), ["'cifar_mine'", "backbones"]),
+        (("mine", "gate", LateChannels), ["LateChannels takes 'reduction' first", "`channels`"]),
+        (("mine", "gate", Halves), ["(2, 32, 16, 16)", "same shape"]),
+        (("mine", "fuse", Mine), ["Mine(64)", "x and the shortcut"]),
+        (("mine", "gate", Mine(8)), ["<a Mine>", "neither a name nor a class"]),
+        (("mine", "gate", types.SimpleNamespace), ["no HybridBlock"]),
+        (("mine", "gate", "nowhere:Mine"), ["'nowhere:Mine'", "module:Class"]),
+        (("mine", "gate", "gluon_attn.attention.se:Se"), ["cannot be imported", "Se"]),
+    ],
+)
+def test_mistakes_are_sentences(arguments, words):
+    before = gluon_attn.list_models()
+    with pytest.raises(GluonAttnError) as error:
+        gluon_attn.register_attention(*arguments)
+    assert all(word in str(error.value) for word in words), error.value
+    assert gluon_attn.list_models() == before
+
+
+def test_twice_is_a_sentence(mine):
+    with pytest.raises(GluonAttnError, match=r"forget_attention\('mine'\)"):
+        gluon_attn.register_attention("mine", "gate", Mine)
+    with pytest.raises(GluonAttnError, match="Unknown argument of Mine 'powr'. Did you mean 'power'"):
+        gluon_attn.register_attention("other", "gate", Mine, powr=2)
+    with pytest.raises(GluonAttnError, match="Unknown registered attention 'se'"):
+        gluon_attn.forget_attention("se")
