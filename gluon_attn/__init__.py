@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 
 from gluon_attn import _compat, _gluoncv
-
-__version__ = "0.1.0"
+from gluon_attn._version import __version__ as __version__
 
 # Names are resolved on first use, so that `gluon-attn --help` does not wait for MXNet.
 _PUBLIC = {
@@ -28,7 +27,7 @@ _PUBLIC = {
 }
 _MODULES = ("attention", "data", "deploy", "evaluate", "explain", "models", "train", "weights", "zoo")
 
-__all__ = sorted(_PUBLIC)
+__all__ = sorted((*_PUBLIC, "__version__"))
 
 
 def __getattr__(name):

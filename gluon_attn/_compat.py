@@ -89,6 +89,18 @@ def _within_mxnet(traceback):
     return any(frame.f_globals.get("__name__", "").partition(".")[0] == "mxnet" for frame, _ in walk_tb(traceback))
 
 
+def import_gluoncv():
+    """GluonCV, or an ImportError that says what is wrong in one sentence."""
+    try:
+        import gluoncv
+    except (ImportError, RuntimeError) as cause:
+        raise ImportError(
+            f"GluonCV does not import ({cause}). Install the tested set (pip install 'gluoncv==0.10.5.post0'); "
+            "GluonCV also refuses to load beside torch>=2: use an environment without torch for what needs GluonCV."
+        ) from cause
+    return gluoncv
+
+
 def _restore_numpy_aliases():
     import numpy
 

@@ -1,4 +1,4 @@
-"""The one place that touches GluonCV: our names in its zoo, and the sentence for when it does not import."""
+"""Our names in GluonCV's zoo."""
 
 from __future__ import annotations
 
@@ -38,15 +38,3 @@ def _add(module, makers):
 
 def _ours(make):
     return getattr(getattr(make, "func", make), "__module__", "").startswith("gluon_attn.")
-
-
-def import_gluoncv():
-    """GluonCV, or an ImportError that says what is wrong in one sentence."""
-    try:
-        import gluoncv
-    except (ImportError, RuntimeError) as cause:
-        raise ImportError(
-            f"GluonCV does not import ({cause}). Install the tested set (pip install 'gluoncv==0.10.5.post0'); "
-            "GluonCV also refuses to load beside torch>=2: use an environment without torch for what needs GluonCV."
-        ) from cause
-    return gluoncv

@@ -7,8 +7,8 @@ import importlib
 import os
 import sys
 
-from gluon_attn import __version__
 from gluon_attn._compat import mxnet_explained
+from gluon_attn._version import __version__
 from gluon_attn.errors import GluonAttnError, unknown
 
 COMMANDS = {

@@ -8,16 +8,16 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from gluon_attn.catalogue import datasets
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import (
     add_network_arguments,
+    check_classes,
     find_weights,
     load_network,
+    open_dataset,
     preprocessing,
     transform_for,
 )
-from gluon_attn.errors import GluonAttnError
 
 COLUMNS = [
     "model",
@@ -65,7 +65,7 @@ def run(args):
     if serving.asked(args):
         return _keep(args, serving.evaluated(args, open_dataset(args, None)))
     if args.dry_run:
-        from gluon_attn.commands.evaluation_plan import plan
+        from gluon_attn.commands._evaluation_plan import plan
 
         print(plan(args))
         return 0
@@ -100,18 +100,6 @@ def _keep(args, row):
     return 0
 
 
-def open_dataset(args, entry):
-    """The data set that the flags mean, with the labels that the weights of `entry` know."""
-    from gluon_attn import data
-    from gluon_attn.recipe.recipe import Recipe
-
-    options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
-    known = datasets.DATASETS.get(entry.dataset) if entry else None
-    if known is not None and known.of == args.dataset:
-        options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
-    return data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
-
-
 def _loader(args, dataset, prepared):
     from gluon_attn import data
 
@@ -122,19 +110,6 @@ def _loader(args, dataset, prepared):
     dataset.image_size = prepared["input_size"]
     resize = round(prepared["input_size"] / prepared["crop_pct"])
     return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, resize=resize)
-
-
-def check_classes(args, entry, classes, dataset):
-    """Whether the network's outputs are the data set's classes."""
-    found = len(dataset.classes)
-    # A .rec file without class names shows only the labels that occur in it.
-    fits = found <= classes if args.dataset == "imagenet-rec" else found == classes
-    if not fits:
-        tag = f" ({entry.tag}, trained on {entry.dataset})" if entry else ""
-        raise GluonAttnError(
-            f"The network{tag} has {classes} classes and {args.dataset} has {found}: "
-            "choose weights and data set that belong together."
-        )
 
 
 def _row(args, entry, result):

@@ -114,3 +114,28 @@ def transform_for(preprocessing):
         resize=round(size / preprocessing["crop_pct"]),
         interpolation=preprocessing["interpolation"],
     )
+
+
+def open_dataset(args, entry):
+    """The data set that the flags mean, with the labels that the weights of `entry` know."""
+    from gluon_attn import data
+    from gluon_attn.recipe.recipe import Recipe
+
+    options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
+    known = datasets.DATASETS.get(entry.dataset) if entry else None
+    if known is not None and known.of == args.dataset:
+        options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
+    return data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
+
+
+def check_classes(args, entry, classes, dataset):
+    """Whether the network's outputs are the data set's classes."""
+    found = len(dataset.classes)
+    # A .rec file without class names shows only the labels that occur in it.
+    fits = found <= classes if args.dataset == "imagenet-rec" else found == classes
+    if not fits:
+        tag = f" ({entry.tag}, trained on {entry.dataset})" if entry else ""
+        raise GluonAttnError(
+            f"The network{tag} has {classes} classes and {args.dataset} has {found}: "
+            "choose weights and data set that belong together."
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gluon_attn import _gluoncv, zoo
+from gluon_attn import _compat
 from gluon_attn.attention.non_local import NonLocal
+from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import unknown
 
 
@@ -17,9 +18,9 @@ def nonlocal_i3d(depth=50, classes=400, **how):
     """
     if depth not in (50, 101):
         raise unknown("depth of a non-local I3D", depth, ("50", "101"))
-    models = _gluoncv.import_gluoncv().model_zoo
+    models = _compat.import_gluoncv().model_zoo
     net = models.get_model(f"i3d_resnet{depth}_v1_kinetics400", nclass=classes, pretrained_base=False)
-    for stage, places in zoo.find(f"nonlocal_resnet{depth}").arch["stage_after"].items():
+    for stage, places in SPECS[f"nonlocal_resnet{depth}"].arch["stage_after"].items():
         for place in places:
             # Its bottleneck applies this attribute to what leaves the last ReLU, where there is a block in it.
             net.res_layers[stage - 1][place].nonlocal_block = NonLocal(4 * 64 * 2 ** (stage - 1), dims=3, **how)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check
 from gluon_attn.train.inputs import facts, open_datasets
-from gluon_attn.train.schedule import learning_rate
+from gluon_attn.train.update import learning_rate
 
 
 def plan(recipe):

@@ -15,7 +15,7 @@ from importlib import metadata
 
 from tqdm import tqdm
 
-from gluon_attn import __version__
+from gluon_attn._version import __version__
 from gluon_attn.files import replacing, write_text
 
 COLUMNS = ("epoch", "lr", "train_loss", "top1", "top5", "seconds", "images_per_second")

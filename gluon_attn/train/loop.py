@@ -7,8 +7,8 @@ import mxnet as mx
 from gluon_attn.train.log import bar
 from gluon_attn.train.objective import draw_mixing
 from gluon_attn.train.run import Run
-from gluon_attn.train.schedule import learning_rate
 from gluon_attn.train.stop import Stopped, StopRequest
+from gluon_attn.train.update import learning_rate
 
 WINDOW = 4  # updates between two looks at the loss, each at the value of the look before: the device never waits
 

@@ -18,13 +18,12 @@ from gluon_attn.evaluate import evaluate
 from gluon_attn.recipe.check import check
 from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train import build as network
-from gluon_attn.train import checkpoint, state
-from gluon_attn.train.distributed import SumOverWorkers
-from gluon_attn.train.evaluated import Evaluated
+from gluon_attn.train import checkpoint
+from gluon_attn.train.build import Evaluated
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
-from gluon_attn.train.update import Updater, create_trainer
+from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
 
 # A resumed run may differ in these; in anything else it would be another run.
@@ -113,7 +112,7 @@ class Run:
                 f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
                 f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
             )
-        state.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
+        checkpoint.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
         self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
         self.history, self.clock = meta["history"], Clock(meta["seconds"])
         other = f", with other {', '.join(changed)}" if changed else ""
@@ -180,7 +179,7 @@ class Run:
                 self.save()
 
     def save(self):
-        arrays = state.capture(self.net, self.trainer, self.updater.totals, self.evaluated)
+        arrays = checkpoint.capture(self.net, self.trainer, self.updater.totals, self.evaluated)
         if self.batch:
             self.mean_loss(self.updater.totals, self.images)
             self.check_weights()

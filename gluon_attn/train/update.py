@@ -1,6 +1,8 @@
-"""One update of the weights: a batch cut over devices, forward, backward, optimiser. Nothing waits for a device."""
+"""One update of the weights: its learning rate, and a batch cut over devices, forward, backward, optimiser."""
 
 from __future__ import annotations
+
+import math
 
 import mxnet as mx
 from mxnet import autograd, gluon
@@ -8,6 +10,24 @@ from mxnet import autograd, gluon
 from gluon_attn.losses import for_training
 from gluon_attn.train.build import exempt_from_decay
 from gluon_attn.train.objective import prepare
+
+
+def learning_rate(recipe, steps_per_epoch, step):
+    """The rate of update `step` (counted from 0 over the whole run, whatever the number of workers).
+
+    With W warm-up and T total updates and the peak rate lr:
+    warm-up  lr * t / W                                for t < W
+    cosine   lr * (1 + cos(pi (t - W) / (T - W))) / 2  after it
+    step     lr * decay ^ (milestones passed), milestones in epochs from 0
+    """
+    warm = recipe.warmup_epochs * steps_per_epoch
+    if step < warm:
+        return recipe.peak_lr * step / warm
+    if recipe.schedule == "cosine":
+        total = recipe.epochs * steps_per_epoch
+        return recipe.peak_lr * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1))) / 2
+    passed = sum(step >= milestone * steps_per_epoch for milestone in recipe.milestones)
+    return recipe.peak_lr * recipe.lr_decay**passed
 
 
 def create_trainer(net, recipe, kvstore):
@@ -27,7 +47,7 @@ def create_trainer(net, recipe, kvstore):
 
 
 class Updater:
-    """``updater(images, labels, ...)`` moves the weights once and adds the loss to ``self.totals``, on the devices."""
+    """`updater(images, labels, ...)` moves the weights once and adds the loss to `self.totals`; waits for no device."""
 
     def __init__(self, net, trainer, objective, devices, recipe, classes):
         self.forward, self.trainer, self.objective = for_training(net, static_alloc=True), trainer, objective
@@ -78,3 +98,24 @@ def _cut(images, labels, parts):
     """Nearly equal parts, as many as there are images at most."""
     parts = min(parts, len(labels))
     return list(zip(*(gluon.utils.split_data(array, parts, even_split=False) for array in (images, labels))))
+
+
+class SumOverWorkers:
+    """What the workers of a distributed run tell each other besides gradients: `total = over_workers(mine)`.
+
+    To be called by all workers at the same point of the run; waits for them.
+    """
+
+    def __init__(self, store, key):
+        """``store``: a dist_sync parameter server, or None where there is one worker; ``key``: a number of its own."""
+        self.store, self.key = store, key
+        if store:
+            store.init(key, mx.nd.zeros(1))
+
+    def __call__(self, mine):
+        if not self.store:
+            return mine
+        total = mx.nd.array([mine])
+        self.store.push(self.key, total)
+        self.store.pull(self.key, out=total)
+        return float(total.asscalar())

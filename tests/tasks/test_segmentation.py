@@ -147,7 +147,7 @@ def seeded():
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 SAME_BITS = """
 from gluon_attn.tasks.segmentation import fit as segmentation
-from tests.models.test_segmentation import bright_squares, seeded
+from tests.tasks.test_segmentation import bright_squares, seeded
 x, y = bright_squares(32)
 runs = []
 for test in ((x, y), (x, y), (x[:4], y[:4])):

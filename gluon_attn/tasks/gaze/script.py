@@ -76,8 +76,8 @@ def network(args, ctx):
     """The network before training: seeded random weights, and AlexNet's convolutions where a file of them is given."""
     import mxnet as mx
 
-    from gluon_attn import get_model
     from gluon_attn.tasks.gaze import fit as gaze
+    from gluon_attn.zoo import get_model
 
     mx.random.seed(args.seed)
     net = get_model("fullface_gaze")

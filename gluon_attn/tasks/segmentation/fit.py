@@ -11,11 +11,11 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from gluon_attn import _gluoncv
+from gluon_attn import _compat
 from gluon_attn.data import random_state
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.models.network import logits_of
-from gluon_attn.train.evaluated import Evaluated
+from gluon_attn.train.build import Evaluated
 
 IGNORED = -1  # the mask's value of pixels that count neither in the loss nor in the metric, as in GluonCV
 
@@ -45,7 +45,7 @@ def arrays(dataset):
 
 def evaluate(net, images, masks, classes, batch_size=64):
     """{'pixel_accuracy', 'miou'} by GluonCV's SegmentationMetric; the network gives logits alone."""
-    metric = _gluoncv.import_gluoncv().utils.metrics.segmentation.SegmentationMetric(classes)
+    metric = _compat.import_gluoncv().utils.metrics.segmentation.SegmentationMetric(classes)
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
         metric.update(mx.nd.array(masks[part]), predict(net, images[part]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gluon_attn.train import Recipe, list_recipes
-from gluon_attn.train.schedule import learning_rate
+from gluon_attn.train.update import learning_rate
 
 STEPS = 100
 

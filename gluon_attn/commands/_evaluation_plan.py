@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluon_attn.catalogue import datasets
-from gluon_attn.commands.evaluate import check_classes, open_dataset
-from gluon_attn.commands.loading import build_network, find_weights, preprocessing
+from gluon_attn.commands.loading import build_network, check_classes, find_weights, open_dataset, preprocessing
 from gluon_attn.errors import GluonAttnError
 
 
