@@ -17,7 +17,7 @@ LAYERS = (
     ("train",),
     ("recipe",),
     ("deploy",),
-    ("explain", "evaluate", "predict"),
+    ("explain", "evaluate", "predict", "cost"),
     ("zoo", "_gluoncv"),
     ("weights",),
     ("data",),

@@ -17,7 +17,6 @@ MIB = 2**20
 
 
 def job(name, mode, batch, size, ctx):
-    import gluon_attn
     from gluon_attn.cost import jobs
 
     make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
