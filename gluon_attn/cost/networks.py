@@ -17,10 +17,11 @@ MIB = 2**20
 
 
 def job(name, mode, batch, size, ctx):
+    from gluon_attn import zoo
     from gluon_attn.cost import jobs
 
     make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
-    return make(gluon_attn.get_model(name), batch, size, ctx)
+    return make(zoo.get_model(name), batch, size, ctx)
 
 
 def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall", memory=True):
