@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import re
 import time
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from gluon_attn.errors import WeightsError
-from gluon_attn.weights.files import LARGEST, read_file
+from gluon_attn.weights.download import Failure, download, open_part, without_password
+from gluon_attn.weights.files import read_file
 from gluon_attn.weights.verify import verify
 
 MIRROR = "GLUON_ATTN_REPO"
 ATTEMPTS = 5
 BACK_OFF = 1.0  # seconds before the second attempt; doubled before each further one
-TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 LOCK_TIMEOUT = 3600  # another process may be fetching the same file on a slow line
-_CHUNK = 1 << 14  # a piece that breaks off is lost whole
-_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_SILENCE = 1.0  # seconds after which it is said that another process is waited for
+log = logging.getLogger("gluon_attn.weights")
+
+
+def mirror_folder():
+    """The folder that $GLUON_ATTN_REPO names, by its path or as file://, or None: then it is an address, or not set."""
+    mirror = os.environ.get(MIRROR, "")
+    if re.match(r"https?://", mirror, re.IGNORECASE) or not mirror:
+        return None
+    if mirror.lower().startswith("file:"):
+        parts = urlsplit(mirror)
+        if parts.netloc not in ("", "localhost"):
+            raise WeightsError(
+                f"{MIRROR}={mirror!r} is a file on {parts.netloc!r}: write file:///folder, of this machine."
+            )
+        mirror = unquote(parts.path)
+    elif "://" in mirror:
+        raise WeightsError(f"{MIRROR}={without_password(mirror)!r} is neither http://, https://, file:// nor a folder.")
+    folder = Path(mirror).expanduser()
+    if not folder.is_dir():
+        raise WeightsError(
+            f"{MIRROR} names the folder {str(folder)!r}, and there is none. An address begins with http://."
+        )
+    return folder
 
 
 def download_url(entry):
@@ -33,7 +58,7 @@ def by_hand(entry, folder):
     inside = " of the file inside" if entry.member else ""
     return (
         f"Without a network, download {entry.url} ({entry.hash_kind} {entry.hash}{inside}) elsewhere and put it into "
-        f"{folder}, or set {MIRROR} to the URL of a mirror that has it under its name."
+        f"{folder}, or set {MIRROR} to the URL of a mirror, or to a folder, that has it under its name."
     )
 
 
@@ -52,9 +77,10 @@ def fetch(entry, folder, find):
         try:
             data = _fetched(entry, part)
             if entry.member:
-                part.write_bytes(data)
+                with open_part(part, append=False) as file:
+                    file.write(data)
             os.replace(part, target)
-        except _Failure as failure:
+        except Failure as failure:
             _discard(part)
             raise WeightsError(f"Cannot fetch {entry.file_name}: {failure} {by_hand(entry, folder)}") from None
         except OSError as failure:
@@ -70,7 +96,7 @@ def _fetched(entry, part):
         _download(url, part)
         try:
             data = read_file(part, entry.member)
-            verify(data, entry, url)
+            verify(data, entry, without_password(url))
             return data
         except WeightsError:
             _discard(part)
@@ -84,23 +110,27 @@ def _discard(part):
         part.unlink()
 
 
-class _Failure(Exception):
-    """Why a download ended; `again` says whether another attempt can help."""
-
-    def __init__(self, reason, again=False):
-        super().__init__(reason)
-        self.again = again
-
-
 @contextlib.contextmanager
 def _locked(folder, entry):
     """One fetching process a folder; the operating system frees the lock of a process that dies."""
     import portalocker
 
+    def opened(path, flags):  # never another file, by a link that somebody has put there
+        return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+
+    def lock(seconds):
+        return portalocker.Lock(path, mode="a", timeout=seconds, check_interval=0.2, opener=opened)
+
+    path = str(folder / ".gluon_attn.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = portalocker.Lock(str(folder / ".gluon_attn.lock"), mode="a", timeout=LOCK_TIMEOUT, check_interval=0.2)
-        lock.acquire()
+        held = lock(_SILENCE)
+        try:
+            held.acquire()
+        except portalocker.exceptions.LockException:
+            log.warning("waiting for another process that fetches into %s", folder)
+            held = lock(LOCK_TIMEOUT)
+            held.acquire()
     except portalocker.exceptions.LockException:
         raise WeightsError(
             f"Another process has been fetching into {folder} for {LOCK_TIMEOUT} s: try later."
@@ -113,72 +143,17 @@ def _locked(folder, entry):
     try:
         yield
     finally:
-        lock.release()
+        held.release()
 
 
 def _download(url, part):
-    """The whole of `url` into the file `part`, appending to what an interrupted download left there."""
+    """The whole of `url` into the file `part`; a server that was never reached is not asked again."""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(BACK_OFF * 2 ** (attempt - 1))
         try:
-            return _stream(url, part)
-        except _Failure as failure:
-            if not failure.again or attempt == ATTEMPTS - 1:
+            return download(url, part)
+        except Failure as failure:
+            if not failure.again or attempt == ATTEMPTS - 1 or (failure.offline and not attempt):
                 raise
-
-
-def _stream(url, part):
-    import requests
-    from tqdm import tqdm
-
-    have = part.stat().st_size if part.exists() else 0
-    # An encoding would make lengths and ranges those of the compressed stream.
-    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            resumed = _check_response(response, url, part, have)
-            start = have if resumed else 0
-            length = response.headers.get("Content-Length")
-            total = start + int(length) if length and length.isdigit() else None
-            bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=part.name[1:-5], disable=None)
-            with part.open("ab" if resumed else "wb") as file, bar:
-                for chunk in response.iter_content(_CHUNK):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-                    if file.tell() > LARGEST:
-                        raise _Failure(f"{_host(url)} sends more than {LARGEST} bytes.")
-    except requests.RequestException as problem:
-        raise _Failure(f"{_host(url)} cannot be read ({_root(problem)}).", again=True) from None
-    if total is not None and part.stat().st_size < total:
-        raise _Failure(f"{_host(url)} broke off after {part.stat().st_size} of {total} bytes.", again=True)
-
-
-def _host(url):
-    return urlsplit(url).netloc or url
-
-
-def _root(problem):
-    """What went wrong at the bottom of requests' and urllib3's wrapped exceptions, without the URL again."""
-    while True:
-        inner = getattr(problem, "reason", None) or next((a for a in problem.args if isinstance(a, Exception)), None)
-        if not isinstance(inner, Exception):
-            return f"{type(problem).__name__}: {str(problem).rpartition('): ')[2]}"
-        problem = inner
-
-
-def _check_response(response, url, part, have):
-    """Whether the response continues what we have; raises _Failure for one that is not the file."""
-    if response.status_code == 416:  # what we have is not a beginning of this file
-        part.unlink()
-        raise _Failure(f"{_host(url)} refused to resume at byte {have}.", again=True)
-    if response.status_code not in (200, 206):
-        reason = f"{_host(url)} answered {response.status_code} {response.reason}."
-        raise _Failure(reason, again=response.status_code in _TRY_AGAIN)
-    if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise _Failure(f"{_host(url)} sent a web page instead of a file.")
-    continues = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-    if response.status_code == 206 and not continues:
-        part.unlink()
-        raise _Failure(f"{_host(url)} resumed at another place than asked.", again=True)
-    return response.status_code == 206
+            log.warning("%s Trying again.", failure)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from gluon_attn.errors import WeightsError
-from gluon_attn.weights.fetch import download_url, fetch
+from gluon_attn.weights.download import without_password
+from gluon_attn.weights.fetch import MIRROR, download_url, fetch, mirror_folder
 from gluon_attn.weights.files import read_file
 from gluon_attn.weights.verify import verify
 
@@ -38,19 +39,41 @@ def find(entry, root=None):
     here = local_file(entry, folder)
     if here is not None:
         return here
+    mirror = mirror_folder()
+    if mirror is not None:
+        return _in_mirror(entry, mirror)
     if download_url(entry) is None:
         raise WeightsError(_by_hand(entry, folder))
     return fetch(entry, folder, local_file)
+
+
+def _in_mirror(entry, mirror):
+    """The entry's file in the folder $GLUON_ATTN_REPO, read where it lies."""
+    path = local_file(entry, mirror)
+    if path is None:
+        name = entry.published_name or entry.file_name
+        raise WeightsError(
+            f"The folder {mirror} of {MIRROR} has no file {name!r}, the weights {entry.tag!r} of {entry.model!r}: put "
+            f"it there ({entry.url or entry.note}), or unset {MIRROR} to fetch it."
+        )
+    return path
 
 
 def outlook(entry, root=None):
     """(whether the entry's file can be had, a sentence on where it is or comes from): `find` without the download."""
     folder = weights_folder(root)
     here = entry.path or local_file(entry, folder)
+    if here is None and mirror_folder() is not None:
+        try:
+            here = _in_mirror(entry, mirror_folder())
+        except WeightsError as problem:
+            return False, str(problem)
     if here is not None:
         return True, f"from {here}"
     url = download_url(entry)
-    return (False, _by_hand(entry, folder)) if url is None else (True, f"to be fetched from {url} into {folder}")
+    if url is None:
+        return False, _by_hand(entry, folder)
+    return True, f"to be fetched from {without_password(url)} into {folder}"
 
 
 def _by_hand(entry, folder):

@@ -7,6 +7,22 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+_HEADS = {
+    "html": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>Sign in</html>",
+    "drip": b"HTTP/1.1 200 OK\r\n\r\n",
+    "drip head": b"HTTP/1.1 200 OK\r\nX-A: ",
+    "silence": b"",
+}
+
+
+def _raw(handler, answer, server):
+    handler.close_connection = True
+    with contextlib.suppress(ConnectionError):
+        handler.wfile.write(_HEADS.get(answer, answer))
+        while answer in ("drip", "drip head", "silence") and not server.ended:
+            handler.wfile.write(b"" if answer == "silence" else b"x")
+            time.sleep(0.02)
+
 
 @contextlib.contextmanager
 def serving(content, plan=(), delay=0.0):
@@ -18,6 +34,9 @@ def serving(content, plan=(), delay=0.0):
     'wrong place': a range that was not asked
     'html'      : a page with status 200
     an integer  : that status
+    'drip'      : one byte every 20 ms, 'drip head' within the header; both for ever
+    'silence'   : no answer at all
+    bytes       : these, as they are, and the connection is closed
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,8 +51,8 @@ def serving(content, plan=(), delay=0.0):
             answer = plan[number] if number < len(plan) else "whole"
             if isinstance(answer, int):
                 self.send_error(answer)
-            elif answer == "html":
-                self._send(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
+            elif isinstance(answer, bytes) or answer in _HEADS:
+                _raw(self, answer, server)
             else:
                 self._send_file(answer)
 
@@ -64,13 +83,14 @@ def serving(content, plan=(), delay=0.0):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    server.requests = []
+    server.requests, server.ended = [], False
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server
     finally:
+        server.ended = True
         server.shutdown()
         thread.join()
         server.server_close()

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import zipfile
 
 import numpy as np
 import pytest
 
 from gluon_attn.errors import WeightsError
-from gluon_attn.weights import choose, fetch, find
+from gluon_attn.weights import choose, download, fetch, find
 from tests.weights.published import entry_for
 from tests.weights.server import serving
 
@@ -140,6 +141,155 @@ def test_no_network_is_the_same_sentence(tmp_path):
     with pytest.raises(WeightsError, match=r"127.0.0.1:\d+ cannot be read .*refused") as error:
         find.verified_bytes(entry, tmp_path)
     assert "Without a network, download http://127.0.0.1" in str(error.value)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+LIES = {
+    "a length that is no number": (HEAD + b"Content-Length: many\r\n\r\n", "states a length that is no number: 'many'"),
+    "a length of strange digits": (HEAD + "Content-Length: ²²\r\n\r\n".encode("latin-1"), "a length that is no number"),
+    "a negative length": (HEAD + b"Content-Length: -5\r\n\r\n", "a length that is no number"),
+    "two lengths": (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "cannot be read|no number"),
+    "a length of a terabyte": (HEAD + b"Content-Length: 1000000000000\r\n\r\n", "sends more than"),
+    "a part that was not asked for": (
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nabcde",
+        "sent a part of the file .206., though all of it was asked for",
+    ),
+    "a redirect to nowhere": (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n", "redirects to, is broken"),
+    "a redirect to a port that is none": (b"HTTP/1.1 302 Found\r\nLocation: http://a:99999/\r\n\r\n", "is broken"),
+    "a redirect to a file": (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n", "is broken"),
+    "a redirect to no name": (b"HTTP/1.1 302 Found\r\nLocation: http://..a/\r\n\r\n", "is broken|is not known"),
+    "a redirect to a very long name": (
+        b"HTTP/1.1 302 Found\r\nLocation: http://" + b"a" * 300 + b"/\r\n\r\n",
+        "is broken|is not known",
+    ),
+    "a redirect without a place": (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "answered 302"),
+    "control characters": (b"HTTP/1.1 404 \x1b[31mred\x07\x9b2J\r\nContent-Length: 0\r\n\r\n", "answered 404 .*red"),
+    "a compressed body": (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", "sent the file compressed"),
+    "chunks of no size": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", "cannot be read"),
+    "no HTTP": (b"\x1b[31mSSH-2.0\x07\r\n\r\n", "cannot be read"),
+    "nothing": (b"", "cannot be read"),
+    "too many headers": (HEAD + b"A: b\r\n" * 1000 + b"\r\n", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_a_lie_of_the_server_is_one_printable_sentence(case, tmp_path):
+    answer, message = LIES[case]
+    with serving(CONTENT, plan=[answer] * 9) as server, pytest.raises(WeightsError, match=message) as error:
+        find.verified_bytes(entry_at(server), tmp_path)
+    assert left_in(tmp_path) == []
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("answer", ["drip", "drip head", "silence"])
+def test_a_server_that_drips_is_given_up_and_the_lock_is_free(answer, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(download, "ANSWER", 0.6)
+    monkeypatch.setattr(download, "PATIENCE", 0.6)
+    monkeypatch.setattr(download, "_SILENCE", 0.2)
+    message = "sent less than a megabyte in 0.6 s" if answer == "drip" else "did not answer within 0.6 s"
+    with serving(CONTENT, plan=[answer]) as server:
+        entry, begun = entry_at(server), time.monotonic()
+        with pytest.raises(WeightsError, match=message):
+            find.verified_bytes(entry, tmp_path)
+        assert time.monotonic() - begun < 5 and len(server.requests) == 1
+        assert f"waiting for 127.0.0.1:{server.server_port}: " in caplog.text and "given up after 0.6 s" in caplog.text
+        assert left_in(tmp_path) == []
+        assert find.verified_bytes(entry, tmp_path)[0] == CONTENT  # the lock is free
+
+
+def test_a_slow_server_that_goes_on_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "ANSWER", 5)
+    with serving(CONTENT, delay=0.3) as server:
+        assert find.verified_bytes(entry_at(server), tmp_path)[0] == CONTENT
+
+
+@pytest.mark.parametrize(
+    "answer", ["html", 404, "half", "whole", b"HTTP/1.1 302 Found\r\nLocation: http://x:y:z@[\r\n\r\n"]
+)
+@pytest.mark.parametrize("password", ["pa55word", "pa55/word", "pa55@word"])
+def test_the_password_of_a_mirror_is_in_no_message(answer, password, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="gluon_attn.weights")
+    with serving(CONTENT[1:], plan=[answer] * 9) as server:
+        mirror = server.url.replace("://", f"://somebody:{password}@")
+        monkeypatch.setenv("GLUON_ATTN_REPO", mirror)
+        entry = entry_at(server)
+        with pytest.raises(WeightsError) as error:
+            find.verified_bytes(entry, tmp_path)
+        said = [str(error.value), caplog.text, find.outlook(entry, tmp_path)[1]]
+    monkeypatch.setenv("GLUON_ATTN_REPO", f"http://somebody:{password}@127.0.0.1:9")  # nobody listens
+    with pytest.raises(WeightsError) as error:
+        find.verified_bytes(entry, tmp_path)
+    for text in [*said, str(error.value)]:
+        assert "somebody" not in text and "pa55" not in text
+
+
+def test_no_network_is_known_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "BACK_OFF", 1.0)
+    begun = time.monotonic()
+    for url in ("http://127.0.0.1:9", "http://no-such-name.invalid"):
+        monkeypatch.setenv("GLUON_ATTN_REPO", url)
+        with pytest.raises(WeightsError, match="refused the connection|its name is not known: is there a network"):
+            find.verified_bytes(entry_for("cifar_resnet20", CONTENT, url="http://x.invalid/w.params"), tmp_path)
+    assert time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "dangling link"])
+def test_a_part_that_is_a_link_is_not_followed(kind, tmp_path):
+    victim, folder = tmp_path / "victim", tmp_path / "models"
+    folder.mkdir()
+    with serving(CONTENT) as server:
+        entry = entry_at(server)
+        part = folder / f".{entry.file_name}.part"
+        victim.write_bytes(b"precious")
+        if kind == "pipe":
+            os.mkfifo(part)
+        elif kind == "hard link":
+            os.link(victim, part)
+        else:
+            part.symlink_to(victim if kind == "link" else tmp_path / "new")
+        assert find.verified_bytes(entry, folder)[0] == CONTENT
+    assert victim.read_bytes() == b"precious" and not (tmp_path / "new").exists()
+    assert left_in(folder) == [entry.file_name] and not (folder / entry.file_name).is_symlink()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / LOCK).symlink_to(tmp_path / "new")
+    with serving(CONTENT) as server, pytest.raises(WeightsError, match="Cannot write into"):
+        find.verified_bytes(entry_at(server), tmp_path)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}", "file://localhost{}"])
+def test_a_folder_is_a_mirror(form, tmp_path, monkeypatch):
+    folder, root = tmp_path / "a b%20c", tmp_path / "root"
+    folder.mkdir()
+    named = str(folder).replace("%", "%25").replace(" ", "%20") if "file" in form else folder
+    monkeypatch.setenv("GLUON_ATTN_REPO", form.format(named))
+    entry = entry_for("cifar_resnet20", CONTENT, url="http://x.invalid/some/published%20name.params")
+    with pytest.raises(WeightsError, match=r"has no file 'published name.params', the weights 'test' .*: put it there"):
+        find.verified_bytes(entry, root)
+    assert find.outlook(entry, root)[0] is False
+    (folder / "published name.params").write_bytes(CONTENT)
+    assert find.verified_bytes(entry, root) == (CONTENT, folder / "published name.params")
+    assert find.outlook(entry, root) == (True, f"from {folder / 'published name.params'}")
+    (folder / "published name.params").write_bytes(CONTENT[1:])
+    with pytest.raises(WeightsError, match="is not the published file"):
+        find.verified_bytes(entry, root)
+
+
+@pytest.mark.parametrize(
+    ("mirror", "message"),
+    [
+        ("/no/such/folder", "names the folder '/no/such/folder', and there is none"),
+        ("mirror.org/files", "and there is none. An address begins with http://"),
+        ("ftp://me:secret@mirror.org", "'ftp://mirror.org' is neither http://"),
+        ("file://server/share", "is a file on 'server'"),
+    ],
+)
+def test_a_mirror_that_is_none(mirror, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUON_ATTN_REPO", mirror)
+    with pytest.raises(WeightsError, match=message):
+        find.verified_bytes(entry_for("cifar_resnet20", CONTENT, url="http://x.invalid/w.params"), tmp_path)
 
 
 def test_another_file_than_the_published_one_is_not_kept(tmp_path):
