@@ -24,6 +24,11 @@ def inference_graphs():
         _inference = before
 
 
+def for_inference():
+    """Whether networks are traced in the plain words now."""
+    return _inference
+
+
 def trains_on_cpu(block):
     """Whether the block's parameters live on a CPU; not before they are initialised (a graph of shapes alone)."""
     if _inference:
@@ -36,6 +41,16 @@ def trains_on_cpu(block):
 def fence(F, x):
     """x, copied by an operator that oneDNN does not have: it, and its gradient, leave in the plain memory layout."""
     return F.slice_axis(x, axis=0, begin=0, end=None)
+
+
+def own(F, x):
+    """x in memory of its own, copied by an operator of oneDNN's (a leaky ReLU of slope 1) in the layout that it has.
+
+    The backward of oneDNN's max pooling reads the places of the maxima as if in the layout that its input has then. In
+    a hybridized graph another reader of that input, `reshape` for one, may have re-laid it after the forward pass, and
+    the gradient goes to wrong places. Nobody else reads this copy.
+    """
+    return F.LeakyReLU(x, act_type="leaky", slope=1.0)
 
 
 def narrow(width, groups):

@@ -54,6 +54,21 @@ class GroupedConv2D(nn.Conv2D):
         return F.Convolution(*inputs, name="fwd", **{**self._kwargs, "num_group": groups})
 
 
+class _OwnInput:
+    """A max pooling whose input others may read, too: on a CPU its gradient would be wrong (see `cpu.own`)."""
+
+    def hybrid_forward(self, F, x):
+        return super().hybrid_forward(F, x if cpu.for_inference() else cpu.own(F, x))
+
+
+class MaxPool2D(_OwnInput, nn.MaxPool2D):
+    """nn.MaxPool2D of something that is not its alone, as a stage's output."""
+
+
+class MaxPool3D(_OwnInput, nn.MaxPool3D):
+    """nn.MaxPool3D of something that is not its alone."""
+
+
 class GlobalAvgPool(nn.HybridBlock):
     """(N, C, H, W) -> (N, C, 1, 1), the mean over H and W.
 

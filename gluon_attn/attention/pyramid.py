@@ -18,10 +18,11 @@ from mxnet.gluon import nn
 from gluon_attn.attention.announce import announce
 from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.layers import MaxPool2D
 
 SAMPLINGS = {
     "mean": lambda: nn.AvgPool2D(2, 2, ceil_mode=True, count_include_pad=False),
-    "max": lambda: nn.MaxPool2D(2, 2, ceil_mode=True),
+    "max": lambda: MaxPool2D(2, 2, ceil_mode=True),
 }
 FUSIONS = {
     "mean": lambda F, maps: sum(maps) / len(maps),

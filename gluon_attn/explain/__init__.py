@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from gluon_attn.explain.cam import class_gradient, gradcam, gradcam_pp, scorecam
+from gluon_attn.explain.graph import differentiable
 from gluon_attn.explain.maps import AttentionMap, attention_maps
 from gluon_attn.explain.methods import METHODS, View, attention, look
 from gluon_attn.explain.occlusion import occlusion
@@ -18,6 +19,7 @@ __all__ = [
     "attention",
     "attention_maps",
     "class_gradient",
+    "differentiable",
     "gradcam",
     "gradcam_pp",
     "look",

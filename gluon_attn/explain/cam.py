@@ -58,12 +58,11 @@ def class_gradient(net, x, target=None, stage=-1):
     x = as_batch(x)
     cut, features = cut_at(net, x, stage)
     features.attach_grad()
-    with mx.autograd.record(train_mode=False):
+    with mx.autograd.record():  # the behaviour is that of inference all the same (graph.InferenceGraph)
         logits = cut.logits(features, x)
         # Images do not interact, so the gradient of the sum is every image's own.
         score = logits.pick(mx.nd.array(as_target(target, logits), ctx=x.context)).sum()
-    # In training mode BatchNorm's backward would differentiate the batch statistics.
-    (gradient,) = mx.autograd.grad(score, [features], train_mode=False)
+    (gradient,) = mx.autograd.grad(score, [features])
     return features.asnumpy(), gradient.asnumpy()
 
 

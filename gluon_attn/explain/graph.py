@@ -5,6 +5,7 @@ Nothing is attached to the network, so its plain forward pass costs what it did,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 import weakref
@@ -14,6 +15,61 @@ import mxnet as mx
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.models.network import logits_of
 
+# What an operator that behaves otherwise in training is told so that it does not: {operator: arguments}.
+_INFERENCE = {
+    "BatchNorm": {"use_global_stats": "True"},
+    "_contrib_SyncBatchNorm": {"use_global_stats": "True"},
+    "_contrib_BatchNormWithReLU": {"use_global_stats": "True"},
+    "Dropout": {"p": "0"},
+    "RNN": {"p": "0"},
+}
+
+
+class InferenceGraph(mx.gluon.SymbolBlock):
+    """A graph whose values and gradients are those of inference, recorded in either mode.
+
+    On a CPU the backward of oneDNN's max pooling needs what its forward leaves in training mode only: after
+    `record(train_mode=False)` it gives any numbers. So a recorded pass runs in training mode here, in which the
+    operators that behave otherwise there (`in_inference`) have been told not to.
+    """
+
+    def forward(self, x, *args):
+        mode = mx.autograd.train_mode() if mx.autograd.is_recording() else contextlib.nullcontext()
+        with mode:
+            return super().forward(x, *args)
+
+
+def in_inference(symbol):
+    """The graph of `symbol` with running statistics and without dropout, whatever the mode it runs in.
+
+    Its max poolings have an input of their own: see `cpu.own`.
+    """
+    graph = json.loads(symbol.tojson())
+    nodes, place = [], []  # the new ones; the new place of each of the old
+    for node in graph["nodes"]:
+        node["inputs"] = [[place[source], *rest] for source, *rest in node["inputs"]]
+        _tell(node)
+        if node["op"] == "Pooling" and node["attrs"].get("pool_type", "max") == "max":
+            own = dict(op="LeakyReLU", attrs=dict(act_type="leaky", slope="1"), inputs=node["inputs"])
+            nodes.append(dict(own, name=f"{node['name']}_input"))
+            node["inputs"] = [[len(nodes) - 1, 0, 0]]
+        place.append(len(nodes))
+        nodes.append(node)
+    heads = [[place[source], *rest] for source, *rest in graph["heads"]]
+    arguments = [place[index] for index in graph["arg_nodes"]]
+    return mx.sym.load_json(json.dumps(dict(nodes=nodes, arg_nodes=arguments, heads=heads, attrs=graph["attrs"])))
+
+
+def _tell(node):
+    """Give the operator of a graph the arguments with which training does not change it."""
+    attributes = node.setdefault("attrs", {})
+    if node["op"] == "Dropout" and attributes.get("mode") == "always":
+        return
+    attributes.update(_INFERENCE.get(node["op"], {}))
+    if attributes.get("act_type") == "rrelu":  # a random slope in training, the mean one in inference
+        low, high = float(attributes.get("lower_bound", 0.125)), float(attributes.get("upper_bound", 0.334))
+        attributes.update(act_type="leaky", slope=str((low + high) / 2))
+
 
 def subgraph(net, outputs, inputs):
     """A block that computes the symbol `outputs` from the variables `inputs`; it shares the parameters of `net`."""
@@ -21,7 +77,19 @@ def subgraph(net, outputs, inputs):
     dtype = next((p.dtype for p in parameters.values()), "float32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "cannot decide type": the parameters exist and have theirs
-        return mx.gluon.SymbolBlock(outputs, [mx.sym.var(name, dtype=dtype) for name in inputs], params=parameters)
+        variables = [mx.sym.var(name, dtype=dtype) for name in inputs]
+        return InferenceGraph(in_inference(outputs), variables, params=parameters)
+
+
+def differentiable(net):
+    """A block with the parameters of `net` (x -> what net(x) gives) for gradients of your own, as a saliency.
+
+    Its gradients are those of inference in either mode of `autograd.record`, and it leaves running statistics alone.
+    net(x) itself, recorded with train_mode=False, has wrong gradients before a max pooling on a CPU (docs/mxnet.md).
+    net : any HybridBlock of one input, of the zoo or not
+    """
+    outputs = net(mx.sym.var("data"))
+    return subgraph(net, mx.sym.Group(outputs) if isinstance(outputs, (list, tuple)) else outputs, ["data"])
 
 
 def replace_by_variable(symbol, name, variable):

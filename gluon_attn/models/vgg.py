@@ -5,7 +5,7 @@ from __future__ import annotations
 from mxnet.gluon import nn
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
+from gluon_attn.layers import GlobalAvgPool, MaxPool2D, batch_norm, conv, relu, sequence
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble
 
@@ -36,7 +36,7 @@ class VGG(Network):
             stage = nn.HybridSequential()
             for item in STAGES[number - 1]:
                 if item == "pool":
-                    stage.add(nn.MaxPool2D(2))
+                    stage.add(MaxPool2D(2))
                 else:
                     stage.add(convolved(channels, item * width))
                     channels = item * width
