@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gluon_attn.catalogue.datasets import DATASETS
+from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
 
@@ -32,7 +34,7 @@ def find_pictures(paths):
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [file for file in path.rglob("*") if file.suffix.lower() in PICTURES]
+            inside = [file for file in path.rglob("*") if file.suffix.lower() in PICTURES and not file.is_dir()]
             found += sorted(inside, key=_natural)
         elif path.is_file():
             found.append(path)
@@ -47,9 +49,10 @@ def _natural(path):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dtype="float32"):
+def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dtype="float32", on_bad=None):
     """Yield a :class:`Prediction` for every picture file of `paths`.
 
+    on_bad : called with the `BadImage` of a file that cannot be read, which is then left out; by default it is raised
     transform : `gluon_attn.data.eval_transform(...)`
     names : the classes' names in the order of the network's outputs
     """
@@ -58,14 +61,33 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
     from gluon_attn.models.network import logits_of
 
     ctx = ctx or mx.cpu()
-    for start in range(0, len(paths), batch_size):
-        batch = paths[start : start + batch_size]
-        images = np.stack([transform(read_picture(path), None) for path in batch])
+    for batch, images in batches(paths, transform, batch_size, on_bad):
         logits = logits_of(net, net(mx.nd.array(images, ctx=ctx).astype(dtype, copy=False)))
         probabilities = mx.nd.softmax(logits.astype("float32")).asnumpy()
         for path, row in zip(batch, probabilities):
             order = np.argsort(-row, kind="stable")[:top]
             yield Prediction(Path(path), [(names[i], float(row[i])) for i in order])
+
+
+def batches(paths, transform, batch_size, on_bad=None):
+    """Yield (paths, float32 (N, 3, H, W)), without the files that cannot be read: see `predict`."""
+    for start in range(0, len(paths), batch_size):
+        read = list(_inputs(paths[start : start + batch_size], transform, on_bad))
+        if read:
+            found, images = zip(*read)
+            yield found, np.stack(images)
+
+
+def _inputs(paths, transform, on_bad):
+    """(path, what the network sees of it), without the files that cannot be read."""
+    for path in paths:
+        try:
+            yield path, transform(read_picture(path), None)
+        except BadImage as bad:
+            named = BadImage(str(path), bad.reason)
+            if on_bad is None:
+                raise named from bad
+            on_bad(named)
 
 
 def class_names(count, known=None, file=None):
@@ -97,9 +119,17 @@ def draw(predictions, path, columns=8, most=64):
     FigureCanvasAgg(figure)
     for axes, prediction in zip(np.ravel(figure.subplots(rows, columns)), shown):
         name, probability = prediction.classes[0]
-        axes.imshow(read_picture(prediction.path))
-        axes.set_title(f"{name}\n{100 * probability:.1f} %", fontsize=8)
+        axes.imshow(_thumbnail(prediction.path))
+        # Dollars in a class name are no formula.
+        axes.set_title(f"{name}\n{100 * probability:.1f} %", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
+
+
+def _thumbnail(path, side=320):
+    """The picture no larger than it will be drawn: matplotlib would need 50 bytes for each of its pixels."""
+    picture = Image.fromarray(read_picture(path))
+    picture.thumbnail((side, side))
+    return picture

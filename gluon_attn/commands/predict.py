@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
 
@@ -21,18 +23,27 @@ def run(args):
     from gluon_attn.predict import draw, find_pictures
 
     paths = find_pictures(args.pictures)
-    predictions = []
-    for prediction in serving.predictions(args, paths) if serving.asked(args) else _in_mxnet(args, paths):
+    predictions, bad = [], []
+
+    def say(image):
+        bad.append(image)
+        print(f"gluon-attn: Cannot read image {image.name}: {image.reason}.", file=sys.stderr, flush=True)
+
+    predicted = serving.predictions if serving.asked(args) else _in_mxnet
+    for prediction in predicted(args, paths, say):
         predictions.append(prediction)
         print(
             f"{prediction.path}: " + ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.classes), flush=True
         )
-    if args.picture:
+    if args.picture and predictions:
         draw(predictions, args.picture)
         print(f"picture: {args.picture}")
+    if bad:
+        print(f"gluon-attn: {len(bad)} of {len(paths)} pictures could not be read.", file=sys.stderr)
+    return 1 if bad else 0
 
 
-def _in_mxnet(args, paths):
+def _in_mxnet(args, paths, on_bad):
     from gluon_attn import data
     from gluon_attn.predict import class_names, named_by, predict
 
@@ -41,4 +52,4 @@ def _in_mxnet(args, paths):
     names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
     transform = transform_for(preprocessing(args, loaded.entry, dataset))
     options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
-    return predict(loaded.net, paths, transform, names, **options)
+    return predict(loaded.net, paths, transform, names, on_bad=on_bad, **options)

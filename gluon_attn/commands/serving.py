@@ -80,14 +80,13 @@ def _network(args):
     return dict(pretrained=pretrained, **given, **Recipe.of({"arch": args.arch}).arch)
 
 
-def predictions(args, paths):
+def predictions(args, paths, on_bad=None):
     """Prediction of every picture file, as `gluon_attn.predict.predict` gives them."""
-    from gluon_attn.predict import Prediction
+    from gluon_attn.predict import Prediction, batches
 
     predictor = open_predictor(args)
-    for start in range(0, len(paths), args.batch_size):
-        batch = paths[start : start + args.batch_size]
-        for path, classes in zip(batch, predictor(batch, top=args.top)):
+    for batch, images in batches(paths, predictor.transform, args.batch_size, on_bad):
+        for path, classes in zip(batch, predictor.named(predictor.run(images), args.top)):
             yield Prediction(path, classes)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.errors import DataError
@@ -47,8 +48,11 @@ def check_side(size, what):
 def read_content(path):
     """The bytes of a picture file, where there are not more than a picture can have."""
     try:
+        found = os.stat(path)
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise BadImage(str(path), "it is no file but a device or a pipe")
         with open(path, "rb") as file:
-            length = os.fstat(file.fileno()).st_size
+            length = found.st_size
             if length > MOST_BYTES:
                 raise BadImage(str(path), f"it has {length:,} bytes, and {MOST_BYTES:,} are the most that is read")
             return file.read(MOST_BYTES)

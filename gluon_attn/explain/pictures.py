@@ -51,7 +51,7 @@ def draw(rows, path, names, labels=None, boxes=None):
             right = None if labels is None else view.predicted == labels[column]
             _view(axes, view, method, names, right)
             _frame(axes, boxes and view.maps[method] is not None and boxes[column], "white")
-        row[0].set_ylabel(label, fontsize=8)
+        row[0].set_ylabel(label, fontsize=8, parse_math=False)
     _scale(figure, grid)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
@@ -82,7 +82,7 @@ def _view(axes, view, method, names, right):
 
 def _cell(axes, image, title, shade):
     axes.imshow(image, interpolation="nearest")
-    axes.set_title(title, fontsize=8, color=shade, pad=2)
+    axes.set_title(title, fontsize=8, color=shade, pad=2, parse_math=False)  # dollars in a name are no formula
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():

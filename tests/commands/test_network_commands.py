@@ -19,7 +19,7 @@ from gluon_attn import weights as zoo_weights
 from gluon_attn.catalogue.names import LABELS, SPECS
 from gluon_attn.commands import store
 from gluon_attn.commands.loading import preprocessing, transform_for
-from gluon_attn.predict import class_names, find_pictures, named_by
+from gluon_attn.predict import Prediction, class_names, draw, find_pictures, named_by
 from gluon_attn.weights import table
 
 MODEL = "cifar_resnet20"
@@ -261,10 +261,40 @@ def test_missing_pictures_are_one_sentence(name, message, capsys, weights, tmp_p
     assert status == 2 and message in err
 
 
-def test_a_damaged_picture_is_named(capsys, weights, tmp_path):
+@pytest.mark.parametrize(("batch_size", "engine"), [(1, []), (2, []), (64, []), (2, ["--engine", "onnxruntime"])])
+def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, batch_size, engine):
+    """They are named, the others are predicted as without them, and the status says that some were not."""
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--batch-size", batch_size, *engine]
+    whole = sorted(path for path in pictures.rglob("*.png"))[:3]
+    for number, path in zip((1, 3, 5), whole):
+        (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
+    _, expected, _ = call(capsys, "predict", *flags, *(tmp_path / f"{number}.png" for number in (1, 3, 5)))
+    for number in (0, 2, 4, 6):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG nothing")
+    (tmp_path / "7.png").symlink_to("nowhere")
+    (tmp_path / "8.png").mkdir()
+    status, out, err = call(capsys, "predict", *flags, tmp_path, "--picture", tmp_path / "drawn" / "all.png")
+    assert status == 1 and out.startswith(expected) and len(out.splitlines()) == 4
+    lines = err.splitlines()
+    named = [f"gluon-attn: Cannot read image {tmp_path / f'{number}.png'}: " for number in (0, 2, 4, 6, 7)]
+    assert len(lines) == 6 and all(line.startswith(name) for line, name in zip(lines, named))
+    assert lines[-1] == "gluon-attn: 5 of 8 pictures could not be read."
+
+
+def test_predict_with_bad_pictures_only(capsys, weights, tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG nothing")
-    status, _, err = call(capsys, "predict", "--model", MODEL, "--pretrained", weights, "--dataset", "digits", tmp_path)
-    assert status == 2 and f"Cannot read image {tmp_path / 'a.png'}" in err
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--picture", tmp_path / "b.png"]
+    status, out, err = call(capsys, "predict", *flags, tmp_path)
+    assert (status, out) == (1, "") and f"Cannot read image {tmp_path / 'a.png'}" in err
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_dollars_in_a_class_name_are_drawn(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (3000, 40)).save(tmp_path / "a.png")
+    draw([Prediction(tmp_path / "a.png", [("$\\frac$ <b>", 1.0)])], tmp_path / "drawn.png")
+    assert Image.open(tmp_path / "drawn.png").size > (10, 10)
 
 
 def test_list_shows_names_and_weights(capsys):

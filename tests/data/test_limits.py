@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -208,6 +209,9 @@ def test_files_that_are_none(tmp_path):
     for path, sentence in ((tmp_path / "none.png", "No such file"), (tmp_path, "directory"), ("a\0b", "null|NUL")):
         with pytest.raises(BadImage, match=sentence):
             read_picture(path)
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(BadImage, match="no file but a device or a pipe"):
+        read_picture(tmp_path / "pipe.png")
     with open(tmp_path / "sparse.png", "wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(BadImage, match="1,099,511,627,776 bytes, and"):

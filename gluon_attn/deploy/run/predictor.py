@@ -64,17 +64,19 @@ class Predictor:
 
     def __call__(self, images, top=5):
         """[(class name, probability), ...] for every image, the `top` most probable."""
+        return self.named(self.logits(images), top)
+
+    def named(self, logits, top=5):
+        """What a call gives, of the logits (N, classes)."""
         names, results = self.card.classes, []
-        for row in self.probabilities(images):
+        for row in _softmax(logits):
             order = np.argsort(-row, kind="stable")[:top]
             results.append([(names[i], float(row[i])) for i in order])
         return results
 
     def probabilities(self, images):
         """Softmax of the logits, (len(images), classes) float32."""
-        logits = self.logits(images)
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        return powers / powers.sum(1, keepdims=True)
+        return _softmax(self.logits(images))
 
     def logits(self, images):
         """(len(images), classes) float32, batch by batch."""
@@ -98,6 +100,11 @@ class Predictor:
     def _calibration_batches(self, calibration):
         images = calibration_images(calibration)
         return [self._prepare(images[i : i + self.batch_size]) for i in range(0, len(images), self.batch_size)]
+
+
+def _softmax(logits):
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def readable(image):
