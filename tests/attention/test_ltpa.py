@@ -10,24 +10,11 @@ import gluon_attn
 from gluon_attn import GluonAttnError
 from gluon_attn.attention.ltpa import GlobalAttention, LTPAHead
 from gluon_attn.complexity import count_parameters
-from tests.helpers import arrays, build, conv1x1, images, randomise
+from tests.attention.references import softmax
+from tests.attention.references.ltpa import attend
+from tests.helpers import arrays, build, images, randomise
 
 TINY = dict(layers=(1, 1, 1), widths=(8, 8, 16), stem_widths=(8,), classes=5)
-
-
-def softmax(z, axis):
-    e = np.exp(z - z.max(axis, keepdims=True))
-    return e / e.sum(axis, keepdims=True)
-
-
-def attend(x, g, p):
-    """(attended features, map) of local features x and a global one g (N, D)."""
-    g = g[:, :, None, None]
-    x = conv1x1(x, p, "local_map") if "local_map.weight" in p else x
-    g = conv1x1(g, p, "global_map") if "global_map.weight" in p else g
-    c = conv1x1(x + g, p, "score") if "score.weight" in p else (x * g).sum(1, keepdims=True)
-    a = softmax(c.reshape(len(c), -1), 1).reshape(c.shape)
-    return (x * a).sum((2, 3)), a
 
 
 @pytest.mark.parametrize("channels, global_channels", [(6, 9), (9, 6), (6, 6)])

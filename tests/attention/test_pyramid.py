@@ -8,36 +8,11 @@ import pytest
 
 from gluon_attn import GluonAttnError
 from gluon_attn.attention.pyramid import PyramidAttention, diversity_loss, interaction_loss
+from tests.attention.references import softmax
+from tests.attention.references.pyramid import attended
 from tests.helpers import arrays, images, numeric_gradient, randomise
 
 WIDTHS, SIZE = (6, 8), 3
-
-
-def softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def halve(x, reduce):
-    """2x2 windows; the last ones of an odd map are smaller."""
-    rows, columns = (range(0, x.shape[axis], 2) for axis in (2, 3))
-    return np.stack([np.stack([reduce(x[:, :, i : i + 2, j : j + 2], (2, 3)) for j in columns], 2) for i in rows], 2)
-
-
-def pyramid(maps, p, frames=1, fusion="mean", reduce=np.mean):
-    maps = [halve(maps[0], reduce), maps[1]]
-    b = len(maps[0]) // frames
-    columns = []
-    for x in maps:  # frame after frame, position after position
-        clips = [
-            np.concatenate([x[i * frames + k].reshape(x.shape[1], -1) for k in range(frames)], 1) for i in range(b)
-        ]
-        columns.append(np.stack(clips))
-    y = [p[f"scores.{j}.weight"][:, :, 0] @ x + p[f"scores.{j}.bias"][:, None] for j, x in enumerate(columns)]
-    a = softmax({"mean": sum(y) / 2, "sum": sum(y), "max": np.maximum(*y), "product": y[0] * y[1]}[fusion])
-    unit = a / np.sqrt((a**2).sum(-1, keepdims=True))
-    m = (unit @ columns[-1].transpose(0, 2, 1)).transpose(0, 2, 1).reshape(b, -1, SIZE, SIZE)
-    return m, columns[-1], unit, a, softmax(y[0]), softmax(y[1])
 
 
 @pytest.mark.parametrize("fusion", ["mean", "sum", "max", "product"])
@@ -45,7 +20,7 @@ def pyramid(maps, p, frames=1, fusion="mean", reduce=np.mean):
 def test_values(fusion, frames):
     block = randomise(PyramidAttention(WIDTHS, SIZE, frames=frames, fusion=fusion))
     maps = [images(2 * frames, 6, 5, 5) * 3, images(2 * frames, 8, 3, 3, seed=1) * 3]
-    expected = pyramid(maps, arrays(block), frames, fusion)
+    expected = attended(maps, arrays(block), SIZE, frames, fusion)
     for _ in range(2):
         for got, value in zip(block(*[mx.nd.array(x) for x in maps]), expected):
             np.testing.assert_allclose(got.asnumpy(), value, rtol=1e-4, atol=1e-5)
@@ -56,7 +31,7 @@ def test_sampling_by_maximum():
     block = randomise(PyramidAttention(WIDTHS, SIZE, sampling="max"))
     maps = [images(1, 6, 6, 6), images(1, 8, 3, 3, seed=1)]
     got = block(*[mx.nd.array(x) for x in maps])[0].asnumpy()
-    np.testing.assert_allclose(got, pyramid(maps, arrays(block), reduce=np.max)[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got, attended(maps, arrays(block), SIZE, reduce=np.max)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_rows_have_unit_norm_and_scores_sum_to_one():

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 
 from gluon_attn import create_stage
-from tests.helpers import arrays, conv1x1, images, numeric_gradient, randomise
+from tests.attention.references.spatial_weights import weight_map
+from tests.helpers import arrays, images, numeric_gradient, randomise
 
 C = 6
-
-
-def weight_map(x, p):
-    for i in (0, 2, 4):
-        x = np.maximum(conv1x1(x, p, f"weights.{i}"), 0)
-    return x
 
 
 def test_values():

@@ -17,9 +17,10 @@ from gluon_attn.attention.ltpa import GlobalAttention
 from gluon_attn.attention.pyramid import PyramidAttention
 from gluon_attn.explain.maps import grid
 from gluon_attn.layers import conv
+from tests.attention.references import REFERENCES, product
 from tests.helpers import arrays, batch_norm, build, conv1x1, images, randomise
 
-GATES = ["se", "eca", "ms_cam", "ge", "inv_se", "cbam", "inv_cbam"]
+GATES = [name for name in attention.GATES if name != "identity"]
 
 
 def maps_and_output(block, *inputs):
@@ -41,11 +42,9 @@ def test_gates(name, hybridize):
     if hybridize:
         block.hybridize()
     maps, y = maps_and_output(block, x)
-    for weight in maps.values():
-        x = x * weight.values
-    np.testing.assert_allclose(y, x, atol=1e-5)
-    kinds = {"ms_cam": ["full"]}.get(name, ["channel", "plane"] if name.endswith("cbam") else ["channel"])
-    assert [m.kind for m in maps.values()] == kinds
+    redo = REFERENCES[name].redo or product
+    np.testing.assert_allclose(y, redo(x, [weight.values for weight in maps.values()], arrays(block)), atol=1e-5)
+    assert [m.kind for m in maps.values()] == (REFERENCES[name].kinds or ["channel"])
     assert all(m.inverse == name.startswith("inv_") for m in maps.values())
 
 

@@ -9,6 +9,7 @@ import pytest
 import gluon_attn
 from gluon_attn import zoo
 from gluon_attn.weights import load_arrays
+from gluon_attn.weights.layouts import SOURCES
 from tests.weights.published import layouts, random_arrays, save
 from tests.weights.reference import FORWARD
 
@@ -101,6 +102,14 @@ def test_equal_shapes_can_need_another_network():
     assert relative(*outputs) > 0.1
 
 
+# What is not in CASES: our own files have our names, and ABN's layouts are in test_abn.py.
+ELSEWHERE = ("gluon_attn", "abn")
+
+
+def test_every_source_of_weights_has_a_reference():
+    assert sorted([*FORWARD, *ELSEWHERE]) == sorted(SOURCES), "write its forward pass in tests/weights/reference.py"
+
+
 def test_every_published_layout_is_tested():
     tested = {(source, layout) for source, layout, _, _ in CASES}
-    assert tested == {(s, layout) for s in ("openaff", "imgclsmob", "timm") for layout in layouts(s)}
+    assert tested == {(s, layout) for s in SOURCES if s not in ELSEWHERE for layout in layouts(s)}
