@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 
 import gluon_attn
+from gluon_attn.catalogue.names import SPECS
 
 
 def randomise(net, seed=0):
@@ -23,6 +24,20 @@ def randomise(net, seed=0):
 def build(name, seed=0, **arch):
     """A zoo network with random parameters."""
     return randomise(gluon_attn.get_model(name, **arch), seed)
+
+
+def smallest(attention):
+    """The name of the cheapest network with that attention."""
+    names = [name for name, spec in SPECS.items() if spec.attention == attention]
+    small = [name for name in names if name.startswith("cifar_")] or names
+    preferred = [name for name in small if name.endswith("_resnet20")]
+    return (preferred or sorted(small, key=len))[0]
+
+
+def shallow(name):
+    """Arguments that leave one block a stage, which has every operator."""
+    spec = SPECS[name]
+    return {"layers": (1,) * len(spec.arch["layers"])} if "resnet:" in spec.family else {}
 
 
 def arrays(block):

@@ -17,20 +17,12 @@ from gluon_attn.deploy.export.onnx_file import verified
 from gluon_attn.deploy.run.mxnet_engine import load_symbol
 from gluon_attn.deploy.run.onnxruntime_engine import session
 from gluon_attn.weights.card import Card
-from tests.helpers import build, images
+from tests.helpers import build, images, shallow, smallest
 
 onnx = pytest.importorskip("onnx")
 
 
-def _smallest(attention):
-    """The cheapest network with that attention."""
-    names = [name for name in gluon_attn.list_models() if zoo.find(name).attention == attention]
-    small = [name for name in names if name.startswith("cifar_")] or names
-    preferred = [name for name in small if name.endswith("_resnet20")]
-    return (preferred or sorted(small, key=len))[0]
-
-
-SMALLEST = [_smallest(attention) for attention in sorted({spec.attention for spec in SPECS.values()})]
+SMALLEST = [smallest(attention) for attention in sorted({spec.attention for spec in SPECS.values()})]
 # Depth repeats operators: of backbones that differ in it alone, the shallowest.
 BACKBONES = ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_preresnet32_w4", "cifar_resnext38_32x4d"]
 BACKBONES += ["cifar_mobilenet", "cifar_densenet40_k12", "cifar_vgg", "cifar_resnet164bn"]
@@ -40,9 +32,8 @@ BACKBONES += ["cifar_mobilenet", "cifar_densenet40_k12", "cifar_vgg", "cifar_res
 def test_onnxruntime_gives_what_gluon_gives(name):
     # One block a stage has every operator; a network whose parameters know the map's size keeps its own.
     spec = zoo.find(name)
-    layers = {"layers": (1,) * len(spec.arch["layers"])} if "resnet:" in spec.family else {}
     size = 64 if spec.dataset == "imagenet" and "map_size" not in spec.arch else spec.input_size
-    model, difference = verified(build(name, **layers), size)
+    model, difference = verified(build(name, **shallow(name)), size)
     assert difference < check.TOLERANCE
     weights = {tensor.name for tensor in model.graph.initializer}
     assert [value.name for value in model.graph.input] == ["images"] and not weights & {"images"}

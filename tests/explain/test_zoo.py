@@ -10,22 +10,12 @@ import pytest
 
 import gluon_attn
 from gluon_attn import explain, zoo
-from tests.helpers import build, images
+from gluon_attn.catalogue.names import SPECS
+from tests.helpers import build, images, shallow, smallest
 
-# One of every attention, on the smallest backbone that has it.
-QUICK = [
-    "cifar_resnet20",
-    "cifar_eca_resnet20",
-    "cifar_ms_cam_preresnet32_w4",
-    "cifar_inv_se_densenet100_k12",
-    "cifar_cbam_mobilenet",
-    "cifar_abn_resnet20",
-    "cifar_ltpa_resnet20",
-    "cifar_nonlocal_resnet20",
-    "cifar_danet_resnet20",
-    "bam_resnet18",
-    "cifar_spatial_weights_resnet20",
-]
+# One of every attention, on the smallest backbone that has it, and one of every family.
+QUICK = [smallest(attention) for attention in sorted({spec.attention for spec in SPECS.values()})]
+QUICK += ["cifar_ms_cam_preresnet32_w4", "cifar_inv_se_densenet40_k12", "cifar_cbam_mobilenet"]
 
 
 def smallest_input(name):
@@ -35,9 +25,9 @@ def smallest_input(name):
     return spec.input_size if tied or spec.dataset == "cifar" else 64
 
 
-def check(name):
+def check(name, **arch):
     size = smallest_input(name)
-    net = build(name, classes=5)
+    net = build(name, classes=5, **arch)
     x = mx.nd.array(images(2, 3, size, size))
     plain = explain.gradcam(net, x, target=[1, 3])
     assert plain.shape == (2, size, size) and plain.min() >= 0 and plain.max() <= 1
@@ -49,7 +39,7 @@ def check(name):
 
 @pytest.mark.parametrize("name", QUICK)
 def test_quick(name):
-    check(name)
+    check(name, **shallow(name))
 
 
 @pytest.mark.slow
