@@ -9,7 +9,7 @@ import sys
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn._version import __version__
-from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
 
 COMMANDS = {
     "list": "names of the zoo, by pattern, with or without published weights",
@@ -50,6 +50,9 @@ def main(argv=None):
     except (GluonAttnError, FileNotFoundError) as error:
         print(f"gluon-attn: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"gluon-attn: {INTERRUPTED}", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # `gluon-attn list | head`: nobody reads on, and the interpreter need not flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+# What commands say of a Ctrl-C, with the shell's status 130.
+INTERRUPTED = "interrupted; files that were whole before are whole still."
+
 
 class GluonAttnError(ValueError):
     """A mistake of the caller's; its text can be shown to a person as it stands."""

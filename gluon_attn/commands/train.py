@@ -7,7 +7,7 @@ import shlex
 import sys
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import INTERRUPTED, GluonAttnError
 from gluon_attn.recipe import legacy
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 
@@ -29,6 +29,9 @@ def main(kind, argv=None):
     except (GluonAttnError, FileNotFoundError) as error:
         print(f"{script}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{script}: {INTERRUPTED}", file=sys.stderr)
+        return 130
 
 
 def _in_our_words(kind, script, argv):

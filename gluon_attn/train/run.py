@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from collections import Counter
 
 import mxnet as mx
 
@@ -51,6 +52,7 @@ class Run:
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
+        self._said = set()
         self.log = RunLog(self.folder, writes=self.rank == 0, console=progress)
         self.checkpoints = checkpoint.Checkpoints(self.folder)
 
@@ -166,6 +168,20 @@ class Run:
         self.log.history(self.history)
         self.log.scalars(row)
         self.log.line(row_text(row, self.recipe.epochs, self.inputs.chosen_on))
+        self._say_skipped()
+
+    def _skipped(self):
+        """{name: how often} of the images left out (--on-bad-image skip), in training and in evaluation."""
+        loaders = (self.inputs.train, self.inputs.evaluation, self.inputs.test)
+        return sum((getattr(loader, "skipped", Counter()) for loader in loaders), Counter())
+
+    def _say_skipped(self):
+        skipped = self._skipped()
+        new = sorted(set(skipped) - self._said)
+        self._said.update(new)
+        if new:
+            shown = ", ".join(new[:5]) + (", ..." if len(new) > 5 else "")
+            self.log.warn(f"left out {len(new)} more images that cannot be read: {shown} (all are in metrics.json)")
 
     @property
     def best(self):
@@ -195,6 +211,20 @@ class Run:
         )
         self.checkpoints.save(self.step, arrays, meta)
 
+    def stop(self):
+        """The files of a run that was asked to end before its last epoch, the checkpoint first."""
+        self.save()
+        with self.log.going_on("metrics.json"):
+            metrics = {**self._metrics(), **self._chosen()}
+            metrics["stopped"] = metrics.pop("finished")
+            self.log.metrics(metrics)
+        if self.history:
+            self.log.curves(self.history, self._title())
+        self.log.line(f"stopped at epoch {self.epoch + 1}, batch {self.batch}; go on with --resume auto")
+
+    def _title(self):
+        return f"{self.recipe.model} on {self.recipe.dataset}, seed {self.recipe.seed}"
+
     def finish(self):
         """The run's last files; returns the metrics (on other workers than the first, without accuracies)."""
         if self.rank:
@@ -203,7 +233,7 @@ class Run:
         write_parameters(self.folder / "last.params", self.evaluated.net)
         metrics = {**self._metrics(), **self._accuracies()}
         self.log.metrics(metrics)
-        self.log.curves(self.history, f"{self.recipe.model} on {self.recipe.dataset}, seed {self.recipe.seed}")
+        self.log.curves(self.history, self._title())
         self.log.line(
             f"best {metrics['best_accuracy']:.4f} (epoch {metrics['best_epoch']}, chosen on {self.inputs.chosen_on}), "
             f"last {metrics['last_accuracy']:.4f}, {metrics['seconds']:.0f} s: {self.folder}"
@@ -219,7 +249,7 @@ class Run:
             seed=self.recipe.seed,
             seconds=round(self.clock.seconds, 2),
             parameters=count_parameters(self.net),
-            skipped_images=dict(getattr(self.inputs.train, "skipped", {})),
+            skipped_images=dict(self._skipped()),
             devices=[str(device) for device in self.devices],
             workers=self.workers,
             threads=threads.taken(),
@@ -229,14 +259,20 @@ class Run:
             recipe=self.recipe.as_dict(),
         )
 
-    def _accuracies(self):
-        found = dict(
-            best_accuracy=self.best["top1"],
-            best_top5=self.best["top5"],
-            best_epoch=self.best["epoch"] + 1,
+    def _chosen(self):
+        """The accuracies of the epochs so far; None where none was evaluated."""
+        evaluated = [row for row in self.history if "top1" in row]
+        best = self.best if evaluated else {"top1": None, "top5": None, "epoch": None}
+        return dict(
+            best_accuracy=best["top1"],
+            best_top5=best["top5"],
+            best_epoch=best["epoch"] + 1 if evaluated else None,
             best_chosen_on=self.inputs.chosen_on,
-            last_accuracy=self.history[-1]["top1"],
+            last_accuracy=evaluated[-1]["top1"] if evaluated else None,
         )
+
+    def _accuracies(self):
+        found = self._chosen()
         if self.inputs.test is not None:
             # The test set is looked at once, with the weights that the validation split chose.
             self.evaluated.net.load_parameters(str(self.folder / "best.params"), ctx=self.devices)

@@ -1,4 +1,4 @@
-"""SIGTERM: finish the update at hand, write a checkpoint, exit 0."""
+"""Asked to end (SIGTERM, Ctrl-C, a closed terminal): finish the update at hand, write what there is, exit 0."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 
+ASKING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+
 
 class Stopped(BaseException):
     """Someone asked this process to end; everything is saved. Like KeyboardInterrupt, not to be caught in passing."""
@@ -17,6 +19,8 @@ class Stopped(BaseException):
 class StopRequest:
     """``with StopRequest() as stop``: SIGTERM sets ``stop.asked``, and breaks off ``with stop.interruptible()``.
 
+    So do SIGINT (Ctrl-C) and SIGHUP, unless whoever started this process had it ignore them, as nohup does. A second
+    Ctrl-C does not wait for the update, nor for the files: it is a KeyboardInterrupt.
     Waiting for images is interruptible: the workers may have got the same signal and never answer.
     """
 
@@ -28,13 +32,13 @@ class StopRequest:
         self._interruptible = False
 
     def __enter__(self):
-        if self._handles:
-            self._previous = signal.signal(signal.SIGTERM, self._on_signal)
+        asking = [number for number in ASKING if signal.getsignal(number) != signal.SIG_IGN] if self._handles else []
+        self._previous = {number: signal.signal(number, self._on_signal) for number in asking}
         return self
 
     def __exit__(self, *_):
-        if self._handles:
-            signal.signal(signal.SIGTERM, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     @contextlib.contextmanager
     def interruptible(self):
@@ -49,6 +53,8 @@ class StopRequest:
     def _on_signal(self, number, frame):
         if os.getpid() != self._process:  # a loader's worker, forked with this handler: it simply ends
             os._exit(0)
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
         self.asked = True
         if self._interruptible:
             self._interruptible = False

@@ -261,7 +261,9 @@ def test_missing_pictures_are_one_sentence(name, message, capsys, weights, tmp_p
     assert status == 2 and message in err
 
 
-@pytest.mark.parametrize(("batch_size", "engine"), [(1, []), (2, []), (64, []), (2, ["--engine", "onnxruntime"])])
+@pytest.mark.parametrize(
+    ("batch_size", "engine"), [(1, []), (2, []), (64, []), (2, ["--engine", "onnxruntime", "--classes", 10])]
+)
 def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, batch_size, engine):
     """They are named, the others are predicted as without them, and the status says that some were not."""
     flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--batch-size", batch_size, *engine]
@@ -274,7 +276,8 @@ def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, 
     (tmp_path / "7.png").symlink_to("nowhere")
     (tmp_path / "8.png").mkdir()
     status, out, err = call(capsys, "predict", *flags, tmp_path, "--picture", tmp_path / "drawn" / "all.png")
-    assert status == 1 and out.startswith(expected) and len(out.splitlines()) == 4
+    assert status == 1, err
+    assert expected and out.startswith(expected) and len(out.splitlines()) == 4
     lines = err.splitlines()
     named = [f"gluon-attn: Cannot read image {tmp_path / f'{number}.png'}: " for number in (0, 2, 4, 6, 7)]
     assert len(lines) == 6 and all(line.startswith(name) for line, name in zip(lines, named))

@@ -97,6 +97,8 @@ def test_a_bad_image_is_named_or_skipped_and_counted(folders, tmp_path):
         fit(recipe(tmp_path, tmp_path / "run", "jpeg"), progress=False)
     metrics = fit(recipe(tmp_path, tmp_path / "run", "jpeg", on_bad_image="skip"), progress=False)
     assert metrics["skipped_images"] == {str(bad): 2}
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert log.count("warning: left out 1 more images that cannot be read") == 1 and str(bad) in log
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from gluon_attn.commands import train as script
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import write_text
 from gluon_attn.train import checkpoint, fit
 from gluon_attn.train.checkpoint import Checkpoints
-from gluon_attn.train.stop import Stopped
+from gluon_attn.train.stop import Stopped, StopRequest
 from gluon_attn.weights.files import read_arrays, write_parameters
 from tests.train import killed
 from tests.train.tiny import tiny
@@ -66,8 +67,8 @@ def test_stopped_in_an_epoch_and_resumed_it_is_the_same_run(tmp_path, monkeypatc
     assert_same_run(tmp_path / "stopped", tmp_path / "whole")
 
 
-def stop_after(updates, monkeypatch):
-    """This process gets SIGTERM in the update of that number."""
+def stop_after(updates, monkeypatch, number=signal.SIGTERM):
+    """This process gets the signal in the update of that number."""
     from gluon_attn.train.update import Updater
 
     original, count = Updater.__call__, []
@@ -75,27 +76,64 @@ def stop_after(updates, monkeypatch):
     def counted(self, *arguments, **options):
         count.append(1)
         if len(count) == updates:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(Updater, "__call__", counted)
 
 
-def test_sigterm_writes_a_checkpoint_and_exits_zero(tmp_path):
-    command = [sys.executable, "train_cifar.py", "--dataset", "digits", "--model", "cifar_resnet20", "--workers", "1"]
-    arch = "layers=[1,1,1],widths=[8,8,16],stem_widths=[8]"
-    command += ["--arch", arch, "--epochs", "1000", "--batch-size", "20", "--output", str(tmp_path)]
+TRAINING = [sys.executable, "train_cifar.py", "--dataset", "digits", "--model", "cifar_resnet20", "--workers", "1",
+            "--arch", "layers=[1,1,1],widths=[8,8,16],stem_widths=[8]", "--epochs", "1000",
+            "--batch-size", "20"]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_asked_to_end_it_writes_what_there_is_and_exits_zero(tmp_path, number):
+    """As a service manager, Ctrl-C and a closed terminal do: the loader's worker gets the signal, too."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process = subprocess.Popen(command, start_new_session=True, **pipes)
+    process = subprocess.Popen([*TRAINING, "--output", str(tmp_path)], start_new_session=True, **pipes)
     for line in process.stdout:
         if line.startswith("epoch 1/"):
             break
-    os.killpg(process.pid, signal.SIGTERM)  # the loader's worker gets it, too
+    os.killpg(process.pid, getattr(signal, number))
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "go on with --resume auto" in output
+    assert process.returncode == 0 and "Traceback" not in errors, errors
+    assert output.splitlines()[-1].startswith("stopped at epoch") and "go on with --resume auto" in output
     _, meta = checkpoint.read(Checkpoints(tmp_path).paths()[0])
     assert meta["recipe"]["model"] == "cifar_resnet20"
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["epochs_done"] == meta["epoch"] >= 1 and metrics["epochs"] == 1000
+    assert 0 <= metrics["best_accuracy"] <= 1 and "stopped" in metrics and "finished" not in metrics
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_ctrl_c_before_the_first_epoch_ends(tmp_path, monkeypatch):
+    stop_after(2, monkeypatch, signal.SIGINT)
+    with pytest.raises(Stopped):
+        fit(tiny(tmp_path), progress=False)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["epochs_done"], metrics["best_accuracy"], metrics["last_accuracy"]) == (0, None, None)
+    assert not (tmp_path / "curves.png").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch, capsys):
+    """The first is in an update, the second in the writing of the checkpoint; the command has one sentence."""
+    stop_after(2, monkeypatch, signal.SIGINT)
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(tiny(tmp_path / "run").to_yaml())
+    assert script.main("cifar", ["--recipe", str(recipe)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("train_cifar.py: interrupted;")
+
+
+def test_nohup_is_kept(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_resume_auto_starts_afresh_where_there_is_nothing_and_ends_where_all_is_done(tmp_path):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
 
 
 def main(argv=None):
@@ -23,6 +23,9 @@ def main(argv=None):
     except GluonAttnError as error:
         print(f"train_gaze.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"train_gaze.py: {INTERRUPTED}", file=sys.stderr)
+        return 130
     mean = sum(errors.values()) / len(errors)
     print(f"mean of {len(errors)}: {mean:.2f} degrees")
     args.output.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import INTERRUPTED, GluonAttnError
 
 DOCUMENT = """# Segmentation: digits on a canvas
 
@@ -43,6 +43,9 @@ def main(argv=None):
     except GluonAttnError as error:
         print(f"train_segmentation.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"train_segmentation.py: {INTERRUPTED}", file=sys.stderr)
+        return 130
     return 0
 
 
