@@ -34,7 +34,8 @@ class ScaledSigmoid(nn.HybridBlock):
 
 
 def instance_norm(channels):
-    return nn.InstanceNorm(in_channels=channels)
+    """InstanceNorm whose gamma is learned, as the authors' is (`affine=True`); Gluon's own default trains beta alone."""
+    return nn.InstanceNorm(scale=True, in_channels=channels)
 
 
 def shared_logits(channels):
