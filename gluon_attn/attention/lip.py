@@ -34,7 +34,7 @@ class ScaledSigmoid(nn.HybridBlock):
 
 
 def instance_norm(channels):
-    """InstanceNorm whose gamma is learned, as the authors' is (`affine=True`); Gluon's own default trains beta alone."""
+    """InstanceNorm whose gamma is learned, as the authors' is (`affine=True`); Gluon's default is beta alone."""
     return nn.InstanceNorm(scale=True, in_channels=channels)
 
 
