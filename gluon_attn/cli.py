@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "pictures of what a network attends to, and a score for them",
     "export": "ONNX or symbol files",
     "benchmark": "images per second and memory, as ratios",
+    "data": "fetch a data set, verify and unpack it",
     "pack": "image folders into RecordIO",
     "launch": "training on several machines",
     "tune": "search for hyper-parameters",

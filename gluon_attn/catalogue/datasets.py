@@ -156,6 +156,18 @@ _RECORDS = (
         flip=False,
         **_RGB,
     ),
+    DatasetRecord(
+        "tiny-imagenet",
+        "200 classes of ImageNet at 64x64, a box for every image; `gluon-attn data tiny-imagenet` fetches it",
+        source="tiny_imagenet:tiny_imagenet",
+        classes=200,
+        image_size=64,
+        images=100000,
+        mean=(0.4802, 0.4481, 0.3975),  # of the training images
+        std=(0.2764, 0.2689, 0.2816),
+        url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        md5="90528d7ca1a48142e341f4ef8d21d0de",
+    ),
     DatasetRecord("imagenet1k", "the 1,000 classes of ILSVRC 2012", **_IMAGENET),
     DatasetRecord(
         "imagenet-folder",

@@ -1,4 +1,7 @@
-"""`gluon-attn pack`: an image folder (train/<class>/*, val/<class>/*) into .rec and .idx files, by MXNet's im2rec."""
+"""`gluon-attn pack`: an image folder into .rec and .idx files, by MXNet's im2rec.
+
+The folder has train/<class>/* and val/<class>/*, or is Tiny ImageNet's, whose boxes are then written beside the files.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ SPLITS = {"train": "train", "test": "val"}
 
 
 def add_arguments(parser):
-    parser.add_argument("folder", help="folder with train/<class>/*.JPEG and val/<class>/*.JPEG")
+    parser.add_argument(
+        "folder", help="folder with train/<class>/*.JPEG and val/<class>/*.JPEG, or Tiny ImageNet's official one"
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="where train.rec, train.idx, val.rec, ... go")
     parser.add_argument(
         "--resize", type=int, default=0, metavar="N", help="shorter side of the stored images (default: as they are)"
@@ -25,12 +30,16 @@ def run(args):
     _check(args)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
+    kind, folder = _recognised(args.folder)
     for split, name in SPLITS.items():
-        dataset = _dataset(args.folder, split)
+        dataset = _dataset(kind, folder, split)
         prefix = output / name
-        _check_readable(dataset, Path(args.folder), args.resize)
-        _write_list(dataset, prefix.with_suffix(".lst"), Path(args.folder), shuffle=split == "train")
-        _pack(prefix, args)
+        _check_readable(dataset, folder, args.resize)
+        # ImageRecordIter shuffles a little at a time; Tiny ImageNet keeps its order: --validation then draws the same.
+        _write_list(dataset, prefix.with_suffix(".lst"), folder, shuffle=split == "train" and not _has_boxes(dataset))
+        _pack(prefix, folder, args)
+        if _has_boxes(dataset):
+            _write_boxes(dataset, output, name)
         print(f"{prefix}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
     (output / "classes.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
 
@@ -45,10 +54,30 @@ def _check(args):
         raise GluonAttnError(f"--quality {args.quality} is no JPEG quality: give 1 to 100.")
 
 
-def _dataset(folder, split):
+def _recognised(folder):
+    """(name of the data set whose layout the folder has, the folder itself)."""
+    from gluon_attn.data import tiny_imagenet
+
+    official = tiny_imagenet.official_folder(folder)
+    return ("imagenet-folder", Path(folder)) if official is None else (tiny_imagenet.NAME, official)
+
+
+def _dataset(name, folder, split):
     from gluon_attn import data
 
-    return data.get_dataset("imagenet-folder", split, root=folder)
+    return data.get_dataset(name, split, root=folder)
+
+
+def _has_boxes(dataset):
+    return hasattr(dataset, "box")
+
+
+def _write_boxes(dataset, output, name):
+    import numpy as np
+
+    from gluon_attn.data.tiny_imagenet import BOXES
+
+    np.save(output / BOXES.format(name), dataset.boxes)
 
 
 def _write_list(dataset, path, folder, shuffle):
@@ -56,16 +85,17 @@ def _write_list(dataset, path, folder, shuffle):
     from gluon_attn.data import random_state
 
     order = random_state(0, stream="order").permutation(len(dataset)) if shuffle else range(len(dataset))
+    paths = dataset.paths
     with open(path, "w", encoding="utf-8") as stream:
         for number, index in enumerate(order):
-            name = Path(dataset.paths[index]).relative_to(folder)
+            name = Path(paths[index]).relative_to(folder)
             stream.write(f"{number}\t{int(dataset.labels[index])}\t{name}\n")
 
 
-def _pack(prefix, args):
+def _pack(prefix, folder, args):
     how = ["--resize", args.resize, "--quality", args.quality] if args.resize else ["--pass-through"]
     # The list is rewritten in the order of the file where several processes read.
-    line = tools.command("im2rec", prefix, args.folder, "--num-thread", args.workers, *how)
+    line = tools.command("im2rec", prefix, folder, "--num-thread", args.workers, *how)
     finished = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if finished.returncode:
         raise GluonAttnError(f"im2rec failed on {prefix}.lst: {finished.stdout.strip().splitlines()[-1]}")

@@ -5,7 +5,6 @@ A record is one label byte (CIFAR-100: coarse, then fine) and 3,072 bytes of pix
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import ArrayDataset
 from gluon_attn.errors import DataError
+from gluon_attn.files import md5
 
 SIZE = 32
 
@@ -125,7 +125,7 @@ def _folder_reader(archive, folder):
 
 
 def _archive_reader(archive, path):
-    found = _md5(path)
+    found = md5(path)
     if found != archive.md5:
         raise DataError(f"{path} is damaged or another file: its md5 is {found}. Fetch {archive.source()}.")
     files = {}
@@ -140,11 +140,3 @@ def _archive_reader(archive, path):
         return files[filename]
 
     return read
-
-
-def _md5(path):
-    digest = hashlib.md5()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

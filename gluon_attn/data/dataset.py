@@ -66,6 +66,11 @@ class Subset(Dataset):
         for fact in ("name", "classes", "mean", "std", "image_size"):
             setattr(self, fact, copy.copy(getattr(dataset, fact)))
         self.labels = dataset.labels[self.indices]
+        if hasattr(dataset, "box"):
+            self.box = self._box
+
+    def _box(self, index):
+        return self.dataset.box(self.indices[index])
 
     def __getitem__(self, index):
         return self.dataset[self.indices[index]]

@@ -24,7 +24,8 @@ class Loader:
     Labels that are arrays (angles, masks) keep their shape and type.
 
     dataset    : a :class:`gluon_attn.data.Dataset`
-    transform  : called as ``transform(image, rng)``, see :mod:`gluon_attn.data.transforms`
+    transform  : called as ``transform(image, rng)``, see :mod:`gluon_attn.data.transforms`; what has ``at(epoch)`` is
+                 asked for the transform of that epoch
     train      : images in an order drawn from (seed, epoch); otherwise in the order of the data set
     workers    : processes that read and augment, forked once; 0 works in this process
     shard      : (r, n) gives worker r of n its part of every global batch of ``n * batch_size`` images, so that n
@@ -116,14 +117,15 @@ class _Samples:
     """(epoch, index) -> (augmented image, label), or the :class:`BadImage` where there is none."""
 
     def __init__(self, dataset, transform, seed, on_bad_image):
-        self.dataset, self.transform, self.seed, self.on_bad_image = dataset, transform, seed, on_bad_image
+        self.dataset, self.seed, self.on_bad_image = dataset, seed, on_bad_image
+        self.transform_at = getattr(transform, "at", lambda epoch: transform)
 
     def __getitem__(self, key):
         epoch, index = key
         try:
             image, label = self.dataset.sample(index)
             label = label if isinstance(label, np.ndarray) else np.int32(label)
-            return self.transform(image, random_state(self.seed, epoch, index)), label
+            return self.transform_at(epoch)(image, random_state(self.seed, epoch, index)), label
         except BadImage as bad:
             if self.on_bad_image == "error":
                 raise

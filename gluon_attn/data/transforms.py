@@ -19,6 +19,7 @@ from gluon_attn.data.resize import resize_centre
 from gluon_attn.errors import DataError, unknown
 
 CROPS = ("pad", "resized", None)
+PADDING = 4  # pixels round an image of CIFAR's kind
 AUTO_AUG = {
     "cifar10": lambda variant: AutoAugment("cifar10", variant),
     "imagenet": lambda variant: AutoAugment("imagenet", variant),
@@ -39,7 +40,8 @@ def train_transform(
     std,
     *,
     crop="pad",
-    padding=4,
+    padding=PADDING,
+    shrink=False,
     area=(0.08, 1.0),
     aspect=(3 / 4, 4 / 3),
     interpolation="bilinear",
@@ -52,6 +54,7 @@ def train_transform(
 ):
     """The steps of training, called as ``t(image, rng)`` -> float32 (3, H, W).
 
+    shrink   : resize first, the shorter side to ``image_size`` and the centre of it; 'resized' needs none
     crop     : 'pad' (pad by ``padding``, crop at random), 'resized' (a random piece of ``area`` and ``aspect``,
                resized), or None (the image as it is)
     auto_aug : None, 'cifar10', 'imagenet' (AutoAugment; ``variant`` 'paper' or 'increasing') or 'rand' (RandAugment).
@@ -70,6 +73,8 @@ def train_transform(
         "resized": [ResizedCrop(image_size, tuple(area), tuple(aspect), interpolation)],
         None: [],
     }[crop]
+    if shrink and crop != "resized":
+        crops = [Centre(image_size, image_size, interpolation), *crops]
     augment = [AUTO_AUG[auto_aug](variant)] if auto_aug else []
     steps = augment + crops if variant == "increasing" else crops + augment
     steps += [Flip()] if flip else []
@@ -85,6 +90,23 @@ def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear")
     if (resize or image_size) < image_size:
         raise DataError(f"A picture resized to {resize} has no centre of {image_size}: give resize={image_size}.")
     return Transform([Centre(image_size, resize or image_size, interpolation), Normalize(tuple(mean), tuple(std))])
+
+
+class ByEpoch:
+    """Another transform in each epoch, from a list; a :class:`Loader` asks for it by ``at(epoch)``."""
+
+    def __init__(self, transforms):
+        self.transforms = list(transforms)
+
+    def at(self, epoch):
+        return self.transforms[epoch]
+
+    def __repr__(self):
+        return "; ".join(f"from epoch {start}: {transform!r}" for start, transform in self._changes())
+
+    def _changes(self):
+        pairs = enumerate(self.transforms)
+        return [(i, t) for i, t in pairs if i == 0 or t is not self.transforms[i - 1]]
 
 
 class Transform:

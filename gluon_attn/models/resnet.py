@@ -110,6 +110,11 @@ def cifar_stem(in_channels, width):
     return width, sequence(conv(in_channels, width, 3), batch_norm(width), relu())
 
 
+def half_stem(in_channels, width):
+    """3x3/2, BN, ReLU, no pooling: for images of about 64x64."""
+    return width, sequence(conv(in_channels, width, 3, 2), batch_norm(width), relu())
+
+
 def preact_stem(in_channels, width):
     """A BatchNorm without gamma and beta on the image, then 3x3: the pre-activation CIFAR form as published by AFF."""
     whiten = nn.BatchNorm(scale=False, center=False, in_channels=in_channels)
@@ -121,11 +126,12 @@ STEMS = {
     "deep": deep_stem,
     "lip": lip.lip_stem,
     "cifar": cifar_stem,
+    "half": half_stem,
     "preact": preact_stem,
     "bare": wide.bare_stem,
     "biased": keras.biased_stem,
 }
-STEM_STRIDES = {"imagenet": 4, "deep": 4, "lip": 4}  # of the others: 1
+STEM_STRIDES = {"imagenet": 4, "deep": 4, "lip": 4, "half": 2}  # of the others: 1
 
 
 class ResidualBlock(nn.HybridBlock):

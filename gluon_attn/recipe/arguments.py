@@ -7,7 +7,7 @@ import dataclasses
 
 from gluon_attn import threads
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.recipe.recipe import Recipe, list_recipes, read_file
+from gluon_attn.recipe.recipe import Recipe, list_recipes, merged, read_file
 
 
 def add_arguments(parser):
@@ -29,7 +29,7 @@ def recipe_from(args, **defaults):
     """
     flags = {spec.name for spec in dataclasses.fields(Recipe)}
     given = {name: value for name, value in vars(args).items() if name in flags}
-    recipe = Recipe.of({**defaults, **(read_file(args.recipe) if args.recipe else {}), **given})
+    recipe = Recipe.of(merged({**defaults, **(read_file(args.recipe) if args.recipe else {})}, given))
     for name in ("model", "dataset"):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")

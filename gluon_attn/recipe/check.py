@@ -18,6 +18,7 @@ def _faults(r):
     yield r.epochs < 1, f"--epochs {r.epochs} trains nothing: give 1 or more."
     yield r.batch_size < 1, f"--batch-size {r.batch_size} is too small: give 1 or more."
     yield r.eval_every < 1, f"--eval-every {r.eval_every} never evaluates: give 1 (each epoch) or more."
+    yield from _progressive_faults(r)
     yield r.accumulate < 1, f"--accumulate {r.accumulate} is too small: give 1 (no accumulation) or more."
     yield r.lr <= 0, f"--lr {r.lr} does not train: give a positive number."
     yield not 0 <= r.label_smoothing < 1, f"--label-smoothing {r.label_smoothing} must be at least 0 and below 1."
@@ -41,6 +42,24 @@ def _faults(r):
         f"--mixup-off-epochs {r.mixup_off_epochs} of {r.epochs} epochs leaves no epoch to mix in: give fewer.",
     )
     yield from _reader_faults(r, augmented)
+
+
+def _progressive_faults(r):
+    sizes = {str(start): size for start, size in r.progressive.items()}
+    starts = [start for start in sizes if not start.isdigit() or int(start) >= r.epochs]
+    yield (
+        bool(starts),
+        f"--progressive names epoch {starts[:1]}: give whole numbers from 0 to {r.epochs - 1}, as in 0=32,6=48,8=64.",
+    )
+    wrong = [size for size in sizes.values() if not isinstance(size, int) or isinstance(size, bool) or size < 1]
+    yield (
+        bool(wrong),
+        f"--progressive has the size {wrong[:1]}: give the side of the images in pixels, as in 0=32,8=64.",
+    )
+    yield (
+        bool(sizes) and r.reader == "native",
+        "MXNet's native .rec reader has one image size a run: use --reader pil, or leave out --progressive.",
+    )
 
 
 def _reader_faults(r, augmented):

@@ -47,6 +47,12 @@ class Recipe:
     dataset_options: dict = option({}, "options of the data set, as in coarse=true", group="data")
     classes: int = option(0, "classes of the network; 0: those of the data set", group="data")
     image_size: int = option(0, "side of the square input; 0: that of the data set", group="data")
+    progressive: dict = option(
+        {},
+        "side of the training images from an epoch on, counted from 0, as in 0=32,6=48,8=64; evaluation keeps "
+        "--image-size",
+        group="data",
+    )
     validation: int = option(
         0, "hold out so many training images of each class and choose the best epoch on them", group="data"
     )
@@ -135,7 +141,7 @@ class Recipe:
     @classmethod
     def load(cls, name, **overrides):
         """The recipe of a file, or of that name among the built-in ones, with ``overrides`` on top."""
-        return cls.of({**read_file(name), **overrides})
+        return cls.of(merged(read_file(name), overrides))
 
     @classmethod
     def of(cls, values):
@@ -167,6 +173,11 @@ class Recipe:
         """The learning rate that the schedule starts from, scaled to the batch size."""
         return self.lr * self.batch_size / self.lr_batch if self.lr_batch else self.lr
 
+    def size_at(self, epoch, usual):
+        """The side of the training images in that epoch; `usual` before the first one that `progressive` names."""
+        begun = [int(start) for start in self.progressive if int(start) <= epoch]
+        return {int(start): size for start, size in self.progressive.items()}[max(begun)] if begun else usual
+
     @property
     def folder(self):
         return Path(self.output or f"runs/{self.model}-{self.dataset}-{self.seed}")
@@ -192,7 +203,15 @@ def read_file(name):
         raise GluonAttnError(f"The recipe file {str(path)!r} must hold lines of the form `option: value`.")
     values = {key.replace("-", "_"): value for key, value in values.items()}
     base = values.pop("base", None)
-    return {**read_file(base), **values} if base else values
+    return merged(read_file(base), values) if base else values
+
+
+def merged(below, above):
+    """Two dicts of options, the second on top. Network keywords (`arch`) are added to those below, one by one."""
+    result = {**below, **above}
+    if below.get("arch") and above.get("arch"):
+        result["arch"] = {**_mapping(below["arch"]), **_mapping(above["arch"])}
+    return result
 
 
 def _read(spec, value):

@@ -55,6 +55,7 @@ def _augmentation(recipe, known):
     )
     parts = [
         f"crop {recipe.crop or known.crop}",
+        recipe.progressive and "sizes " + ", ".join(f"{v} from epoch {k}" for k, v in recipe.progressive.items()),
         "mirror" if (recipe.flip or ("on" if known.flip else "off")) == "on" else "",
         policy and f"auto-augment {policy}",
         recipe.jitter and f"jitter {recipe.jitter:g}",

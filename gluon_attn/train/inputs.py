@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gluon_attn import data
 from gluon_attn.catalogue.datasets import centre_share, for_recipes
 from gluon_attn.data.native import NativeLoader
+from gluon_attn.data.transforms import PADDING, ByEpoch
 from gluon_attn.errors import GluonAttnError
 
 
@@ -62,7 +63,7 @@ def training_loader(recipe, dataset, rank=0, workers=1):
     if recipe.reader == "native":
         steps = dict(flip=_flip(recipe), jitter=recipe.jitter, lighting=recipe.lighting)
         return NativeLoader(dataset, batch_size, image_size=recipe.image_size, **steps, **sharing)
-    transform = training_transform(recipe, dataset)
+    transform = progressive_transform(recipe, dataset)
     return data.Loader(
         dataset, batch_size, transform, last_batch=recipe.last_batch, on_bad_image=recipe.on_bad_image, **sharing
     )
@@ -77,13 +78,27 @@ def evaluation_loader(recipe, dataset):
     return data.Loader(dataset, batch_size, transform, on_bad_image=recipe.on_bad_image, **common)
 
 
-def training_transform(recipe, dataset):
+def progressive_transform(recipe, dataset):
+    """The training transform, or one for each of the sizes that the recipe's epochs have."""
+    usual = size_of(recipe, dataset)
+    if not recipe.progressive:
+        return training_transform(recipe, dataset, usual)
+    sizes = [recipe.size_at(epoch, usual) for epoch in range(recipe.epochs)]
+    by_size = {size: training_transform(recipe, dataset, size) for size in sorted(set(sizes))}
+    return ByEpoch([by_size[size] for size in sizes])
+
+
+def training_transform(recipe, dataset, size):
+    """At another size than the images', what is padded and cropped is resized first."""
+    usual = size_of(recipe, dataset)
     crop = training_crop(recipe)
     return data.train_transform(
-        size_of(recipe, dataset),
+        size,
         dataset.mean,
         dataset.std,
         crop=None if crop == "none" else crop,
+        padding=max(1, round(PADDING * size / usual)),
+        shrink=size != usual,
         flip=_flip(recipe),
         auto_aug=None if recipe.auto_aug in ("", "none") else recipe.auto_aug,
         variant=recipe.auto_aug_variant,

@@ -68,7 +68,7 @@ def _updates(run, stop):
 def _update(run, images, labels, lr):
     if run.random:
         mx.random.seed(run.recipe.seed * 1_000_003 + run.step)  # dropout: a function of the step, as all else
-    mixing = draw_mixing(run.recipe, run.epoch, run.batch, run.inputs.image_size)
+    mixing = draw_mixing(run.recipe, run.epoch, run.batch, images.shape[2])
     whole = len(labels) if run.workers == 1 else _whole_batch(run)
     run.updater(images, labels, lr, mixing, whole)
     run.evaluated.update(run.step)

@@ -14,11 +14,11 @@ def _git_blob(data):
     return state
 
 
-_KINDS = {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "git-blob-sha1": _git_blob}
+_KINDS = {"md5": hashlib.md5, "sha1": hashlib.sha1, "sha256": hashlib.sha256, "git-blob-sha1": _git_blob}
 
 
 def digest(kind, data):
-    """The hash of the bytes `data` in hexadecimal; kind is 'sha1', 'sha256' or 'git-blob-sha1'."""
+    """The hash of the bytes `data` in hexadecimal; kind is 'md5', 'sha1', 'sha256' or 'git-blob-sha1'."""
     if kind not in _KINDS:
         raise unknown("kind of hash", kind, _KINDS, WeightsError)
     return _KINDS[kind](data).hexdigest()

@@ -234,3 +234,16 @@ def test_mistakes():
     with pytest.raises(GluonAttnError, match="20x20 padded by 4 has no window of 32"):
         transforms.PadCrop(32)(photo(20, 20), random_state(0))
     assert math.isclose(transforms.ResizedCrop(8).aspect[0] * transforms.ResizedCrop(8).aspect[1], 1)
+
+
+def test_smaller_pictures_are_resized_before_they_are_padded():
+    image = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    transform = data.train_transform(32, (0, 0, 0), (1, 1, 1), crop="pad", padding=0, shrink=True, flip=False)
+    small = np.asarray(Image.fromarray(image).resize((32, 32), Image.BILINEAR))
+    np.testing.assert_allclose(transform(image, data.random_state(0)), small.transpose(2, 0, 1) / 255, atol=1e-6)
+
+
+def test_each_epoch_its_own_transform():
+    steps = transforms.ByEpoch(["small", "small", "large"])
+    assert [steps.at(epoch) for epoch in range(3)] == ["small", "small", "large"]
+    assert repr(steps) == "from epoch 0: 'small'; from epoch 2: 'large'"

@@ -87,3 +87,30 @@ def test_names_that_do_not_exist(tmp_path):
         Recipe.load(tmp_path / "bad.yaml")
     with pytest.raises(GluonAttnError, match="No model: give --model"):
         parse("--dataset", "digits")
+
+
+def test_sizes_by_epoch():
+    recipe = parse("--model", "m", "--dataset", "d", "--progressive", "2=32,6=48")
+    assert [recipe.size_at(epoch, 64) for epoch in (0, 1, 2, 5, 6, 200)] == [64, 64, 32, 32, 48, 48]
+    again = Recipe.of(recipe.as_dict())  # as JSON has it, in checkpoints: with words for keys
+    assert again.size_at(5, 64) == 32 and again.as_dict() == recipe.as_dict()
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"progressive": {"5": 32}}, "--progressive names epoch .'5'.: give whole numbers from 0 to 4"),
+        ({"progressive": {"first": 32}}, "--progressive names epoch .'first'."),
+        ({"progressive": {0: 0}}, "--progressive has the size .0.: give the side"),
+        ({"progressive": {0: 32}, "reader": "native", "dataset": "imagenet-rec"}, "one image size a run"),
+    ],
+)
+def test_sizes_that_cannot_be(changes, sentence):
+    with pytest.raises(GluonAttnError, match=sentence):
+        check(Recipe.of({"model": "m", "dataset": "d", "epochs": 5, **changes}))
+
+
+def test_keywords_of_the_network_are_added_to_the_recipes_own():
+    recipe = parse("--recipe", "tiny_imagenet", "--arch", "alpha=0.5,widths=[8,8,8,8]")
+    usual = Recipe.load("tiny_imagenet").arch
+    assert recipe.arch == {**usual, "alpha": 0.5, "widths": [8, 8, 8, 8]} and "stem" in recipe.arch

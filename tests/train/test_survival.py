@@ -48,7 +48,13 @@ def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"devices": "cpu:0,cpu:1"}, {"arch": {"dropout": 0.3}, "model": "cifar_wrn28_10"}]
+    "changes",
+    [
+        {},
+        {"progressive": {0: 16, 1: 32}, "mixup": 0.2},
+        {"devices": "cpu:0,cpu:1"},
+        {"arch": {"dropout": 0.3}, "model": "cifar_wrn28_10"},
+    ],
 )
 def test_stopped_in_an_epoch_and_resumed_it_is_the_same_run(tmp_path, monkeypatch, changes):
     """Two devices have running statistics of their own, and dropout a random state: both are part of the run."""

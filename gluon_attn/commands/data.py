@@ -1,0 +1,85 @@
+"""`gluon-attn data NAME --output DIR`: fetch a data set's archive, verify it, and unpack it where it is read unpacked.
+
+A broken download goes on where it stopped. An archive that already lies in DIR, however it came there, is verified and
+not fetched again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gluon_attn.catalogue.datasets import DATASETS
+from gluon_attn.errors import DataError, GluonAttnError, unknown
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A data set's file, as weights/fetch.py wants to be told of a file."""
+
+    url: str
+    hash: str
+    hash_kind: str = "md5"
+    member: str = ""
+
+    @property
+    def file_name(self):
+        return self.url.rsplit("/", 1)[1]
+
+    published_name = file_name
+
+
+def add_arguments(parser):
+    parser.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_published())}")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the archive and what is in it")
+
+
+def run(args):
+    if args.name not in _published():
+        raise unknown("data set to fetch", args.name, _published(), error=DataError)
+    record, folder = DATASETS[args.name], Path(args.output).expanduser()
+    archive = Archive(record.url, record.md5)
+    unpacked = folder / Path(archive.file_name).stem
+    if archive.file_name.endswith(".zip") and unpacked.is_dir():
+        print(f"{args.name} is there: {unpacked}")
+        return 0
+    path = _fetched(archive, folder)
+    print(f"{args.name}: {_unpacked(path, folder) if path.suffix == '.zip' else path}")
+    return 0
+
+
+def _published():
+    """Names of the data sets that a program can fetch."""
+    return sorted(name for name, record in DATASETS.items() if record.url and record.md5 and not record.of)
+
+
+def _fetched(archive, folder):
+    """The verified archive in `folder`, fetched if it is not there."""
+    from gluon_attn.weights.fetch import fetch
+
+    try:
+        return fetch(archive, folder, _find)
+    except GluonAttnError as error:
+        raise DataError(str(error).replace(" or choose another root=", " or choose another --output")) from None
+
+
+def _find(archive, folder):
+    """The archive where it lies in `folder` already; another file of its name raises."""
+    from gluon_attn.files import md5
+
+    path = folder / archive.file_name
+    if not path.is_file():
+        return None
+    found = md5(path)
+    if found != archive.hash:
+        raise DataError(f"{path} is damaged or another file: its md5 is {found}, not {archive.hash}. Remove it.")
+    return path
+
+
+def _unpacked(path, folder):
+    from tqdm import tqdm
+
+    from gluon_attn.data.unpack import unpack
+
+    with tqdm(unit="B", unit_scale=True, desc=f"unpacking {path.name}", disable=None) as bar:
+        return unpack(path, folder, path.stem, bar.update)
