@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from gluon_attn.catalogue.datasets import DATASETS
-from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.imagenet import EncodedDataset, RecordDataset
 from gluon_attn.data.images import Encoded
+from gluon_attn.data.limits import read_content
 from gluon_attn.errors import DataError
 from gluon_attn.files import md5
 
@@ -77,7 +77,7 @@ class TinyImageNetRecords(RecordDataset):
         self.boxes = np.load(boxes, allow_pickle=False)
 
     def box(self, index):
-        return tuple(self.boxes[self._reader.keys[index]].tolist())
+        return tuple(self.boxes[self._records.keys[index]].tolist())
 
 
 def tiny_imagenet(split, root=None):
@@ -123,11 +123,7 @@ class FolderTree:
         self.folder = folder
 
     def read(self, path):
-        try:
-            with open(self.where(path), "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise BadImage(self.where(path), error.strerror) from error
+        return read_content(self.where(path))
 
     def where(self, path):
         return os.path.join(self.folder, path)
