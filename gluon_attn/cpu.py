@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 
 BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
-_inference = False
+_state = threading.local()
 
 
 @contextlib.contextmanager
 def inference_graphs():
-    """Within it, networks are traced in the plain words: for export, and for inference alone."""
-    global _inference
-    before, _inference = _inference, True
+    """Within it, networks are traced (by this thread) in the plain words: for export, and for inference alone."""
+    before = getattr(_state, "inference", False)
+    _state.inference = True
     try:
         yield
     finally:
-        _inference = before
+        _state.inference = before
 
 
 def for_inference():
     """Whether networks are traced in the plain words now."""
-    return _inference
+    return getattr(_state, "inference", False)
 
 
 def trains_on_cpu(block):
     """Whether the block's parameters live on a CPU; not before they are initialised (a graph of shapes alone)."""
-    if _inference:
+    if for_inference():
         return False
     first = next(iter(block.collect_params().values()), None)
     contexts = () if first is None else first._ctx_list or ()
@@ -82,16 +83,19 @@ def in_wide_groups(F, weight, shape, groups):
 
 
 def broadcast(F, block, operation, x, weight, over="positions"):
-    """x 'mul' or 'add' weight, where weight is (N, C, 1, 1), or (N, 1, H, W) with over='channels'.
+    """x 'mul' or 'add' a weight, repeated over what it has one value for.
+
+    over : 'positions' for (N, C, 1, 1), 'channels' for (N, 1, H, W), 'height' for (N, C, 1, W), 'width' for
+        (N, C, H, 1)
 
     The gradient of a broadcast is a sum, and MXNet's sum unravels the index of every element: half of the training
     step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product.
     """
     if not trains_on_cpu(block):
         return getattr(F, f"broadcast_{operation}")(x, weight)
-    rows = F.reshape(x, (0, 0, -1))  # (N, C, HW)
-    weight = F.reshape(weight, (0, 0, -1))
-    if over == "positions":
+    matrix = (-3, 0, 0) if over in ("height", "width") else (0, 0, -1)  # (N C, H, W) or (N, C, HW)
+    rows, weight = F.reshape(x, matrix), F.reshape(weight, matrix)
+    if over in ("positions", "width"):
         repeated = F.batch_dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
     else:
         repeated = F.batch_dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)

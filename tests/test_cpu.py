@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import mxnet as mx
 import numpy as np
@@ -152,3 +153,28 @@ def test_a_network_trains_alike_with_and_without():
     _check_same(
         lambda: build("cifar_iaff_resnet20", layers=(1, 1, 1), classes=5), images(16, 3, 19, 17), tolerance=5e-4
     )
+
+
+@pytest.mark.parametrize("over, axes", [("positions", (2, 3)), ("channels", (1,)), ("height", (2,)), ("width", (3,))])
+@pytest.mark.parametrize("operation", ["mul", "add"])
+def test_broadcasts_along_every_axis(over, axes, operation):
+    class Broadcast(mx.gluon.nn.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.scale = self.params.get("scale", shape=(1,), init="ones")
+
+        def hybrid_forward(self, F, x, weight, scale):
+            return cpu.broadcast(F, self, operation, F.broadcast_mul(x, scale.reshape((1, 1, 1, 1))), weight, over)
+
+    x = images(2, 3, 4, 5)
+    weight = images(*(1 if axis in axes else side for axis, side in enumerate(x.shape)), seed=1)
+    _check_same(lambda: randomise(Broadcast()), x, weight)
+
+
+def test_words_of_inference_are_one_threads():
+    seen = []
+    with cpu.inference_graphs():
+        thread = threading.Thread(target=lambda: seen.append(cpu.for_inference()))
+        thread.start()
+        thread.join()
+        assert cpu.for_inference() and seen == [False]

@@ -11,7 +11,8 @@ _state = threading.local()
 def announce(mechanism, weight, kind=None, inverse=False):
     """Say that the tensor `weight` is a map of the block `mechanism`; gives `weight` back.
 
-    kind : None where the shape says it ((N, C, 1, 1) a channel, (N, 1, H, W) a position, (N, C, H, W) both);
+    kind : None where the shape says it ((N, C, 1, 1) a channel, (N, 1, H, W) a position, (N, C, H, W) both,
+        (N, C, H, 1) a row, (N, C, 1, W) a column);
         'positions' for (N, queries, keys) or (N * heads, queries, keys): weights between positions;
         'channels' for (N, C, C): weights between channels; 'branches' for (N, M, C, 1, 1): weights of M branches
     inverse : the mechanism learns what to ignore, which is 1 - weight

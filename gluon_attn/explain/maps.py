@@ -1,6 +1,6 @@
 """The maps that the attention mechanisms of a network make themselves, as outputs of a second graph.
 
-See gluon_attn/attention/maps.py for how a mechanism announces them.
+See gluon_attn/attention/announce.py for how a mechanism announces them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, enlarge
 from gluon_attn.explain.graph import built_once, subgraph
 
-KINDS = ("channel", "plane", "full", "positions", "channels", "branches")
+KINDS = ("channel", "plane", "full", "rows", "columns", "positions", "channels", "branches")
+AXES = ("rows", "columns")  # maps along one axis of the picture: two of them make one of places
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class AttentionMap:
 
     name : path of the mechanism in the network ('stages.2.0.fuse')
     mechanism : its class ('AFF', 'Gating', ...)
-    kind : 'channel' (N, C, 1, 1), 'plane' (N, 1, h, w), 'full' (N, C, h, w); 'positions' (N, heads, queries, keys),
-        'channels' (N, C, C), 'branches' (N, M, C, 1, 1)
+    kind : 'channel' (N, C, 1, 1), 'plane' (N, 1, h, w), 'full' (N, C, h, w); 'rows' (N, C, h, 1) and 'columns'
+        (N, C, 1, w), which weigh places along one axis; 'positions' (N, heads, queries, keys), 'channels' (N, C, C),
+        'branches' (N, M, C, 1, 1)
     values : the weights that the mechanism used
     size : (H, W) of the network's input
     inverse : an inverse gate, made to say what is *ignored*
@@ -51,10 +53,12 @@ class AttentionMap:
 
     @property
     def has_plane(self):
-        return self.kind in ("plane", "full", "positions")
+        return self.kind in ("plane", "full", "positions", *AXES)
 
     def plane(self, pixel=None, channel=None):
         """A picture (N, h, w): of 'full' the mean over channels or one channel; of 'positions' what `pixel` looks at.
+
+        Of 'rows' it is (N, h, 1), of 'columns' (N, 1, w): `enlarged` draws the line over the whole picture.
 
         pixel : (row, column) in the network's input; without it the mean over all queries, what is looked at most;
             heads are averaged
@@ -109,6 +113,8 @@ def kind_of(shape):
         raise GluonAttnError(f"A map of shape {shape} was announced without a kind: choose one of {', '.join(KINDS)}.")
     if shape[2] == shape[3] == 1:
         return "channel"
+    if 1 in shape[2:]:
+        return "rows" if shape[3] == 1 else "columns"
     return "plane" if shape[1] == 1 else "full"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.explain.cam import as_batch, gradcam, gradcam_pp, scorecam
-from gluon_attn.explain.maps import attention_maps
+from gluon_attn.explain.maps import AXES, attention_maps
 from gluon_attn.explain.occlusion import occlusion
 from gluon_attn.models.network import logits_of
 
@@ -26,7 +27,8 @@ def attention(net, x, target=None, name=None):
     name : one of `attention_maps(net, x)`; by default the last one that weighs places
     target : not used, since the mechanism knows no target class; the arguments are those of the other methods
 
-    A 'full' map is averaged over its channels, a 'positions' map over its queries.
+    A 'full' map is averaged over its channels, a 'positions' map over its queries. Of a mechanism that weighs rows and
+    columns it is the product of both, unless one of them is named.
     """
     maps = attention_maps(net, x)
     planes = {key: value for key, value in maps.items() if value.has_plane}
@@ -35,14 +37,22 @@ def attention(net, x, target=None, name=None):
             "No mechanism of this network weighs places"
             + (", only channels: attention_maps(net, x) has its weights." if maps else ": it has none.")
         )
-    if name is None:
-        name = list(planes)[-1]
-    if name not in planes:
+    if name is not None and name not in planes:
         raise unknown("map of places", name, planes)
-    raw = planes[name].enlarged()
+    raw = _last(planes) if name is None else planes[name].enlarged()
     low = raw.min(axis=(1, 2), keepdims=True)
     span = raw.max(axis=(1, 2), keepdims=True) - low
     return np.divide(raw - low, span, out=np.zeros_like(raw), where=span > 0)
+
+
+def _last(planes):
+    """The last map of places, at the input's size; of one axis, times the same mechanism's of the other."""
+    name = list(planes)[-1]
+    if planes[name].kind not in AXES:
+        return planes[name].enlarged()
+    path = name.partition("#")[0]
+    both = [found for key, found in planes.items() if found.kind in AXES and key.partition("#")[0] == path]
+    return math.prod(found.enlarged() for found in both)
 
 
 METHODS = {

@@ -7,6 +7,7 @@ import json
 import mxnet as mx
 import numpy as np
 import pytest
+from mxnet.gluon import nn
 
 import gluon_attn
 from gluon_attn import attention, explain
@@ -215,3 +216,36 @@ def test_a_pixel_outside_of_the_image_is_refused():
     maps, _ = maps_and_output(randomise(attention.create_stage("position", 16)), images(1, 16, 4, 6))
     with pytest.raises(gluon_attn.GluonAttnError, match="outside"):
         maps["map"].plane(pixel=(4, 0))
+
+
+class RowsAndColumns(nn.HybridBlock):
+    """Weighs rows by their mean, then columns by theirs."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x):
+        rows = announce(self, F.sigmoid(F.mean(x, axis=3, keepdims=True)))
+        columns = announce(self, F.sigmoid(F.mean(x, axis=2, keepdims=True)))
+        return F.broadcast_mul(F.broadcast_mul(x, rows), columns)
+
+
+def test_maps_along_one_axis_are_shown_whole():
+    """A line of weights, one pixel thin, becomes a picture of the input's size; the two of a mechanism become one."""
+    net = build("cifar_resnet20", layers=(1, 1, 1), gate=RowsAndColumns, stages=(3,))
+    x = mx.nd.array(images(2, 3, 32, 48))
+    maps = explain.attention_maps(net, x)
+    rows, columns = maps["stages.2.0.gate"], maps["stages.2.0.gate#2"]
+    assert (rows.kind, rows.values.shape, columns.kind, columns.values.shape) == (
+        ("rows", (2, 64, 8, 1), "columns", (2, 64, 1, 12))
+    )
+    assert rows.plane().shape == (2, 8, 1) and columns.plane().shape == (2, 1, 12)
+    high, wide = rows.enlarged(), columns.enlarged()
+    assert high.shape == wide.shape == (2, 32, 48)
+    assert (high == high[:, :, :1]).all() and (wide == wide[:, :1]).all()
+    assert np.ptp(high[0, :, 0]) > 0 and np.ptp(wide[0, 0]) > 0
+    whole = high * wide
+    low, top = (f(axis=(1, 2), keepdims=True) for f in (whole.min, whole.max))
+    np.testing.assert_allclose(explain.attention(net, x), (whole - low) / (top - low), atol=1e-5)
+    only = explain.attention(net, x, name="stages.2.0.gate")
+    np.testing.assert_allclose(only, only[:, :, :1].repeat(48, 2), atol=1e-6)
