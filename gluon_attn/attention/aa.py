@@ -25,7 +25,10 @@ class AugmentedConv(nn.HybridBlock):
     kappa, upsilon : key and value channels as shares of C: dk = kappa C, at least 20 a head; dv = upsilon C rounded
         to a multiple of the heads. The paper's ResNets: 8 heads, kappa = 2 upsilon = 0.2, in the last three stages.
     reduce : attention on a map smaller by this factor (3x3 average pool), enlarged bilinearly afterwards; the paper
-        does this for the 28x28 stage, to save memory.
+        does this for the 28x28 stage, to save memory. Enlarged with aligned corners (the first and the last position of
+        the small map stay so in the large one), MXNet's own way and what its exporters know; the paper names none. The
+        average pool's windows are centred on every second position, from which this deviates by half a position of the
+        small map at its end, and half-pixel centres would by a quarter of one everywhere.
 
     Where the block strides, queries, keys and values see x averaged over 3x3 windows with that stride, which is this
     package's choice. The published parameter counts come out as in the paper (25.8 M and 45.4 M).

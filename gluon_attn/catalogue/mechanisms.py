@@ -133,7 +133,13 @@ _RECORDS = (
         "arXiv 1910.03151",
         "x s(conv1d over the channels of gap(x))",
         # The kernels of the released models, which are not those of the formula.
-        variants={"ecanet": {"resnet50": dict(kernel=(3, 5, 5, 7)), "resnet101": dict(kernel=(3, 3, 5, 7))}},
+        variants={
+            "ecanet": {
+                "resnet18": dict(kernel=(3, 5, 7, 7)),
+                "resnet50": dict(kernel=(3, 5, 5, 7)),
+                **dict.fromkeys(("resnet34", "resnet101", "resnet152"), dict(kernel=(3, 3, 5, 7))),
+            }
+        },
     ),
     Mechanism(
         "inv_se",

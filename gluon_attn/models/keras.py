@@ -1,4 +1,9 @@
-"""Keras' forms of convolution and BatchNorm, as the networks of Learning to ignore have them (arXiv 2111.05684)."""
+"""Keras' forms of convolution and BatchNorm, as the networks of Learning to ignore have them (arXiv 2111.05684).
+
+Not the same: Keras pads a strided 3x3 on the right and below only, so that its windows lie one pixel further than here,
+where the padding is symmetric. With equal weights the logits differ by 4 to 8 %. No weights of theirs are published, so
+none are misread; Keras weights of one's own would be.
+"""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def _milestones(given):
 def _cifar(given, notes):
     devices = [f"gpu:{number}" for number in given["--gpus"].split(",") if number.strip()] or ["cpu:0"]
     words = ["--batch-size", str(given["--batch-size"] * len(devices)), "--devices", ",".join(devices)]
-    words += ["--init", "xavier", "--last-batch", "discard"]
+    words += ["--init", "xavier", "--last-batch", "discard", *_last_gamma(given, notes)]
     if given["--auto_aug"]:
         words += ["--auto-aug", "cifar10", "--auto-aug-variant", "increasing"]
     if given["--cosine"]:
@@ -240,12 +240,23 @@ def _imagenet(given, notes):
     words = ["--batch-size", str(given["--batch-size"] * max(count, 1)), "--lr-batch", "0"]
     words += ["--devices", ",".join(devices), "--jitter", "0.4", "--lighting", "0.1"]
     words += ["--no-wd"] if given["--no-wd"] else []
-    words += ["--last-gamma"] if given["--last-gamma"] else []
+    words += _last_gamma(given, notes)
     if given["--lr-mode"] not in ("cosine", "step"):
         raise unknown("--lr-mode", given["--lr-mode"], ("cosine", "step"))
     words += ["--schedule", "cosine"] if given["--lr-mode"] == "cosine" else _milestones(given)
     words += ["--warmup-epochs", str(given["--warmup-epochs"])]
     return words + (_records(given, notes) if given["--use-rec"] else _folder(given))
+
+
+def _last_gamma(given, notes):
+    """The original's ResNeXt block has the flag inverted: without it the last gamma of every block starts at 0."""
+    zero = given.get("--last-gamma", False)
+    if given["--model"] == "resnext":
+        zero = not zero
+        notes.append(
+            f"the original's ResNeXt has its --last-gamma inverted: the last gammas start at {int(not zero)} here, too"
+        )
+    return ["--last-gamma"] if zero else []
 
 
 def _records(given, notes):

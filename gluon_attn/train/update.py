@@ -19,6 +19,10 @@ def learning_rate(recipe, steps_per_epoch, step):
     warm-up  lr * t / W                                for t < W
     cosine   lr * (1 + cos(pi (t - W) / (T - W))) / 2  after it
     step     lr * decay ^ (milestones passed), milestones in epochs from 0
+
+    So the first update of a warm-up has the rate 0 and moves the statistics alone. GluonCV's scheduler, which open-aff
+    uses, counts t from 1 and divides by W - 1 and T - W - 1: its first rate is lr / (W - 1), and the last two are 0.
+    The rates differ by 2 lr / (W - 1) at most.
     """
     warm = recipe.warmup_epochs * steps_per_epoch
     if step < warm:

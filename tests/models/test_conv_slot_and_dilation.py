@@ -100,7 +100,16 @@ def test_lip_block_with_zero_logits_is_average_pooling():
     np.testing.assert_allclose(block(x).asnumpy(), expected.asnumpy(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name, kernels", [("eca_resnet50", (3, 5, 5, 7)), ("eca_resnet101", (3, 3, 5, 7))])
+@pytest.mark.parametrize(
+    "name, kernels",
+    [
+        ("eca_resnet18", (3, 5, 7, 7)),
+        ("eca_resnet34", (3, 3, 5, 7)),
+        ("eca_resnet50", (3, 5, 5, 7)),
+        ("eca_resnet101", (3, 3, 5, 7)),
+        ("eca_resnet152", (3, 3, 5, 7)),
+    ],
+)
 def test_released_eca_kernels(name, kernels):
     net = gluon_attn.get_model(name, variant="ecanet")
     gates = [stage[0].gate for stage in net.stages]

@@ -96,3 +96,18 @@ def test_what_cannot_be_translated():
         translate("cifar", ["--model", "resnet", "--askc-type", "ASKCfuse"])
     with pytest.raises(GluonAttnError, match="--deep-stem has no counterpart"):
         translate("cifar", ["--model", "resnet", "--askc-type", "ASKCFuse", "--deep-stem"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "zero"),
+    [
+        ("cifar", "--model resnext --askc-type ASKCFuse --blocks 5", True),
+        ("cifar", "--model resnet --askc-type ASKCFuse --blocks 5", False),
+        ("imagenet", f"--model resnext --askc-type ASKCFuse --last-gamma {RECORDS}", False),
+        ("imagenet", f"--model resnext --askc-type ASKCFuse {RECORDS}", True),
+        ("imagenet", f"--model resnet --askc-type ASKCFuse --last-gamma {RECORDS}", True),
+    ],
+)
+def test_the_flag_that_open_aff_inverts_in_its_resnext(kind, line, zero):
+    got, notes = recipe(kind, line)
+    assert got.last_gamma is zero and ("inverted" in notes) == ("resnext" in line)

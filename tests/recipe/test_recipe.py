@@ -10,6 +10,7 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 from gluon_attn.recipe.check import check
 from gluon_attn.train import Recipe, list_recipes
+from gluon_attn.train import build as network
 
 
 def parse(*words, **defaults):
@@ -114,3 +115,32 @@ def test_keywords_of_the_network_are_added_to_the_recipes_own():
     recipe = parse("--recipe", "tiny_imagenet", "--arch", "alpha=0.5,widths=[8,8,8,8]")
     usual = Recipe.load("tiny_imagenet").arch
     assert recipe.arch == {**usual, "alpha": 0.5, "widths": [8, 8, 8, 8]} and "stem" in recipe.arch
+
+
+@pytest.mark.parametrize(
+    ("recipe", "model", "zeros"),
+    [
+        ("openaff_cifar100", "cifar_aff_resnext47_32x4d", 15),
+        ("openaff_cifar100", "cifar_aff_resnext38_32x4d", 12),
+        ("openaff_cifar100", "cifar_aff_preresnet32_w4", 0),
+        ("openaff_imagenet", "aff_resnet50", 16),
+        ("openaff_imagenet_resnext", "aff_resnext50_32x4d", 0),
+    ],
+)
+def test_gammas_that_start_at_0_in_open_aff(recipe, model, zeros):
+    """Counted in the authors' own networks, whose ResNeXt has its flag inverted."""
+    net = network.create(Recipe.load(recipe, model=model), classes=100)
+    gammas = [p for name, p in net._collect_params_with_prefix().items() if name.endswith("gamma")]
+    for gamma in gammas:
+        gamma.initialize()
+    found = [gamma.data().asnumpy() for gamma in gammas]
+    assert sum((gamma == 0).all() for gamma in found) == zeros
+    if model.endswith("47_32x4d"):
+        assert len(found) == 109
+
+
+def test_learning_to_ignore_has_one_form_on_cifar_and_imagenet():
+    for recipe, model in (("inverse_cifar", "cifar_inv_cbam_resnet20"), ("inverse_imagenet", "inv_cbam_resnet50")):
+        gate = network.create(Recipe.load(recipe, model=model), classes=10).stages[2][0].gate
+        channels = gate.channel.mlp[2].weight.shape[0]
+        assert gate.spatial.bn is None and gate.channel.mlp[0].weight.shape[0] == channels // 8

@@ -220,3 +220,13 @@ def test_the_command_writes_what_it_says(tmp_path, capsys):
         assert float(row["miou"]) == stored["miou"] and (tmp_path / row["method"] / "last.params").is_file()
     assert f"| dilated | {int(rows[0]['parameters']):,} |" in (tmp_path / "segmentation.md").read_text()
     assert (tmp_path / "segmentation.png").stat().st_size > 2000 and "pixel_accuracy" in capsys.readouterr().out
+
+
+def test_a_class_that_occurs_nowhere_is_left_out_of_the_mean():
+    """Of 5 classes, 0 and 1 are in the truth and 2 is predicted alone: IoU 1/2, 1 and 0."""
+    truth = np.array([[[0, 0], [1, 1]]], "float32")
+    logits = np.zeros((1, 5, 2, 2), "float32")
+    for (row, column), label in {(0, 0): 0, (0, 1): 2, (1, 0): 1, (1, 1): 1}.items():
+        logits[0, label, row, column] = 1
+    found = segmentation.evaluate(mx.gluon.nn.HybridLambda(lambda F, x: x), logits, truth, classes=5)
+    assert found == {"pixel_accuracy": 0.75, "miou": pytest.approx((0.5 + 1 + 0) / 3)}

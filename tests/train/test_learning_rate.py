@@ -15,6 +15,7 @@ EXPECTED = {
     "openaff_cifar100": {0: 0.2, 289.99: 0.2, 290: 0.02, 320: 0.02, 440: 0.002, 639.99: 0.002},
     "openaff_cifar100_cosine": {0: 0, 5: 0.1, 10: 0.2, 325: 0.1, 640: 0},
     "openaff_imagenet": {0: 0, 2.5: 0.0375, 5: 0.075, 122.5: 0.0375, 240: 0},
+    "openaff_imagenet_resnext": {0: 0, 2.5: 0.0375, 5: 0.075, 122.5: 0.0375, 240: 0},
     "openaff_imagenet_autoaug": {0: 0, 5: 0.075, 240: 0},
     "inverse_cifar": {0: 0.1, 60: 0.1, 61: 0.02, 121: 0.004, 161: 0.0008, 199.99: 0.0008},
     "inverse_imagenet": {0: 0.1, 30: 0.1, 31: 0.01, 61: 0.001, 81: 0.0001, 99.99: 0.0001},
@@ -42,3 +43,17 @@ def test_another_batch_size_scales_the_rate_linearly():
     recipe = Recipe.load("openaff_imagenet", batch_size=128)
     assert learning_rate(recipe, STEPS, 5 * STEPS) == pytest.approx(0.075 / 4)
     assert Recipe.load("digits", batch_size=128).peak_lr == 0.1  # where the recipe names no batch, none is assumed
+
+
+def test_gluoncv_counts_from_one():
+    """The scheduler of open-aff's trainer: its first rate is not 0, no rate is further off than two steps of it."""
+    utils = pytest.importorskip("gluoncv").utils
+    recipe, warm, total = Recipe.load("openaff_imagenet", epochs=20, warmup_epochs=1), 50, 1000
+    parts = [
+        utils.LRScheduler("linear", base_lr=0, target_lr=0.075, nepochs=1, iters_per_epoch=warm),
+        utils.LRScheduler("cosine", base_lr=0.075, target_lr=0, nepochs=19, iters_per_epoch=warm),
+    ]
+    theirs = [utils.LRSequential(parts)(count) for count in range(1, total + 1)]
+    ours = [learning_rate(recipe, warm, step) for step in range(total)]
+    assert ours[0] == 0 and theirs[0] == pytest.approx(0.075 / (warm - 1)) and theirs[-2:] == [0, 0]
+    assert max(abs(a - b) for a, b in zip(ours, theirs)) < 2 * 0.075 / (warm - 1)

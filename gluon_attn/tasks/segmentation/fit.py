@@ -44,12 +44,17 @@ def arrays(dataset):
 
 
 def evaluate(net, images, masks, classes, batch_size=64):
-    """{'pixel_accuracy', 'miou'} by GluonCV's SegmentationMetric; the network gives logits alone."""
+    """{'pixel_accuracy', 'miou'}, counted by GluonCV's SegmentationMetric; the network gives logits alone.
+
+    The mean IoU is that of the classes which occur in truth or prediction: GluonCV counts any other as 0.
+    """
     metric = _compat.import_gluoncv().utils.metrics.segmentation.SegmentationMetric(classes)
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
         metric.update(mx.nd.array(masks[part]), predict(net, images[part]))
-    accuracy, miou = metric.get()
+    accuracy, _ = metric.get()
+    seen = metric.total_union > 0
+    miou = (metric.total_inter[seen] / metric.total_union[seen]).mean() if seen.any() else 0.0
     return {"pixel_accuracy": float(accuracy), "miou": float(miou)}
 
 
