@@ -2,6 +2,10 @@
 
 The folder holds weights.params, train.log, history.csv, metrics.json and command.txt, and appears whole or not at all.
 metrics.json gets a `weights` part (hash, error, classes, preprocessing), which is what `get_model` finds it by.
+
+With --float16 the file is half as large: weights are rounded, running statistics are not. The errors kept are then
+those of the rounded weights, measured on the test images; where they differ from training's by more than 0.1 points,
+the run is not stored.
 """
 
 from __future__ import annotations
@@ -17,28 +21,33 @@ from pathlib import Path
 
 from gluon_attn.catalogue import datasets
 from gluon_attn.errors import GluonAttnError, WeightsError
+from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.table import STORED
 from gluon_attn.weights.verify import digest
 
 COPIED = ("train.log", "history.csv")
+TOLERANCE = 0.1  # points of top-1 error that rounding to float16 may move
 
 
-def store(run, params="params", tag=None, which="last"):
+def store(run, params="params", tag=None, which="last", float16=False):
     """Copy the finished run in folder `run` below `params` and return its folder there.
 
     which : 'last' (the default: no image of the test set had a part in choosing it) or 'best'
     tag : by default the name of the data set
+    float16 : round the weights
     """
     run = Path(run)
     metrics = _metrics(run)
-    described = _describe(run, metrics, which)
+    content = read_file(run / f"{which}.params")
+    content = rounded(content) if float16 else content
+    described = _describe(run, metrics, which, content, float16)
     tag = tag or described["preprocessing"]["dataset"]
     target = Path(params) / metrics["dataset"] / metrics["model"] / tag
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{tag}.", dir=target.parent) as temporary:
         whole = Path(temporary) / "whole"
         whole.mkdir()
-        shutil.copyfile(run / f"{which}.params", whole / STORED)
+        (whole / STORED).write_bytes(content)
         for name in COPIED:
             shutil.copyfile(run / name, whole / name)
         (whole / "command.txt").write_text(_command(metrics) + "\n", encoding="utf-8")
@@ -57,10 +66,24 @@ def _metrics(run):
         raise WeightsError(f"{run} is no finished run ({problem}): it must hold a metrics.json.") from None
 
 
-def _describe(run, metrics, which):
+def rounded(content):
+    """A .params file's bytes with every array but the running statistics in float16."""
+    import mxnet as mx
+
+    arrays = {
+        name: mx.nd.array(array, dtype=array.dtype if "running_" in name else "float16")
+        for name, array in read_arrays(content).items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / STORED
+        mx.nd.save(str(path), arrays)
+        return path.read_bytes()
+
+
+def _describe(run, metrics, which, content, float16):
     """The `weights` part of metrics.json, after the file was loaded once into the network it claims to be for."""
     from gluon_attn import data, zoo
-    from gluon_attn.weights.load import load_weights
+    from gluon_attn.weights.load import load_arrays
 
     recipe, path = metrics["recipe"], run / f"{which}.params"
     options = recipe["dataset_options"]
@@ -68,11 +91,11 @@ def _describe(run, metrics, which):
     dataset = data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **options)
     classes = recipe["classes"] or len(dataset.classes)
     net = zoo.get_model(metrics["model"], variant=recipe.get("variant") or None, classes=classes, **recipe["arch"])
-    load_weights(net, path)
+    load_arrays(net, read_arrays(content, path), path)
     usual = zoo.find(metrics["model"]).arch
-    return dict(
+    described = dict(
         file=path.name,
-        sha256=digest("sha256", path.read_bytes()),
+        sha256=digest("sha256", content),
         top1_error=round(100 - 100 * metrics[f"{which}_accuracy"], 4),
         top5_error=_top5_error(run, metrics, which),
         classes=classes,
@@ -86,6 +109,25 @@ def _describe(run, metrics, which):
             dataset=facts.name,
         ),
     )
+    return {**described, **_measured(net, dataset, described)} if float16 else described
+
+
+def _measured(net, dataset, described):
+    """The errors of the rounded weights on the test images, beside those of training."""
+    from gluon_attn.commands.loading import transform_for
+    from gluon_attn.data import Loader
+    from gluon_attn.evaluate import evaluate
+
+    net.hybridize(static_alloc=True)
+    loader = Loader(dataset, 128, transform_for(described["preprocessing"]), train=False)
+    found = evaluate(net, loader)
+    errors = {f"{key}_error": round(100 - 100 * found[key], 4) for key in ("top1", "top5")}
+    if abs(errors["top1_error"] - described["top1_error"]) > TOLERANCE:
+        raise WeightsError(
+            f"{described['file']} rounded to float16 has a top-1 error of {errors['top1_error']} %, before it was "
+            f"{described['top1_error']} %: store it without --float16."
+        )
+    return dict(errors, precision="float16", float32_top1_error=described["top1_error"])
 
 
 def _top5_error(run, metrics, which):
@@ -109,10 +151,11 @@ def main(argv=None):
     parser.add_argument("--params", default="params", metavar="DIR", help="where to keep them (default: params)")
     parser.add_argument("--tag", help="by default the name of the data set")
     parser.add_argument("--which", choices=("last", "best"), default="last", help="weights to keep (default: last)")
+    parser.add_argument("--float16", action="store_true", help="round the weights, where that changes no accuracy")
     args = parser.parse_args(argv)
     try:
         for run in args.runs:
-            print(store(run, args.params, args.tag, args.which))
+            print(store(run, args.params, args.tag, args.which, args.float16))
     except GluonAttnError as error:
         print(f"store: {error}", file=sys.stderr)
         return 2

@@ -398,6 +398,29 @@ def test_a_stored_run_keeps_its_architecture(run, tmp_path, monkeypatch):
     np.testing.assert_array_equal(gluon_attn.get_model(name, pretrained="half")(x).asnumpy(), net(x).asnumpy())
 
 
+def test_stored_in_half_the_bytes_with_the_errors_of_the_rounded_weights(capsys, run, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(tmp_path / "params"))
+    assert store.main([str(run), "--params", str(tmp_path / "params"), "--float16"]) == 0
+    folder = tmp_path / "params" / "digits" / MODEL / "digits"
+    sizes = [path.stat().st_size for path in (folder / "weights.params", run / "last.params")]
+    assert sizes[0] < 0.56 * sizes[1]
+    (entry,) = gluon_attn.model_info(MODEL).weights
+    described = json.loads((folder / "metrics.json").read_text())["weights"]
+    logits, labels = expected
+    assert described["float32_top1_error"] == pytest.approx(100 * np.mean(logits.argmax(axis=1) != labels), abs=1e-4)
+    flags = ["--model", MODEL, "--pretrained", "digits", "--dataset", "digits", "--results", tmp_path / "r.csv"]
+    out = call(capsys, "evaluate", *flags)[1]
+    assert f"top-1 error {entry.top1_error:.2f} % (published: {entry.top1_error:.2f} %)" in out
+
+
+def test_weights_that_rounding_changes_are_not_stored_rounded(capsys, run, tmp_path):
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["last_accuracy"] += 0.01
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert store.main([str(run), "--params", str(tmp_path / "params"), "--float16"]) == 2
+    assert "store it without --float16" in capsys.readouterr().err and not list((tmp_path / "params").rglob("*.params"))
+
+
 def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
     (run / "last.params").write_bytes(b"nothing")
     assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
