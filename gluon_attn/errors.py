@@ -20,6 +20,10 @@ class DataError(GluonAttnError):
     """A data set that is missing, incomplete or damaged."""
 
 
+class WriteError(GluonAttnError, OSError):
+    """A file that could not be written; what was there before still is."""
+
+
 def unknown(kind, value, choices, error=GluonAttnError):
     """The error for a `value` that is none of the `choices`, with the nearest one as a hint."""
     choices = sorted(choices)

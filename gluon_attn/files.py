@@ -3,30 +3,102 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import errno
 import hashlib
+import io
 import os
+import shutil
+import stat
 from pathlib import Path
+
+from gluon_attn.errors import GluonAttnError, WriteError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """A temporary path that takes the place of ``path`` when the block ends, and vanishes where it fails."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A temporary path that takes the place of `path` when the block ends, and vanishes where it fails.
+
+    The folder is made where there is none. What cannot be written is a WriteError, and the old file stays. A link's
+    target is replaced, not the link; a device (/dev/stdout) is written to as it is.
+    """
     try:
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        path = Path(os.path.realpath(path))
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            yield path
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copymode(path, temporary)
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    except WriteError:
+        raise
+    except OSError as error:
+        raise not_written(path, error) from error
     _sync_folder(path.parent)
 
 
-def write_text(path, text):
+def not_written(path, error):
+    """The WriteError that an OSError means for the file `path`."""
+    remedy = "Free some space" if error.errno in FULL or error.errno is None else "Give another place"
+    kept = "; the file that was there is as it was" if os.path.isfile(path) else ""
+    return WriteError(f"{path} was not written ({error.strerror or error}){kept}. {remedy} and try again.")
+
+
+def write_text(path, text, errors="strict"):
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=errors)
+
+
+def write_bytes(path, content):
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_csv(path, rows, columns=None):
+    """A table of dictionaries; its columns are those of the first row where they are not given."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def append_text(path, text):
+    """Add whole lines to a file, or nothing."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        new = not os.path.exists(path)
+        with open(path, "ab", buffering=0) as file:
+            before, content = file.tell(), text.encode("utf-8")
+            try:
+                if file.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                os.unlink(path) if new else file.truncate(before)
+                raise
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def save_figure(figure, path, dpi):
+    """A matplotlib figure in the format that the file's name ends in; PNG where it has no ending."""
+    kind, known = Path(path).suffix[1:].lower() or "png", figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise GluonAttnError(f"{path}: pictures are not written as .{kind}. Choices: {', '.join(sorted(known))}.")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=dpi)
 
 
 def _sync_folder(folder):

@@ -17,6 +17,7 @@ from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
+from gluon_attn.files import save_figure
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -124,8 +125,7 @@ def draw(predictions, path, columns=8, most=64):
         axes.set_title(f"{name}\n{100 * probability:.1f} %", fontsize=8, parse_math=False)
     for axes in figure.axes:
         axes.set_axis_off()
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
 
 
 def _thumbnail(path, side=320):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gluon_attn.files import write_csv
+
 MODES = ("training", "inference")
 OF_FILES = ("file", "engine", "batch", "size", "images_per_second", "spread", "ratio")
 COLUMNS = ("network", "mode", "device", "images_per_second", "spread", "macs_ratio", "time_ratio", "memory_mib")
@@ -28,7 +30,7 @@ def run(args):
     rows, columns = (_of_files(args), OF_FILES) if args.file else (_of_names(args), COLUMNS)
     print(table(rows, columns))
     if args.results:
-        write(args.results, rows)
+        write_csv(args.results, rows)
 
 
 def _of_files(args):
@@ -73,14 +75,3 @@ def table(rows, columns=COLUMNS):
     """The rows as a Markdown table."""
     lines = [columns, ["---"] * len(columns), *[[str(row[c]) for c in columns] for row in rows]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def write(path, rows):
-    import csv
-    from pathlib import Path
-
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

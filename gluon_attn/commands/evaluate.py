@@ -6,6 +6,7 @@ Images of a data set are read as the published pipelines read them: no turn by t
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from gluon_attn.commands import serving
@@ -18,6 +19,7 @@ from gluon_attn.commands.loading import (
     preprocessing,
     transform_for,
 )
+from gluon_attn.files import append_text
 
 COLUMNS = [
     "model",
@@ -130,13 +132,12 @@ def _row(args, entry, result):
 
 def append(path, row):
     """Add a row to the table `path`, which begins with the names of its columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists() or not path.stat().st_size
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    new, text = not path.exists() or not path.stat().st_size, io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    if new:
+        writer.writeheader()
+    writer.writerow(row)
+    append_text(path, text.getvalue())
 
 
 def summary(row):

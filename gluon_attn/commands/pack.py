@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gluon_attn.commands import _mxnet_tools as tools
 from gluon_attn.errors import DataError, GluonAttnError
+from gluon_attn.files import write_text
 
 SPLITS = {"train": "train", "test": "val"}
 
@@ -41,7 +42,7 @@ def run(args):
         if _has_boxes(dataset):
             _write_boxes(dataset, output, name)
         print(f"{prefix}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
-    (output / "classes.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
+    write_text(output / "classes.txt", "".join(f"{name}\n" for name in dataset.classes))
 
 
 def _check(args):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+
+from gluon_attn.files import save_figure
 
 COLOURS = (
     "inferno"  # perceptually uniform: equal steps of the map look like equal steps, in print and to the colour-blind
@@ -53,8 +53,7 @@ def draw(rows, path, names, labels=None, boxes=None):
             _frame(axes, boxes and view.maps[method] is not None and boxes[column], "white")
         row[0].set_ylabel(label, fontsize=8, parse_math=False)
     _scale(figure, grid)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)
 
 
 def _lines(rows):

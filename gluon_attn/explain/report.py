@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gluon_attn.explain.pictures import overlay
+from gluon_attn.files import write_text
 
 TEMPLATE = Path(__file__).with_name("report.html")
 TOP = 5
@@ -40,9 +41,8 @@ def write(rows, path, subjects, names):
         ],
     }
     page = fill(TEMPLATE.read_text(encoding="utf-8"), title=html.escape(", ".join(rows)), content=in_script(content))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     # A file's name may hold what is no Unicode (lone surrogates), which UTF-8 cannot write.
-    Path(path).write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+    write_text(path, page, errors="xmlcharrefreplace")
 
 
 def fill(template, **values):

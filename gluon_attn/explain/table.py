@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import mxnet as mx
 import numpy as np
 
+from gluon_attn import files
 from gluon_attn.explain import score
 from gluon_attn.explain.methods import NoPlane, method_named
 from gluon_attn.models.network import logits_of
@@ -90,10 +88,8 @@ def _cell(row, key, factor=1):
 
 
 def write_csv(rows, path):
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            shown = {k: "" if v is None else f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()}
-            writer.writerow(shown)
+    files.write_csv(path, [{key: _shown(value) for key, value in row.items()} for row in rows])
+
+
+def _shown(value):
+    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else value

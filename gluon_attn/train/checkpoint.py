@@ -20,7 +20,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import replacing
+from gluon_attn.files import write_bytes
 from gluon_attn.weights.archive import read_npz
 
 FORMAT = 1
@@ -79,9 +79,8 @@ def write(path, arrays, meta):
     text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode("utf-8"), np.uint8)
     content = io.BytesIO()
     np.savez(content, **{_META: text}, **arrays)
-    with replacing(path) as temporary:
-        # Not getbuffer(): where the disk is full, Python 3.12 crashes on collecting the view and its owner together.
-        temporary.write_bytes(content.getvalue())
+    # Not getbuffer(): where the disk is full, Python 3.12 crashes on collecting the view and its owner together.
+    write_bytes(path, content.getvalue())
 
 
 def read(path):

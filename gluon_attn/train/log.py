@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import importlib
-import io
 import json
 import logging
 import platform
@@ -16,7 +14,8 @@ from importlib import metadata
 from tqdm import tqdm
 
 from gluon_attn._version import __version__
-from gluon_attn.files import replacing, write_text
+from gluon_attn.errors import WriteError
+from gluon_attn.files import save_figure, write_csv, write_text
 
 COLUMNS = ("epoch", "lr", "train_loss", "top1", "top5", "seconds", "images_per_second")
 
@@ -45,41 +44,41 @@ class RunLog:
         self.line(f"warning: {text}", logging.WARNING)
 
     @contextlib.contextmanager
-    def going_on(self, what):
+    def going_on(self):
         """Within it, a file that cannot be written is a warning and the training goes on."""
         try:
             yield
         except OSError as error:
-            self.warn(f"{what} not written ({error}); what was there before is kept, and the training goes on")
+            text = str(error) if isinstance(error, WriteError) else f"TensorBoard's scalars were not written ({error})."
+            self.warn(f"{text} The training goes on.")
 
     def history(self, rows):
         """history.csv from all rows so far: rewriting keeps it true after a resume."""
-        with self.going_on("history.csv"):
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({key: _short(row.get(key, "")) for key in COLUMNS} for row in rows)
-            write_text(self.folder / "history.csv", text.getvalue())
+        with self.going_on():
+            shown = [{key: _short(row.get(key, "")) for key in COLUMNS} for row in rows]
+            write_csv(self.folder / "history.csv", shown, COLUMNS)
 
     def scalars(self, row):
         if self._scalars is not None:
-            for key in COLUMNS[1:]:
-                if key in row:
-                    self._scalars.add_scalar(key, row[key], row["epoch"])
-            self._scalars.flush()
+            with self.going_on():
+                for key in COLUMNS[1:]:
+                    if key in row:
+                        self._scalars.add_scalar(key, row[key], row["epoch"])
+                self._scalars.flush()
 
     def metrics(self, values):
         write_text(self.folder / "metrics.json", json.dumps(values, indent=2) + "\n")
 
     def curves(self, rows, title):
-        with self.going_on("curves.png"), replacing(self.folder / "curves.png") as temporary:
-            draw_curves(rows, title, temporary)
+        with self.going_on():
+            draw_curves(rows, title, self.folder / "curves.png")
 
     def close(self):
         if self._file is not None:
             self._file.close()
         if self._scalars is not None:
-            self._scalars.close()
+            with contextlib.suppress(OSError):  # a full disk, which scalars() has warned of
+                self._scalars.close()
 
 
 class _Handler(logging.FileHandler):
@@ -138,7 +137,7 @@ def draw_curves(rows, title, path):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    figure.savefig(path, format="png", dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def _curve(axes, rows, key, label, figures, scale=1, **style):

@@ -6,6 +6,7 @@ import json
 import statistics
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import write_text
 from gluon_attn.train.loop import fit
 
 
@@ -22,7 +23,7 @@ def repeat(recipe, runs, progress=True):
     for seed in range(recipe.seed, recipe.seed + runs):
         results.append(fit(recipe.replace(seed=seed, output=str(folder / f"seed-{seed}")), progress))
     summary = summarise(results)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
 

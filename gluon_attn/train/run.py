@@ -14,7 +14,7 @@ import mxnet as mx
 from gluon_attn import threads, zoo
 from gluon_attn.complexity import count_parameters
 from gluon_attn.devices import parse_devices, prepare_arithmetic
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import GluonAttnError, WriteError
 from gluon_attn.evaluate import evaluate
 from gluon_attn.recipe.check import check
 from gluon_attn.recipe.recipe import Recipe
@@ -53,6 +53,7 @@ class Run:
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
         self._said = set()
+        self.kept = None  # the epoch whose weights best.params has: a full disk may have kept it from the best one's
         self.log = RunLog(self.folder, writes=self.rank == 0, console=progress)
         self.checkpoints = checkpoint.Checkpoints(self.folder)
 
@@ -117,6 +118,7 @@ class Run:
         checkpoint.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
         self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
         self.history, self.clock = meta["history"], Clock(meta["seconds"])
+        self.kept = meta.get("kept", self.best["epoch"] if self.accuracies else None)
         other = f", with other {', '.join(changed)}" if changed else ""
         self.log.line(f"resumed at epoch {self.epoch + 1}, batch {self.batch}{other}")
 
@@ -160,10 +162,11 @@ class Run:
             total[:] = 0
         if self.rank:
             return
-        with self.log.going_on("the weights"):
+        with self.log.going_on():
             write_parameters(self.folder / "last.params", self.evaluated.net)
             if "top1" in row and self.best is row:
                 write_parameters(self.folder / "best.params", self.evaluated.net)
+                self.kept = self.epoch - 1
         self.checkpoint()
         self.log.history(self.history)
         self.log.scalars(row)
@@ -184,14 +187,19 @@ class Run:
             self.log.warn(f"left out {len(new)} more images that cannot be read: {shown} (all are in metrics.json)")
 
     @property
+    def accuracies(self):
+        """Rows of the epochs after which the network was evaluated."""
+        return [row for row in self.history if "top1" in row]
+
+    @property
     def best(self):
         """The first of the epochs with the highest accuracy."""
-        return max((row for row in self.history if "top1" in row), key=lambda row: row["top1"])
+        return max(self.accuracies, key=lambda row: row["top1"])
 
     def checkpoint(self):
         """A checkpoint in passing: where it cannot be written, the one before stays and the training goes on."""
         if self.rank == 0:
-            with self.log.going_on("the checkpoint"):
+            with self.log.going_on():
                 self.save()
 
     def save(self):
@@ -205,6 +213,7 @@ class Run:
             batch=self.batch,
             images=self.images,
             history=self.history,
+            kept=self.kept,
             seconds=self.clock.seconds,
             threads=threads.taken(),
             versions=versions(),
@@ -214,7 +223,7 @@ class Run:
     def stop(self):
         """The files of a run that was asked to end before its last epoch, the checkpoint first."""
         self.save()
-        with self.log.going_on("metrics.json"):
+        with self.log.going_on():
             metrics = {**self._metrics(), **self._chosen()}
             metrics["stopped"] = metrics.pop("finished")
             self.log.metrics(metrics)
@@ -230,15 +239,28 @@ class Run:
         if self.rank:
             return self._metrics()
         self.evaluated.settle()
-        write_parameters(self.folder / "last.params", self.evaluated.net)
-        metrics = {**self._metrics(), **self._accuracies()}
-        self.log.metrics(metrics)
+        try:
+            write_parameters(self.folder / "last.params", self.evaluated.net)
+            metrics = {**self._metrics(), **self._accuracies()}
+            self.log.metrics(metrics)
+        except WriteError as error:
+            again = "--resume auto then goes on from the last checkpoint and writes what is missing."
+            raise WriteError(f"{error} All epochs are done: {again}") from error
         self.log.curves(self.history, self._title())
+        if self.kept != self.best["epoch"]:
+            self.log.warn("best.params is not of the best epoch: it could not be written then")
         self.log.line(
             f"best {metrics['best_accuracy']:.4f} (epoch {metrics['best_epoch']}, chosen on {self.inputs.chosen_on}), "
             f"last {metrics['last_accuracy']:.4f}, {metrics['seconds']:.0f} s: {self.folder}"
         )
         return metrics
+
+    def _demand_best(self):
+        if self.kept != self.best["epoch"]:
+            raise GluonAttnError(
+                f"{self.folder / 'best.params'} could not be written after epoch {self.best['epoch'] + 1}, the best "
+                f"one: the test set was to see those weights. All else of the run is in {self.folder}."
+            )
 
     def _metrics(self):
         return dict(
@@ -261,7 +283,7 @@ class Run:
 
     def _chosen(self):
         """The accuracies of the epochs so far; None where none was evaluated."""
-        evaluated = [row for row in self.history if "top1" in row]
+        evaluated = self.accuracies
         best = self.best if evaluated else {"top1": None, "top5": None, "epoch": None}
         return dict(
             best_accuracy=best["top1"],
@@ -275,6 +297,7 @@ class Run:
         found = self._chosen()
         if self.inputs.test is not None:
             # The test set is looked at once, with the weights that the validation split chose.
+            self._demand_best()
             self.evaluated.net.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
             test = self.accuracy(self.inputs.test)
             found.update(test_accuracy_of_best=test["top1"], test_top5_of_best=test["top5"])

@@ -7,13 +7,12 @@ far is below the median of what the earlier trials had reached by that epoch (Go
 
 from __future__ import annotations
 
-import csv
 import statistics
 
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.files import replacing
+from gluon_attn.files import save_figure, write_csv, write_text
 from gluon_attn.zoo import find
 
 PATIENCE = 3  # epochs before a trial can be ended, and trials before there is a median
@@ -141,17 +140,11 @@ class Search:
 
     def write(self):
         """tune.csv, tune.png and best.yaml, after every trial."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.folder / "tune.csv") as path, open(path, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(self.trials[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.trials)
-        with replacing(self.folder / "tune.png") as path:
-            draw(self.trials, path)
+        write_csv(self.folder / "tune.csv", self.trials)
+        draw(self.trials, self.folder / "tune.png")
         names = [name for name in self.best if name not in _RESULTS]
         best = apply(self.recipe, {name: self.best[name] for name in names}).replace(output="", resume="")
-        with replacing(self.folder / "best.yaml") as path:
-            path.write_text(f"# Trial {self.best['trial']} of a search.\n{best.to_yaml()}", encoding="utf-8")
+        write_text(self.folder / "best.yaml", f"# Trial {self.best['trial']} of a search.\n{best.to_yaml()}")
 
 
 _RESULTS = ("trial", "accuracy", "epochs", "ended", "model")
@@ -179,7 +172,7 @@ def draw(trials, path):
     axes.set(xlabel="trial", ylabel="accuracy on held-out images")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, format="png", dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def tune(recipe, spaces, folder, trials=None, minutes=None, method="random", progress=False):

@@ -62,15 +62,20 @@ def read_arrays(data, where="the file"):
 
 
 def write_parameters(path, net):
-    """``net.save_parameters``, read back before it replaces ``path``: MXNet may not notice that the disk was full."""
+    """``net.save_parameters``, whole or not at all."""
+    write_checked(path, net.save_parameters)
+
+
+def write_checked(path, save):
+    """``save(a name)``, read back before it replaces ``path``: MXNet may not notice that the disk was full."""
     with replacing(path) as temporary:
         try:
-            net.save_parameters(str(temporary))
+            save(str(temporary))
             read_arrays(temporary.read_bytes(), where=str(temporary))
         except OSError:
             raise
         except Exception as error:  # MXNetError and WeightsError, neither of which says why
-            raise OSError(f"{path} could not be written whole: is the disk full?") from error
+            raise OSError("it could not be written whole: is the disk full?") from error
 
 
 def _read_safetensors(data, where):

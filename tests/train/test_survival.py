@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
-import mxnet as mx
 import numpy as np
 import pytest
 
 from gluon_attn.commands import train as script
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import write_text
 from gluon_attn.train import checkpoint, fit
 from gluon_attn.train.checkpoint import Checkpoints
+from gluon_attn.train.run import Run
 from gluon_attn.train.stop import Stopped, StopRequest
-from gluon_attn.weights.files import read_arrays, write_parameters
+from gluon_attn.weights.files import read_arrays
+from tests.full_disk import full_disk
 from tests.train import killed
 from tests.train.tiny import tiny
 
@@ -192,22 +193,6 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, damage):
     assert before
 
 
-class full_disk:
-    """Within it, no file of this process can grow beyond ``size`` bytes: a write fails as on a full disk."""
-
-    def __init__(self, size):
-        self.size = size
-
-    def __enter__(self):
-        self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        self.handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.before[1]))
-
-    def __exit__(self, *_):
-        resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
-        signal.signal(signal.SIGXFSZ, self.handler)
-
-
 def test_a_full_disk_costs_a_warning_and_no_earlier_file(tmp_path):
     folder = tmp_path / "run"
     seen = []
@@ -230,17 +215,55 @@ def test_a_full_disk_costs_a_warning_and_no_earlier_file(tmp_path):
     assert "epoch 3/3" in log
 
 
-def test_files_are_whole_or_absent(tmp_path):
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-    with full_disk(10), pytest.raises(OSError):
-        write_text(path, "new" * 100)
-    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
-    net = mx.gluon.nn.Dense(1000, in_units=10)
-    net.initialize()
-    with full_disk(10000), pytest.raises(OSError, match="could not be written whole: is the disk full"):
-        write_parameters(tmp_path / "net.params", net)
-    assert len(list(tmp_path.iterdir())) == 1
+def test_a_disk_that_is_full_at_the_end_is_one_sentence_and_resuming_writes_the_rest(tmp_path, capsys):
+    folder = tmp_path / "run"
+    recipe = tiny(folder, epochs=1)
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    command = ["--recipe", str(tmp_path / "recipe.yaml")]
+
+    class full_at_the_end(full_disk):
+        def __enter__(self):
+            original = Run.finish
+            self.patch = mock.patch.object(Run, "finish", lambda run: self.enter() or original(run))
+            self.patch.start()
+
+        def enter(self):
+            super().__enter__()
+
+        def __exit__(self, *_):
+            self.patch.stop()
+            super().__exit__()
+
+    with full_at_the_end(100):
+        assert script.main("cifar", command) == 2
+    said = capsys.readouterr().err
+    kept, again = "the file that was there is as it was. Free some space", "--resume auto then goes on from the last"
+    said = said.rpartition("\r")[2]
+    assert re.fullmatch(rf"train_cifar.py: .*last.params was not written \(.*\); {kept}.* {again} .*\n", said), said
+    assert not (folder / "metrics.json").exists() and not list(folder.glob(".*.tmp"))
+    assert script.main("cifar", [*command, "--resume", "auto"]) == 0
+    fit(tiny(tmp_path / "plain", epochs=1), progress=False)
+    assert_same_run(folder, tmp_path / "plain")
+
+
+def test_best_weights_that_could_not_be_written_are_not_taken_for_the_best(tmp_path):
+    """The second epoch is the best, and the disk is full in it."""
+    disk = full_disk(1000)
+
+    def fill(row):
+        disk.__enter__() if row["epoch"] == 0 else disk.__exit__()
+
+    def better(run, loader):
+        return {"top1": 0.1 * run.epoch, "top5": 0.5}
+
+    with mock.patch.object(Run, "accuracy", better):
+        fit(tiny(tmp_path, epochs=2), progress=False, on_epoch=fill)
+    log = (tmp_path / "train.log").read_text()
+    assert log.count("best.params is not of the best epoch: it could not be written then") == 1
+    with mock.patch.object(Run, "accuracy", better), pytest.raises(
+        GluonAttnError, match="best.params could not be written"
+    ):
+        fit(tiny(tmp_path / "held", epochs=2, validation=10), progress=False, on_epoch=fill)
 
 
 def test_a_checkpoint_holds_no_pickle(tmp_path):

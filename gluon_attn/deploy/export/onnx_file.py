@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import onnx
 
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.trace import trace
 from gluon_attn.deploy.run.onnxruntime_engine import session
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import write_bytes
 
 
 def export_onnx(net, path, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
@@ -24,8 +23,7 @@ def export_onnx(net, path, size, *, in_channels=3, card=None, tolerance=check.TO
     if card is not None:
         card = card.but(outputs=[output.name for output in model.graph.output])
         onnx.helper.set_model_props(model, card.to_metadata())
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, str(path))
+    write_bytes(path, model.SerializeToString())
     return difference
 
 

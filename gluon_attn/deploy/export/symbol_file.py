@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import mxnet as mx
 
 from gluon_attn.deploy.export import check
 from gluon_attn.deploy.export.trace import as_block, names_of, trace
+from gluon_attn.files import write_text
+from gluon_attn.weights.files import write_checked
 
 
 def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
@@ -26,9 +26,8 @@ def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=chec
     block = as_block(net)
     found = check.difference(net, lambda images: _run(block, images), size, in_channels)
     check.demand(found, tolerance)
-    Path(prefix).parent.mkdir(parents=True, exist_ok=True)
-    symbol.save(f"{prefix}-symbol.json")
-    mx.nd.save(f"{prefix}-0000.params", arrays)
+    write_checked(f"{prefix}-0000.params", lambda path: mx.nd.save(path, arrays))
+    write_text(f"{prefix}-symbol.json", symbol.tojson())
     if card is not None:
         names = names_of(net, len(symbol.list_outputs()))
         card.but(outputs=names).write(f"{prefix}-card.json")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
+from gluon_attn.files import write_text
 
 
 def main(argv=None):
@@ -20,16 +21,15 @@ def main(argv=None):
         return 0
     try:
         errors = run(args)
+        mean = sum(errors.values()) / len(errors)
+        print(f"mean of {len(errors)}: {mean:.2f} degrees")
+        write_text(args.output / "errors.json", json.dumps({"mean": mean, **errors}, indent=2) + "\n")
     except GluonAttnError as error:
         print(f"train_gaze.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"train_gaze.py: {INTERRUPTED}", file=sys.stderr)
         return 130
-    mean = sum(errors.values()) / len(errors)
-    print(f"mean of {len(errors)}: {mean:.2f} degrees")
-    args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / "errors.json").write_text(json.dumps({"mean": mean, **errors}, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

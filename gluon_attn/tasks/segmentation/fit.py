@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from pathlib import Path
@@ -14,8 +13,10 @@ from mxnet import gluon
 from gluon_attn import _compat
 from gluon_attn.data import random_state
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import save_figure, write_csv, write_text
 from gluon_attn.models.network import logits_of
 from gluon_attn.train.build import Evaluated
+from gluon_attn.weights.files import write_parameters
 
 IGNORED = -1  # the mask's value of pixels that count neither in the loss nor in the metric, as in GluonCV
 
@@ -102,13 +103,9 @@ def fit(make_net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed
 def write_run(folder, net, history, metrics):
     """metrics.json, history.csv and last.params of one run."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    with open(folder / "history.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, sorted({key for row in history for key in row}))
-        writer.writeheader()
-        writer.writerows(history)
-    net.save_parameters(str(folder / "last.params"))
+    write_csv(folder / "history.csv", history, sorted({key for row in history for key in row}))
+    write_parameters(folder / "last.params", net)
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
 
 
 def draw(path, images, truths, predictions, titles, names):
@@ -135,7 +132,7 @@ def draw(path, images, truths, predictions, titles, names):
         axis.set_title(title, fontsize=9)
     patches = [Patch(facecolor=colour, edgecolor="#b0b0b8", label=name) for colour, name in zip(colours, names)]
     figure.legend(handles=patches, loc="outside lower center", ncols=min(len(names), 11), fontsize=8, frameon=False)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def class_colours(count):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import INTERRUPTED, GluonAttnError
+from gluon_attn.files import write_csv, write_text
 
 DOCUMENT = """# Segmentation: digits on a canvas
 
@@ -138,9 +138,6 @@ def _network(args, method, classes):
 
 
 def _write_table(folder, rows):
-    with open(folder / "segmentation.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(folder / "segmentation.csv", rows)
     table = "\n".join(LINE.format(**row) for row in rows)
-    (folder / "segmentation.md").write_text(DOCUMENT.format(table=table, **rows[0]), encoding="utf-8")
+    write_text(folder / "segmentation.md", DOCUMENT.format(table=table, **rows[0]))
