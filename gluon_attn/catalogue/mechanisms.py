@@ -159,6 +159,13 @@ _RECORDS = (
         arguments=dict(gating="complement"),
         variants={"inverse_attention": {"*": _TO_IGNORE}},
     ),
+    Mechanism(
+        "coordatt",
+        "gate",
+        _IN + "coordatt:CoordAtt",
+        "arXiv 2103.02907",
+        "x s(W_h f_rows) s(W_w f_columns), f = hswish(bn(W [means of rows; of columns]))",
+    ),
     Mechanism("bam", "stage", _IN + "bam:BAM", "arXiv 1807.06514", "x (1 + s(channel(x) spatial(x)))"),
     Mechanism(
         "abn",
