@@ -166,6 +166,9 @@ _RECORDS = (
         "arXiv 2103.02907",
         "x s(W_h f_rows) s(W_w f_columns), f = hswish(bn(W [means of rows; of columns]))",
     ),
+    Mechanism(
+        "gc", "gate", _IN + "gc:GlobalContext", "arXiv 1904.11492", "x + W2 relu(LN(W1 sum_j softmax(w . x)_j x_j))"
+    ),
     Mechanism("bam", "stage", _IN + "bam:BAM", "arXiv 1807.06514", "x (1 + s(channel(x) spatial(x)))"),
     Mechanism(
         "abn",
