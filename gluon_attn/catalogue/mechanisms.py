@@ -169,6 +169,13 @@ _RECORDS = (
     Mechanism(
         "gc", "gate", _IN + "gc:GlobalContext", "arXiv 1904.11492", "x + W2 relu(LN(W1 sum_j softmax(w . x)_j x_j))"
     ),
+    Mechanism(
+        "simam",
+        "gate",
+        _IN + "simam:SimAM",
+        "ICML 2021 (PMLR 139, yang21o)",
+        "x s((x - mu)^2 / (4 (v + lambda)) + 1/2), no parameters",
+    ),
     Mechanism("bam", "stage", _IN + "bam:BAM", "arXiv 1807.06514", "x (1 + s(channel(x) spatial(x)))"),
     Mechanism(
         "abn",
