@@ -176,6 +176,13 @@ _RECORDS = (
         "ICML 2021 (PMLR 139, yang21o)",
         "x s((x - mu)^2 / (4 (v + lambda)) + 1/2), no parameters",
     ),
+    Mechanism(
+        "triplet",
+        "gate",
+        _IN + "triplet:TripletAttention",
+        "arXiv 2010.03045",
+        "mean of x s(bn(7x7 of max and mean)) over height, width and channels, the pooled axis in front",
+    ),
     Mechanism("bam", "stage", _IN + "bam:BAM", "arXiv 1807.06514", "x (1 + s(channel(x) spatial(x)))"),
     Mechanism(
         "abn",

@@ -1,0 +1,55 @@
+"""Triplet Attention, "Rotate to Attend" (Misra et al., WACV 2021, arXiv 2010.03045)."""
+
+from __future__ import annotations
+
+from mxnet.gluon import nn
+
+from gluon_attn import cpu
+from gluon_attn.attention.gating import Gating
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.layers import batch_norm, conv
+
+ALONG = {1: "channels", 2: "height", 3: "width"}
+
+
+class AxisGate(nn.HybridBlock):
+    """x * gating(bn(conv([max, mean] over `axis`))), the two other axes being the sides of what is convolved."""
+
+    def __init__(self, axis, kernel=7, gating="sigmoid", alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.conv, self.bn = conv(2, 1, kernel), batch_norm(1, momentum=0.99)
+        self.gating = Gating(gating, alpha)
+
+    def hybrid_forward(self, F, x):
+        planes = [reduce(x, axis=self.axis, keepdims=True) for reduce in (F.max, F.mean)]
+        z = self._turned(F, F.concat(*planes, dim=self.axis))  # (N, 2, the two other axes)
+        weight = self.gating(self._turned(F, self.bn(self.conv(z))))
+        return cpu.broadcast(F, self, "mul", x, weight, over=ALONG[self.axis])
+
+    def _turned(self, F, z):
+        return z if self.axis == 1 else F.swapaxes(z, 1, self.axis)
+
+
+class TripletAttention(nn.HybridBlock):
+    """The mean of three gates, which pool over the height, the width and the channels; (N, C, H, W) -> same.
+
+    Each turns the axis that it pools over to the front and is CBAM's spatial gate there: [max, mean], one convolution
+    (kernel x kernel, 7x7) without a bias, BN, sigmoid; so the first two see channels beside places. Inserted at the end
+    of the residual branch. `spatial=False` leaves out the third (the released code's `no_spatial`).
+
+    The BatchNorms have PyTorch momentum 0.01 (0.99 here) and start with gamma 1, as in the released file; the training
+    code beside it sets gamma to 0 in the spatial gate alone, where that has its older name.
+    """
+
+    def __init__(self, channels, kernel=7, spatial=True, gating="sigmoid", alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        if kernel % 2 == 0:
+            raise GluonAttnError(f"Triplet attention's kernel={kernel} is even: take an odd one, which keeps the size.")
+        how = dict(kernel=kernel, gating=gating, alpha=alpha)
+        self.over_height, self.over_width = AxisGate(2, **how), AxisGate(3, **how)
+        self.over_channels = AxisGate(1, **how) if spatial else None
+
+    def hybrid_forward(self, F, x):
+        gates = [gate for gate in (self.over_height, self.over_width, self.over_channels) if gate is not None]
+        return sum(gate(x) for gate in gates) / len(gates)
