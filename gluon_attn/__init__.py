@@ -6,6 +6,7 @@ import importlib
 
 from gluon_attn import _compat, _gluoncv
 from gluon_attn._version import __version__ as __version__
+from gluon_attn.catalogue.spellings import FUNCTIONS
 
 # Names are resolved on first use, so that `gluon-attn --help` does not wait for MXNet.
 _PUBLIC = {
@@ -36,7 +37,10 @@ def __getattr__(name):
             return getattr(importlib.import_module(f"gluon_attn.{_PUBLIC[name]}"), name)
         if name in _MODULES:
             return importlib.import_module(f"gluon_attn.{name}")
-    raise AttributeError(f"module 'gluon_attn' has no attribute {name!r}")
+    elsewhere = FUNCTIONS.get(name)
+    raise AttributeError(
+        f"module 'gluon_attn' has no attribute {name!r}" + (f": here it is {elsewhere}." if elsewhere else "")
+    )
 
 
 def __dir__():

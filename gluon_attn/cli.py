@@ -1,8 +1,7 @@
-"""The command line, `gluon-attn` or `python -m gluon_attn.cli`: a table of commands, each loaded when asked for."""
+"""The command line, `gluon-attn` or `python -m gluon_attn`: a table of commands, each loaded when asked for."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -11,6 +10,7 @@ from gluon_attn._compat import mxnet_explained
 from gluon_attn._version import __version__
 from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
 from gluon_attn.files import FULL
+from gluon_attn.parser import Parser
 
 COMMANDS = {
     "list": "names of the zoo, by pattern, with or without published weights",
@@ -34,13 +34,15 @@ def _help():
     rows = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
     return (
         "usage: gluon-attn COMMAND [options]\n\nAttention CNNs for MXNet/Gluon.\n\n"
-        f"commands:\n{rows}\n\n`gluon-attn COMMAND --help` shows the options of one."
+        f"commands:\n{rows}\n\n`gluon-attn help COMMAND` or `gluon-attn COMMAND --help` shows the options of one."
     )
 
 
 def main(argv=None):
     """Run one command; returns the exit status (2 for a user's mistake, said in one sentence)."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:2], "--help"]
     if not argv or argv[0] in ("-h", "--help"):
         print(_help())
         return 0
@@ -73,7 +75,7 @@ def _run(name, argv):
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
     command = importlib.import_module(f"gluon_attn.commands.{name}")
-    parser = argparse.ArgumentParser(prog=f"gluon-attn {name}", description=COMMANDS[name].capitalize() + ".")
+    parser = Parser(prog=f"gluon-attn {name}", description=COMMANDS[name].capitalize() + ".")
     command.add_arguments(parser)
     return command.run(parser.parse_args(argv))
 

@@ -24,11 +24,11 @@ class WriteError(GluonAttnError, OSError):
     """A file that could not be written; what was there before still is."""
 
 
-def unknown(kind, value, choices, error=GluonAttnError):
-    """The error for a `value` that is none of the `choices`, with the nearest one as a hint."""
+def unknown(kind, value, choices, error=GluonAttnError, near=()):
+    """The error for a `value` that is none of the `choices`, with the nearest one as a hint (or with those `near`)."""
     choices = sorted(choices)
     begun = [choice for choice in choices if str(value) and choice.startswith(str(value))]
-    near = begun[:3] or difflib.get_close_matches(str(value), choices, n=1)
+    near = list(near) or begun[:3] or difflib.get_close_matches(str(value), choices, n=1)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     shown = ", ".join(choices)
     if len(choices) > 40:

@@ -7,6 +7,7 @@ from collections import deque
 
 import mxnet as mx
 
+from gluon_attn.accuracy import shares
 from gluon_attn.errors import DataError
 from gluon_attn.models.network import logits_of
 
@@ -20,17 +21,19 @@ def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> d
     ``mx.io.DataBatch`` es (whose ``pad`` images, the iterator's filling of its last batch, are left out).
     ``progress`` is called with the number of images of each finished batch.
 
-    Returns ``top1`` and ``top5`` as fractions of 1, ``images`` and ``images_per_second`` (loading included).
+    Returns ``top1``, its 95 % interval ``top1_interval`` and ``top5`` as fractions of 1, ``images`` and
+    ``images_per_second`` (loading included); no ``top5`` where the network has five classes or fewer.
     """
     ctx_list = list(ctx_list or [mx.cpu()])
-    hits, images, pending = [0, 0], 0, deque()
+    hits, images, pending, asked = [0, 0], 0, deque(), set()
 
     def collect(limit):
         while len(pending) > limit:
-            for counts in pending.popleft():
+            for counts, classes in pending.popleft():
                 top1, top5 = counts.asnumpy()
                 hits[0] += int(top1)
                 hits[1] += int(top5)
+                asked.add(classes)
 
     start = time.perf_counter()
     for data, labels in _batches(loader):
@@ -44,8 +47,7 @@ def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> d
     if not images:
         raise DataError("nothing to evaluate: the loader gave no images; check the dataset's folder and split")
     return {
-        "top1": hits[0] / images,
-        "top5": hits[1] / images,
+        **shares(*hits, images, classes=max(asked)),
         "images": images,
         "images_per_second": images / seconds,
     }
@@ -67,11 +69,11 @@ def ranks(logits, labels):
 
 
 def _hits(net, images, labels, dtype):
-    """How many of a batch are right at first and within five, as one array of two on the device."""
+    """(how many of a batch are right at first and within five, as one array of two on the device; classes)."""
     logits = logits_of(net, net(images.astype(dtype, copy=False)))
     _check_labels(labels, logits.shape[1])
     place = ranks(logits, labels)
-    return mx.nd.concat((place < 1).sum(), (place < 5).sum(), dim=0)
+    return mx.nd.concat((place < 1).sum(), (place < 5).sum(), dim=0), logits.shape[1]
 
 
 def _check_labels(labels, classes):

@@ -6,10 +6,10 @@ This module is pure data until a network is asked for: it imports no framework.
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import functools
 import importlib
 import inspect
+import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from gluon_attn import _compat, _gluoncv, errors
 from gluon_attn.catalogue import names as catalogue
+from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.mechanisms import Mechanism
 from gluon_attn.catalogue.names import SPECS
 
@@ -27,13 +28,22 @@ def find(name):
     """The Spec of a name (any case, as in GluonCV)."""
     spec = SPECS.get(str(name).lower())
     if spec is None:
-        raise errors.unknown("model", name, SPECS)
+        raise errors.unknown("model", name, SPECS, near=spellings.nearest(name, sorted(SPECS, key=_natural)))
     return spec
 
 
-def list_models(pattern="*", pretrained=False):
-    """Names that match the shell pattern, in natural order; with pretrained=True those that have weights."""
-    names = sorted(fnmatch.filter(SPECS, pattern), key=_natural)
+def list_models(pattern="*", pretrained=False, exclude=()):
+    """Names, in natural order; with pretrained=True those that have weights.
+
+    pattern, exclude : a shell pattern, a name, or a word of names ('aff'), in any case; or several of them
+
+    >>> gluon_attn.list_models(["aff_resnet18", "iaff_resnet?8"], exclude="cifar_*")
+    ['aff_resnet18', 'iaff_resnet18']
+    """
+    wanted, unwanted = ([words] if isinstance(words, str) else list(words) for words in (pattern, exclude))
+    names = spellings.matching(wanted, sorted(SPECS, key=_natural))
+    left_out = set(spellings.matching(unwanted, names)) if unwanted else ()
+    names = [name for name in names if name not in left_out]
     if pretrained:
         from gluon_attn import weights
 
@@ -71,6 +81,7 @@ def get_model(
     Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`.
     """
     spec = find(name)
+    _refuse_other_words(arch)
     entry = _pretrained_entry(spec, pretrained)
     tag = variant if variant is not None else (entry.tag if entry else None)
     adapt = classes is not None or in_channels != 3
@@ -94,6 +105,12 @@ def _features(net, stages):
     from gluon_attn.models.network import FeatureNetwork
 
     return FeatureNetwork(net, None if stages is True else stages)
+
+
+def _refuse_other_words(arch):
+    for keyword in arch:
+        if keyword in spellings.KEYWORDS:
+            raise errors.GluonAttnError(f"get_model takes no {keyword}=: here it is {spellings.KEYWORDS[keyword]}.")
 
 
 def _check_positive(**counts):
@@ -184,7 +201,7 @@ def makers(names: Optional[Iterable[str]] = None) -> Dict[str, Callable]:
     return {name: functools.partial(get_model, name) for name in (SPECS if names is None else names)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelInfo:
     """What a network costs and expects, and which weights there are for it."""
 
@@ -199,6 +216,26 @@ class ModelInfo:
     paper: str
     label: str = ""  # what the paper's tables call it, where that is another name
     stages: dict = field(default_factory=dict)  # 'stem', 'stage1', ..., 'head': Complexity
+
+    def as_dict(self):
+        """What JSON can hold: numbers, text, lists and objects."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def __str__(self):
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return (
+            f"{self.name} ({self.paper}" + (f", which calls it {self.label})" if self.label else ")") + "\n"
+            f"  parameters  {self.parameters / 1e6:.3f} M\n"
+            f"  MACs        {self.macs / 1e9:.3f} G at {self.input_size} x {self.input_size}\n"
+            f"  input       RGB, mean {mean}, std {std}, centre crop {self.crop:g}"
+        )
+
+    def __repr__(self):
+        tags = ", ".join(entry.tag for entry in self.weights) or "none"
+        return (
+            f"ModelInfo({self.name!r}: {self.parameters / 1e6:.3f} M parameters, {self.macs / 1e9:.3f} G MACs at "
+            f"{self.input_size}, weights: {tags})"
+        )
 
 
 @_compat.mxnet_explained()

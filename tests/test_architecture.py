@@ -25,7 +25,20 @@ LAYERS = (
     ("models",),
     ("attention",),
     ("catalogue",),
-    ("errors", "files", "devices", "threads", "layers", "losses", "cpu", "complexity", "_compat", "_version"),
+    (
+        "errors",
+        "parser",
+        "accuracy",
+        "files",
+        "devices",
+        "threads",
+        "layers",
+        "losses",
+        "cpu",
+        "complexity",
+        "_compat",
+        "_version",
+    ),
 )
 # `import gluon_attn` is what a user does: it hands out names from every part, when they are asked for.
 ROOT = "gluon_attn"

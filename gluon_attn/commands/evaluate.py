@@ -19,7 +19,7 @@ from gluon_attn.commands.loading import (
     preprocessing,
     transform_for,
 )
-from gluon_attn.files import append_text
+from gluon_attn.files import append_text, write_csv
 
 COLUMNS = [
     "model",
@@ -36,6 +36,7 @@ COLUMNS = [
     "dtype",
     "devices",
     "mxnet",
+    "top1_error_interval",
 ]
 
 
@@ -121,8 +122,7 @@ def _row(args, entry, result):
         dataset=args.dataset,
         split=args.split,
         images=result["images"],
-        top1_error=f"{100 - 100 * result['top1']:.2f}",
-        top5_error=f"{100 - 100 * result['top5']:.2f}",
+        **serving.measured(result),
         published_top1_error="" if entry is None or entry.top1_error is None else f"{entry.top1_error:.2f}",
         published_top5_error="" if entry is None or entry.top5_error is None else f"{entry.top5_error:.2f}",
         images_per_second=f"{result['images_per_second']:.1f}",
@@ -131,20 +131,25 @@ def _row(args, entry, result):
 
 
 def append(path, row):
-    """Add a row to the table `path`, which begins with the names of its columns."""
-    new, text = not path.exists() or not path.stat().st_size, io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    if new:
-        writer.writeheader()
-    writer.writerow(row)
-    append_text(path, text.getvalue())
+    """Add a row to the table `path`, which begins with the names of its columns (an older table gets the new ones)."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = csv.DictReader(io.StringIO(text))
+    if before.fieldnames == COLUMNS:
+        line = io.StringIO()
+        csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
+        append_text(path, line.getvalue())
+    else:
+        rows = [{key: known.get(key, "") for key in COLUMNS} for known in (*before, row)]
+        write_csv(path, rows, COLUMNS)
 
 
 def summary(row):
-    split, top1 = row["split"], row["top1_error"]
+    split, top1 = row["split"], float(row["top1_error"])
     published = f" (published: {row['published_top1_error']} %)" if row["published_top1_error"] else ""
+    top5 = f"top-5 error {row['top5_error']} %, " if row["top5_error"] else ""
+    low, high = (100 - float(end) for end in reversed(row["top1_error_interval"].split("-")))
     return (
         f"{row['model']} on {row['images']} images of {row['dataset']}: "
-        f"{split} accuracy {100 - float(top1):.2f} %, top-1 error {top1} %{published}, "
-        f"top-5 error {row['top5_error']} %, {row['images_per_second']} images/s"
+        f"{split} accuracy {100 - top1:.2f} % (95 % interval {low:.2f} to {high:.2f} %), "
+        f"top-1 error {row['top1_error']} %{published}, {top5}{row['images_per_second']} images/s"
     )

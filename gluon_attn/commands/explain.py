@@ -20,7 +20,7 @@ def add_arguments(parser):
         "--dataset", metavar="NAME", help="class names and normalisation; its test images, if no --image"
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
-    parser.add_argument("--indices", metavar="I,...", help="which test images (default: the first ones)")
+    parser.add_argument("--indices", metavar="I,...", help="which test images (default: of each class in turn)")
     parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 100)")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--method", default="gradcam", metavar="M,...", help="default: %(default)s")
@@ -121,9 +121,13 @@ def _subjects(args, names, dataset):
 
 
 def _indices(args, dataset, count):
+    from gluon_attn.explain.subjects import of_each_class
+
     if args.indices:
         return [int(index) for index in args.indices.split(",")]
-    return range(min(args.count or count, len(dataset)))
+    if args.score:
+        return range(min(args.count or count, len(dataset)))
+    return of_each_class(dataset.labels, args.count or count)
 
 
 def _views(candidate, subjects, methods, args):

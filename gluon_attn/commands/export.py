@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing
 from gluon_attn.errors import unknown
 
@@ -11,7 +13,9 @@ FORMATS = ("onnx", "symbol")
 def add_arguments(parser):
     add_network_arguments(parser)
     parser.add_argument("--format", default="onnx", metavar="|".join(FORMATS), help="(default: onnx)")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="net.onnx, or the prefix of symbol files")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="net (.onnx is added), or the prefix of symbol files"
+    )
     parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
@@ -37,5 +41,18 @@ def run(args):
     names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
     export = {"onnx": deploy.export_onnx, "symbol": deploy.export_symbol}[args.format]
     card = Card.of(args.model, prepared, names, source=loaded.entry.tag if loaded.entry else "")
-    found = export(loaded.net, args.output, prepared["input_size"], card=card, tolerance=args.tolerance)
-    print(f"{args.output}: largest difference from Gluon {found:.2g} of the largest output")
+    output = written_as(args.output, args.format)
+    found = export(loaded.net, output, prepared["input_size"], card=card, tolerance=args.tolerance)
+    name = output if args.format == "onnx" else f"{output}-symbol.json"
+    print(f"{name}: largest difference from Gluon {found:.2g} of the largest output")
+
+
+def written_as(output, format):
+    """-o with the suffix that --file and the Predictor know it by; symbol files: the prefix, without theirs.
+
+    >>> written_as("out/net", "onnx"), written_as("net-symbol.json", "symbol")
+    ('out/net.onnx', 'net')
+    """
+    if format == "onnx":
+        return output if output.endswith(".onnx") else f"{output}.onnx"
+    return re.sub(r"(-symbol\.json|-\d{4}\.params|-card\.json)$", "", output)

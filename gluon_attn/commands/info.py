@@ -1,32 +1,43 @@
-"""`gluon-attn info NAME`: what a network costs and expects, and its weights."""
+"""`gluon-attn info NAME ...`: what a network costs and expects, and its weights; several stand side by side."""
 
 from __future__ import annotations
 
+import json
+
 
 def add_arguments(parser):
-    parser.add_argument("model", metavar="NAME", help="a name of `gluon-attn list`")
+    parser.add_argument("models", nargs="+", metavar="NAME", help="names of `gluon-attn list`; several: side by side")
+    parser.add_argument("--json", action="store_true", help="for programs: an object, or a list of them for several")
 
 
 def run(args):
     from gluon_attn import zoo
+
+    found = [zoo.model_info(name) for name in args.models]
+    if args.json:
+        objects = [info.as_dict() for info in found]
+        print(json.dumps(objects if len(objects) > 1 else objects[0], indent=2))
+    elif len(found) > 1:
+        print("\n".join(_side_by_side(found)))
+    else:
+        print("\n".join(_alone(found[0])))
+
+
+def _alone(info):
     from gluon_attn.commands.list import weights_table
 
-    info = zoo.model_info(args.model)
-    print(f"{info.name} ({info.paper}" + (f", which calls it {info.label})" if info.label else ")"))
-    print(f"  parameters  {info.parameters / 1e6:.3f} M")
-    print(f"  MACs        {info.macs / 1e9:.3f} G at {info.input_size} x {info.input_size}")
-    print(f"  input       RGB, mean {_numbers(info.mean)}, std {_numbers(info.std)}, centre crop {info.crop:g}")
+    yield str(info)
     for line in _stages(info):
-        print(f"    {line}")
+        yield f"    {line}"
     if not info.weights:
-        print("  weights     none known")
+        yield "  weights     none known"
         return
-    print("  weights")
+    yield "  weights"
     for line in weights_table([info.name]):
-        print(f"    {line}")
+        yield f"    {line}"
     for entry in info.weights:
         for text in filter(None, (entry.url, entry.note)):
-            print(f"    {entry.tag}: {text}")
+            yield f"    {entry.tag}: {text}"
 
 
 def _stages(info):
@@ -39,5 +50,29 @@ def _stages(info):
         )
 
 
-def _numbers(values):
-    return ", ".join(f"{value:g}" for value in values)
+def _side_by_side(found):
+    """A column a network, and behind the second and further ones the factor to the first."""
+    rows = [("", *(info.name for info in found))]
+    rows.append(("paper", *(info.paper for info in found)))
+    rows.append(("parameters", *_compared([info.parameters / 1e6 for info in found], "M")))
+    rows.append(("MACs", *_compared([info.macs / 1e9 for info in found], "G")))
+    rows.append(("input", *(f"{info.input_size} x {info.input_size}" for info in found)))
+    stages = list(dict.fromkeys(stage for info in found for stage in info.stages))
+    for kind, scale, unit in (("parameters", 1e6, "M"), ("macs", 1e9, "G")):
+        for stage in stages:
+            values = [getattr(info.stages[stage], kind) / scale if stage in info.stages else None for info in found]
+            rows.append((f"  {stage} {'MACs' if kind == 'macs' else kind}", *_compared(values, unit)))
+    rows.append(("weights", *(", ".join(_tag(entry) for entry in info.weights) or "none known" for info in found)))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _compared(values, unit):
+    first = values[0]
+    for number, value in enumerate(values):
+        factor = f" ({value / first:.2f}x)" if number and value is not None and first else ""
+        yield "-" if value is None else f"{value:.3f} {unit}{factor}"
+
+
+def _tag(entry):
+    return entry.tag if entry.top1_error is None else f"{entry.tag} {entry.top1_error:.2f} %"

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from gluon_attn import zoo
+from gluon_attn.catalogue import spellings
+from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import GluonAttnError
 
 
 def add_arguments(parser):
-    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern, as in 'cifar_*' (default: all)")
+    parser.add_argument(
+        "patterns", nargs="*", metavar="PATTERN", help="shell patterns ('cifar_*') or words of names (aff); any case"
+    )
+    parser.add_argument("--exclude", nargs="+", default=[], metavar="PATTERN", help="leave these out")
     parser.add_argument(
         "--pretrained", action="store_true", help="the files of weights: tag, source, errors, hash, licence"
     )
 
 
 def run(args):
-    names = zoo.list_models(args.pattern, pretrained=args.pretrained)
+    names = zoo.list_models(_words(args.patterns) or "*", args.pretrained, _words(args.exclude))
     if not names:
-        raise GluonAttnError(f"No name matches {args.pattern!r}: try `gluon-attn list '*resnet50*'`.")
+        raise GluonAttnError(_nothing(args))
     print("\n".join(weights_table(names) if args.pretrained else names))
+
+
+def _words(patterns):
+    """Here a name is a word, too: `list resnet50` is asked for every network that is made of it."""
+    return [found for word in patterns for found in (spellings.with_word(word, SPECS) or [word])]
+
+
+def _nothing(args):
+    given = " or ".join(map(repr, args.patterns)) or "this"
+    more = " with weights" * args.pretrained + f" without {', '.join(args.exclude)}" * bool(args.exclude)
+    near = [name for word in args.patterns for name in spellings.nearest(word, SPECS)]
+    hint = f"Did you mean {' or '.join(near[:3])}?" if near else "Try `gluon-attn list '*resnet50*'`."
+    return f"No name matches {given}{more}. {hint}"
 
 
 def weights_table(names):

@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 import sys
 
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
+
+CSV_COLUMNS = ("path", "rank", "class", "probability")
+
+
+def _text(predictions, stream):
+    for prediction in predictions:
+        found = ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.classes)
+        print(f"{prediction.path}: {found}", file=stream, flush=True)
+
+
+def _csv(predictions, stream):
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for prediction in predictions:
+        for rank, (name, probability) in enumerate(prediction.classes, start=1):
+            writer.writerow((prediction.path, rank, name, f"{probability:.6g}"))
+        stream.flush()
+
+
+def _json(predictions, stream):
+    found = [dict(path=str(p.path), classes=[_entry(*each) for each in p.classes]) for p in predictions]
+    print(json.dumps(found, indent=2, allow_nan=False), file=stream)
+
+
+def _entry(name, probability):
+    """`null` for what is no number, which JSON does not have."""
+    return {"class": name, "probability": probability if math.isfinite(probability) else None}
+
+
+_WRITERS = {"text": _text, "csv": _csv, "json": _json}
 
 
 def add_arguments(parser):
@@ -16,6 +49,12 @@ def add_arguments(parser):
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes a picture (default: 5)")
+    parser.add_argument(
+        "--format",
+        choices=tuple(_WRITERS),
+        default="text",
+        help=f"of the answer: csv has the columns {', '.join(CSV_COLUMNS)}, json a list of objects (default: text)",
+    )
     parser.add_argument("--picture", metavar="PNG", help="write one picture that shows the images and their classes")
 
 
@@ -30,14 +69,16 @@ def run(args):
         print(f"gluon-attn: Cannot read image {image.name}: {image.reason}.", file=sys.stderr, flush=True)
 
     predicted = serving.predictions if serving.asked(args) else _in_mxnet
-    for prediction in predicted(args, paths, say):
-        predictions.append(prediction)
-        print(
-            f"{prediction.path}: " + ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.classes), flush=True
-        )
+
+    def answered():
+        for prediction in predicted(args, paths, say):
+            predictions.append(prediction)
+            yield prediction
+
+    _WRITERS[args.format](answered(), sys.stdout)
     if args.picture and predictions:
         draw(predictions, args.picture)
-        print(f"picture: {args.picture}")
+        print(f"picture: {args.picture}", file=sys.stdout if args.format == "text" else sys.stderr)
     if bad:
         print(f"gluon-attn: {len(bad)} of {len(paths)} pictures could not be read.", file=sys.stderr)
     return 1 if bad else 0

@@ -116,8 +116,7 @@ def evaluated(args, dataset):
         dataset=args.dataset,
         split=args.split,
         images=result["images"],
-        top1_error=f"{100 - 100 * result['top1']:.2f}",
-        top5_error=f"{100 - 100 * result['top5']:.2f}",
+        **measured(result),
         published_top1_error="",
         published_top5_error="",
         images_per_second=f"{result['images_per_second']:.1f}",
@@ -125,4 +124,14 @@ def evaluated(args, dataset):
         dtype=predictor.precision,
         devices=engine,
         mxnet="",
+    )
+
+
+def measured(result):
+    """The columns of what was found; top5_error is empty where there are five classes or fewer."""
+    low, high = (f"{100 - 100 * end:.2f}" for end in reversed(result["top1_interval"]))
+    return dict(
+        top1_error=f"{100 - 100 * result['top1']:.2f}",
+        top1_error_interval=f"{low}-{high}",
+        top5_error=f"{100 - 100 * result['top5']:.2f}" if "top5" in result else "",
     )

@@ -10,7 +10,6 @@ the run is not stored.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from gluon_attn.catalogue import datasets
 from gluon_attn.errors import GluonAttnError, WeightsError
+from gluon_attn.parser import Parser
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.table import STORED
 from gluon_attn.weights.verify import digest
@@ -141,19 +141,19 @@ def _command(metrics):
     """The command line without this machine's folders."""
     program, _, rest = metrics["command"].partition(" ")
     name = Path(program).name
-    program = "gluon-attn" if name == "cli.py" else f"python {name}" if name.endswith(".py") else name
+    program = "gluon-attn" if name in ("cli.py", "__main__.py") else f"python {name}" if name.endswith(".py") else name
     return f"{program} {rest}".strip()
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m gluon_attn.commands.store", description="Keep finished runs.")
+    parser = Parser(prog="python -m gluon_attn.commands.store", description="Keep finished runs.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run")
     parser.add_argument("--params", default="params", metavar="DIR", help="where to keep them (default: params)")
     parser.add_argument("--tag", help="by default the name of the data set")
     parser.add_argument("--which", choices=("last", "best"), default="last", help="weights to keep (default: last)")
     parser.add_argument("--float16", action="store_true", help="round the weights, where that changes no accuracy")
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
         for run in args.runs:
             print(store(run, args.params, args.tag, args.which, args.float16))
     except GluonAttnError as error:

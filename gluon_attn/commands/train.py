@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import INTERRUPTED, GluonAttnError
+from gluon_attn.parser import Parser
 from gluon_attn.recipe import legacy
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 
@@ -22,7 +22,7 @@ def main(kind, argv=None):
     """Parse, train; the exit status: 0, also after SIGTERM, or 2 with one sentence for a user's mistake."""
     argv = sys.argv[1:] if argv is None else list(argv)
     script = f"train_{kind}.py"
-    parser = argparse.ArgumentParser(prog=script, description=f"Train a network ({kind} defaults).", allow_abbrev=False)
+    parser = Parser(prog=script, description=f"Train a network ({kind} defaults).", allow_abbrev=False)
     add_arguments(parser)
     try:
         return run(parser.parse_args(_in_our_words(kind, script, argv)), **DEFAULTS[kind])

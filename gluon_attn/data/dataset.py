@@ -37,6 +37,11 @@ class Dataset:
     def __len__(self):
         return len(self.labels)
 
+    def __repr__(self):
+        names = ", ".join(map(str, self.classes[:3])) + (", ..." if len(self.classes) > 3 else "")
+        size = f"{self.image_size}x{self.image_size}"
+        return f"<{self.name}: {len(self)} images for {size}, {len(self.classes)} classes ({names})>"
+
     def __getitem__(self, index):
         """(uint8 array (H, W, 3), int label)."""
         raise NotImplementedError

@@ -21,6 +21,8 @@ LAST_BATCH = ("keep", "discard")
 class Loader:
     """``for images, labels in loader.epoch(e)``: float32 (N, 3, H, W) and int32 (N,), both on the CPU.
 
+    ``for images, labels in loader`` counts the epochs itself.
+
     Labels that are arrays (angles, masks) keep their shape and type.
 
     dataset    : a :class:`gluon_attn.data.Dataset`
@@ -55,7 +57,7 @@ class Loader:
         self.train, self.seed, self.workers = train, seed, workers
         self.shard, self.last_batch, self.timeout = shard, last_batch, timeout
         self.skipped = Counter()
-        self._plan = _Plan()
+        self._plan, self._next = _Plan(), 0
         keep_freed_memory()  # before the workers are forked
         self._loader = DataLoader(
             _Samples(dataset, transform, seed, on_bad_image),
@@ -68,6 +70,12 @@ class Loader:
     def __len__(self):
         """Batches an epoch."""
         return len(self._batches(0))
+
+    def __iter__(self):
+        """`for images, labels in loader`: in training each time the next epoch, else always the same one."""
+        epoch = self._next
+        self._next += self.train
+        return self.epoch(epoch)
 
     def epoch(self, epoch=0, start_batch=0):
         """The batches of one epoch, from ``start_batch`` on (to continue an interrupted epoch)."""

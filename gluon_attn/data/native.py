@@ -60,6 +60,7 @@ class NativeLoader:
             saturation=jitter,
             pca_noise=lighting,
         )
+        self._next = 0
         self._settings = dict(
             path_imgrec=str(dataset.record),
             path_imgidx=str(dataset.index),
@@ -78,6 +79,11 @@ class NativeLoader:
     def __len__(self):
         """Batches an epoch (of evaluation shards: at most)."""
         return -(-len(self.dataset) // (self.batch_size * self.shard[1]))
+
+    def __iter__(self):
+        epoch = self._next
+        self._next += self.train
+        return self.epoch(epoch)
 
     def epoch(self, epoch=0, start_batch=0):
         """As ``Loader.epoch``; the batches before ``start_batch`` are decoded too, and dropped."""

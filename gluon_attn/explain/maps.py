@@ -21,7 +21,7 @@ KINDS = ("channel", "plane", "full", "rows", "columns", "positions", "channels",
 AXES = ("rows", "columns")  # maps along one axis of the picture: two of them make one of places
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttentionMap:
     """One map of one mechanism for a batch.
 
@@ -41,6 +41,13 @@ class AttentionMap:
     values: np.ndarray
     size: tuple
     inverse: bool = False
+
+    def __repr__(self):
+        shape = " x ".join(map(str, self.values.shape))
+        low, mean, high = self.values.min(), self.values.mean(), self.values.max()
+        return f"<{self.mechanism} at {self.name}: {self.kind} {shape}, {low:.3g} to {high:.3g}, mean {mean:.3g}" + (
+            ", inverse>" if self.inverse else ">"
+        )
 
     @property
     def ignored(self):

@@ -50,5 +50,22 @@ def from_dataset(dataset, indices):
     return subjects
 
 
+def of_each_class(labels, count):
+    """Indices of `count` images, at most one of a class before there is one of each: a set that is sorted by class
+    shows all of them, too. With fewer images than classes the classes are spread evenly.
+
+    >>> of_each_class([0, 0, 0, 1, 1, 2], 4)
+    [0, 3, 5, 1]
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        return list(range(min(count, len(labels))))
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels[labels >= 0])]
+    if count < len(members):
+        members = [members[i] for i in np.linspace(0, len(members) - 1, count).round().astype(int)]
+    rounds = range(max(map(len, members), default=0))
+    return [int(of[i]) for i in rounds for of in members if i < len(of)][:count]
+
+
 def _image(dataset, index):
     return dataset[index][0]

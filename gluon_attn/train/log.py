@@ -54,9 +54,12 @@ class RunLog:
 
     def history(self, rows):
         """history.csv from all rows so far: rewriting keeps it true after a resume."""
+        # Five classes or fewer have no top-5.
+        columns = [key for key in COLUMNS if key != "top5" or any(key in row for row in rows)]
         with self.going_on():
-            shown = [{key: _short(row.get(key, "")) for key in COLUMNS} for row in rows]
-            write_csv(self.folder / "history.csv", shown, COLUMNS)
+            write_csv(
+                self.folder / "history.csv", [{k: _short(row.get(k, "")) for k in columns} for row in rows], columns
+            )
 
     def scalars(self, row):
         if self._scalars is not None:
@@ -93,14 +96,14 @@ class _Handler(logging.FileHandler):
 
 
 def bar(total, epoch, epochs, shown=True):
-    """The epoch's progress bar: images, images/s, loss and lr; rarely redrawn where nobody watches it live."""
+    """The epoch's progress bar: images, images/s, loss and lr; none where its output is no terminal."""
     return tqdm(
         total=total,
         desc=f"epoch {epoch + 1}/{epochs}",
         unit="img",
         leave=False,
-        disable=not shown,
-        mininterval=0.2 if sys.stderr.isatty() else 20,
+        disable=None if shown else True,
+        mininterval=0.2,
     )
 
 
@@ -154,7 +157,9 @@ def _curve(axes, rows, key, label, figures, scale=1, **style):
 
 def row_text(row, epochs, split):
     """One line an epoch."""
-    found = f"{split} top-1 {row['top1']:.4f} top-5 {row['top5']:.4f}  " if "top1" in row else ""
+    found = f"{split} top-1 {row['top1']:.4f}" if "top1" in row else ""
+    found += f" top-5 {row['top5']:.4f}" if "top5" in row else ""
+    found += "  " if found else ""
     return (
         f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train_loss']:.4f}  {found}lr {row['lr']:.5f}  "
         f"{row['images_per_second']:.0f} images/s"

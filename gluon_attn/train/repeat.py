@@ -31,15 +31,15 @@ def summarise(results):
     """From the metrics of runs: {'model', 'runs', 'seeds', 'measured_on', 'top1_error': {...}, 'top5_error': {...}}."""
     tested = "test_accuracy_of_best" in results[0]
     keys = ("test_accuracy_of_best", "test_top5_of_best") if tested else ("best_accuracy", "best_top5")
-    errors = [[100 * (1 - result[key]) for result in results] for key in keys]
+    kinds = zip(("top1_error", "top5_error"), keys)
+    errors = {kind: [100 * (1 - r[key]) for r in results] for kind, key in kinds if key in results[0]}
     return dict(
         model=results[0]["model"],
         dataset=results[0]["dataset"],
         runs=len(results),
         seeds=[result["seed"] for result in results],
         measured_on="test" if tested else results[0]["best_chosen_on"],
-        top1_error=_spread(errors[0]),
-        top5_error=_spread(errors[1]),
+        **{kind: _spread(values) for kind, values in errors.items()},
     )
 
 
@@ -51,7 +51,11 @@ def _spread(values):
 
 def in_words(summary):
     """The summary as one line."""
-    errors = (f"{name} {summary[key]['mean']:.2f} ± {summary[key]['std']:.2f} %" for name, key in _NAMES.items())
+    errors = (
+        f"{name} {summary[key]['mean']:.2f} ± {summary[key]['std']:.2f} %"
+        for name, key in _NAMES.items()
+        if key in summary
+    )
     return f"{summary['model']}, {summary['measured_on']} error over {summary['runs']} runs: {', '.join(errors)}"
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 import mxnet as mx
 
 from gluon_attn import threads, zoo
+from gluon_attn.accuracy import in_words
 from gluon_attn.complexity import count_parameters
 from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError, WriteError
@@ -152,7 +153,7 @@ class Run:
     def accuracy(self, loader):
         dtype = "float16" if self.recipe.dtype == "float16" else "float32"
         found = evaluate(self.evaluated.net, loader, self.devices, dtype=dtype)
-        return {key: found[key] for key in ("top1", "top5")}
+        return {key: found[key] for key in ("top1", "top1_interval", "top5") if key in found}
 
     def record(self, row):
         """Weights first and the checkpoint last: whatever a kill leaves out is done again, the same, on resuming."""
@@ -249,9 +250,11 @@ class Run:
         self.log.curves(self.history, self._title())
         if self.kept != self.best["epoch"]:
             self.log.warn("best.params is not of the best epoch: it could not be written then")
+        tested = "test_accuracy_of_best" in metrics and f"on test {_in_words('test_accuracy_of_best', metrics)}; "
         self.log.line(
-            f"best {metrics['best_accuracy']:.4f} (epoch {metrics['best_epoch']}, chosen on {self.inputs.chosen_on}), "
-            f"last {metrics['last_accuracy']:.4f}, {metrics['seconds']:.0f} s: {self.folder}"
+            f"best {_in_words('best_accuracy', metrics)}, epoch {metrics['best_epoch']}, chosen on "
+            f"{self.inputs.chosen_on}; {tested or ''}last {100 * metrics['last_accuracy']:.2f} %, "
+            f"{metrics['seconds']:.0f} s: {self.folder}"
         )
         return metrics
 
@@ -284,10 +287,9 @@ class Run:
     def _chosen(self):
         """The accuracies of the epochs so far; None where none was evaluated."""
         evaluated = self.accuracies
-        best = self.best if evaluated else {"top1": None, "top5": None, "epoch": None}
+        best = self.best if evaluated else {"top1": None, "epoch": None}
         return dict(
-            best_accuracy=best["top1"],
-            best_top5=best["top5"],
+            **_named("best_accuracy", "best_top5", best),
             best_epoch=best["epoch"] + 1 if evaluated else None,
             best_chosen_on=self.inputs.chosen_on,
             last_accuracy=evaluated[-1]["top1"] if evaluated else None,
@@ -300,6 +302,18 @@ class Run:
             self._demand_best()
             self.evaluated.net.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
             test = self.accuracy(self.inputs.test)
-            found.update(test_accuracy_of_best=test["top1"], test_top5_of_best=test["top5"])
+            found.update(_named("test_accuracy_of_best", "test_top5_of_best", test))
             self.evaluated.net.load_parameters(str(self.folder / "last.params"), ctx=self.devices)
         return found
+
+
+def _named(accuracy, top5, found):
+    """Entries of metrics.json: an accuracy with its 95 % interval, and the top-5 where there is one."""
+    names = {accuracy: "top1", f"{accuracy}_interval": "top1_interval", top5: "top5"}
+    return {name: found[key] for name, key in names.items() if key in found}
+
+
+def _in_words(accuracy, metrics):
+    """Of a run that began under an older version the interval is not known."""
+    interval = metrics.get(f"{accuracy}_interval")
+    return in_words(metrics[accuracy], interval) if interval else f"{100 * metrics[accuracy]:.2f} %"

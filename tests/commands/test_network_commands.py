@@ -213,7 +213,7 @@ def test_folders_and_records_are_evaluated_alike(capsys, imagenet):
     with (imagenet / "r.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["top1_error"] == rows[1]["top1_error"]
-    assert {(row["input_size"], row["top5_error"]) for row in rows} == {("64", "0.00")}
+    assert {(row["input_size"], row["top5_error"]) for row in rows} == {("64", "")}
     status, _, err = call(capsys, "evaluate", *flags, "--dataset", "imagenet-folder", "--reader", "native")
     assert status == 2 and "The native reader reads" in err
 

@@ -90,6 +90,13 @@ class Predictor:
         """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
         return self.engine(prepared)
 
+    def __repr__(self):
+        card = self.card
+        return (
+            f"<Predictor of {card.model}: {len(card.classes)} classes, {card.input_size}x{card.input_size}, "
+            f"on {self.describe()}, {self.batch_size} images at once>"
+        )
+
     def describe(self):
         """Engine, precision and threads, in a few words."""
         return f"{self.name} {self.precision}" + (f", {self.threads} threads" if self.threads else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -10,16 +9,17 @@ from pathlib import Path
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
 from gluon_attn.files import write_text
+from gluon_attn.parser import Parser
 
 
 def main(argv=None):
     """Parse, train, write OUTPUT/errors.json; the exit status: 0, or 2 with one sentence for a user's mistake."""
-    args = _parse(argv)
-    if args.dry_run:
-        for path in filter(None, (args.data_root, args.alexnet)):
-            print(f"model fullface_gaze; {path}: {'there' if Path(path).exists() else 'MISSING'}")
-        return 0
     try:
+        args = _parse(argv)
+        if args.dry_run:
+            for path in filter(None, (args.data_root, args.alexnet)):
+                print(f"model fullface_gaze; {path}: {'there' if Path(path).exists() else 'MISSING'}")
+            return 0
         errors = run(args)
         mean = sum(errors.values()) / len(errors)
         print(f"mean of {len(errors)}: {mean:.2f} degrees")
@@ -34,7 +34,7 @@ def main(argv=None):
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="train_gaze.py",
         description="Leave-one-person-out on MPIIFaceGaze: python train_gaze.py --data-root FOLDER",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import INTERRUPTED, GluonAttnError
 from gluon_attn.files import write_csv, write_text
+from gluon_attn.parser import Parser
 
 DOCUMENT = """# Segmentation: digits on a canvas
 
@@ -34,11 +34,11 @@ SHOWN = 6  # test canvases in the picture
 
 def main(argv=None):
     """Parse, train; the exit status: 0, or 2 with one sentence for a user's mistake."""
-    args = _parse(argv)
-    if args.dry_run:
-        print(f"model {args.model}, {args.methods}; {args.train_images} digits canvases; writes {args.output}")
-        return 0
     try:
+        args = _parse(argv)
+        if args.dry_run:
+            print(f"model {args.model}, {args.methods}; {args.train_images} digits canvases; writes {args.output}")
+            return 0
         run(args)
     except GluonAttnError as error:
         print(f"train_segmentation.py: {error}", file=sys.stderr)
@@ -50,7 +50,7 @@ def main(argv=None):
 
 
 def _parse(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="train_segmentation.py",
         description="Train segmentation networks on digits canvases, side by side: "
         "python train_segmentation.py --output runs/segmentation",

@@ -1,0 +1,179 @@
+"""What commands say to programs, and how mistakes in a command line end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+import gluon_attn
+from gluon_attn import cli, data
+from gluon_attn.commands.evaluate import COLUMNS, append
+from gluon_attn.commands.export import written_as
+from gluon_attn.explain.subjects import of_each_class
+
+MODEL = "cifar_resnet20"
+
+
+def call(capsys, *argv):
+    status = cli.main([str(word) for word in argv])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    mx.random.seed(0)
+    net = gluon_attn.get_model(MODEL, classes=10)
+    net.initialize(mx.init.MSRAPrelu())
+    path = tmp_path_factory.mktemp("weights") / "w.params"
+    net.save_parameters(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / 'a, "b".png'
+    Image.fromarray(data.get_dataset("digits", "test")[0][0]).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["train", "--dataset"], "expected one argument"),
+        (["train", "--modle", "resnet50"], "There is no option --modle. Did you mean --model?"),
+        (["evaluate", "--model", MODEL], "required: --dataset"),
+        (["predict", "--batch-size", "x", "a.png"], "invalid int value: 'x'"),
+        (["info"], "required: NAME"),
+        (["export", "--model", MODEL, "-o", "x", "stray"], "'stray' is one word too many"),
+        (["predict", "a.png", "--format", "xml"], "invalid choice: 'xml'"),
+    ],
+)
+def test_the_error_is_one_line_and_the_last(capsys, argv, said):
+    status, out, err = call(capsys, *argv)
+    assert status == 2 and not out
+    assert len(err.splitlines()) == 1 and err.startswith("gluon-attn: ") and said in err
+    assert f"gluon-attn {argv[0]} --help" in err
+
+
+def test_scripts_say_it_as_briefly(capsys):
+    from gluon_attn.commands import train
+    from gluon_attn.tasks.gaze import script as gaze
+    from gluon_attn.tasks.segmentation import script as segmentation
+
+    for main in (lambda argv: train.main("cifar", argv), gaze.main, segmentation.main):
+        assert main(["--epohcs", "3"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_help_of_all_and_of_one(capsys):
+    assert call(capsys, "help") == call(capsys, "--help") and "evaluate" in call(capsys, "help")[1]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["help", "predict"])
+    assert ended.value.code == 0 and "--format" in capsys.readouterr().out
+    assert call(capsys, "help", "pedict")[0] == 2
+
+
+def test_python_m():
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    found = subprocess.run(
+        [sys.executable, "-m", "gluon_attn", "list", "AFF", "--exclude", "cifar", "*next*"],
+        stdout=subprocess.PIPE,
+        env=environment,
+        check=True,
+    )
+    assert found.stdout.decode().split()[:2] == ["aff_resnet18", "aff_resnet18d"]
+
+
+def test_list_takes_words(capsys):
+    assert "cifar_se_resnet20\n" in call(capsys, "list", "resnet20")[1]  # a name is a word here, too
+    status, _, err = call(capsys, "list", "seresnet50")
+    assert status == 2 and "Did you mean se_resnet50?" in err
+
+
+def test_info_for_programs_and_side_by_side(capsys):
+    one = json.loads(call(capsys, "info", MODEL, "--json")[1])
+    assert one["name"] == MODEL and one["parameters"] == gluon_attn.model_info(MODEL).parameters
+    two = json.loads(call(capsys, "info", MODEL, "cifar_aff_resnet20", "--json")[1])
+    assert [each["name"] for each in two] == [MODEL, "cifar_aff_resnet20"]
+    table = call(capsys, "info", MODEL, "cifar_aff_resnet20")[1].splitlines()
+    assert table[0].split() == [MODEL, "cifar_aff_resnet20"]
+    (row,) = [line for line in table if line.startswith("parameters")]
+    assert f"({two[1]['parameters'] / two[0]['parameters']:.2f}x)" in row
+
+
+def test_predictions_for_programs(capsys, weights, picture):
+    flags = ["predict", "--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--top", 3, picture]
+    status, out, _ = call(capsys, *flags, "--format", "json")
+    (found,) = json.loads(out)
+    assert status == 0 and found["path"] == str(picture) and len(found["classes"]) == 3
+    rows = list(csv.DictReader(io.StringIO(call(capsys, *flags, "--format", "csv")[1])))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"] and {row["path"] for row in rows} == {str(picture)}
+    for row, entry in zip(rows, found["classes"]):
+        assert row["class"] == entry["class"] and float(row["probability"]) == pytest.approx(entry["probability"], 1e-5)
+    assert f"{found['classes'][0]['class']} {100 * found['classes'][0]['probability']:.1f} %" in call(capsys, *flags)[1]
+
+
+def test_export_adds_the_suffix(capsys, weights, tmp_path):
+    flags = ["export", "--model", MODEL, "--pretrained", weights, "--dataset", "digits"]
+    status, out, _ = call(capsys, *flags, "-o", tmp_path / "net")
+    assert status == 0 and (tmp_path / "net.onnx").is_file() and out.startswith(str(tmp_path / "net.onnx"))
+    assert written_as("net.v2", "onnx") == "net.v2.onnx" and written_as("net.onnx", "onnx") == "net.onnx"
+    for name in ("net", "net-symbol.json", "net-0000.params"):
+        assert written_as(name, "symbol") == "net"
+    assert repr(gluon_attn.deploy.Predictor(tmp_path / "net.onnx", engine="onnxruntime")).count("\n") == 0
+
+
+def test_explained_pictures_are_of_different_classes():
+    labels = np.repeat(np.arange(10), 40)
+    assert labels[of_each_class(labels, 10)].tolist() == list(range(10))
+    assert len(set(labels[of_each_class(labels, 6)])) == 6
+    assert sorted(labels[of_each_class([0, 0, 0, 1], 3)]) == [0, 0, 0] and of_each_class([0, 0, 0, 1], 3) == [0, 3, 1]
+    assert of_each_class([0, 0, -1], 9) == [0, 1]
+
+
+def test_an_older_table_of_evaluations_gets_the_new_columns(tmp_path):
+    path = tmp_path / "evaluations.csv"
+    path.write_text("model,top1_error,mxnet\na,1.00,1.9.1\n", encoding="utf-8")
+    append(path, {"model": "b", "top1_error": "2.00", "top1_error_interval": "1-3"})
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [(r["model"], r["top1_error"], r["top1_error_interval"]) for r in rows] == [
+        ("a", "1.00", ""),
+        ("b", "2.00", "1-3"),
+    ]
+
+
+def test_a_loader_is_a_loop_of_its_own():
+    digits = data.get_dataset("digits", "test")
+    assert repr(digits) == "<digits: 400 images for 32x32, 10 classes (0, 1, 2, ...)>"
+    transform = data.eval_transform(32, digits.mean, digits.std, resize=32)
+    loader = data.Loader(digits, 100, transform, train=True)
+    first, second = ([labels.asnumpy() for _, labels in loader] for _ in range(2))
+    assert len(first) == 4 and not np.array_equal(np.concatenate(first), np.concatenate(second))
+    for epoch, given in enumerate((first, second)):
+        expected = np.concatenate([labels.asnumpy() for _, labels in loader.epoch(epoch)])
+        np.testing.assert_array_equal(np.concatenate(given), expected)
+    still = data.Loader(digits, 400, transform, train=False)
+    for _ in range(2):
+        ((images, labels),) = still
+        assert images.shape == (400, 3, 32, 32) and labels.asnumpy().tolist() == digits.labels.tolist()
+
+
+def test_a_map_prints_as_one_line():
+    from gluon_attn.explain import attention_maps
+
+    net = gluon_attn.get_model("cifar_se_resnet20", classes=10)
+    net.initialize()
+    name, found = next(iter(attention_maps(net, mx.nd.ones((2, 3, 32, 32))).items()))
+    assert repr(found).startswith(f"<SE at {name}: channel 2 x 16 x 1 x 1") and "\n" not in repr(found)
