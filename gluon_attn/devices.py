@@ -34,24 +34,26 @@ def _device(word):
     return mx.Context(kind, number)
 
 
+def check_arithmetic(dtype, devices):
+    """Refuse a ``--dtype`` that the devices do not have."""
+    kinds = {device.device_type for device in devices}
+    if dtype == "float16" and "cpu" in kinds:
+        raise GluonAttnError(
+            "--dtype float16 does not run on a CPU: MXNet has no float16 convolution there. "
+            "Use --dtype bfloat16 (faster on CPUs that have AVX512-BF16) or float32."
+        )
+    if dtype == "bfloat16" and "gpu" in kinds:
+        raise GluonAttnError("--dtype bfloat16 is for CPUs: MXNet 1.9 has no such GPU kernels. Use --dtype float16.")
+    if dtype == "bfloat16" and not _has_bfloat16():
+        raise GluonAttnError("--dtype bfloat16 needs a CPU with AVX512-BF16, which this is not. Use --dtype float32.")
+
+
 def prepare_arithmetic(dtype, devices):
     """Refuse or switch on what ``--dtype`` needs; before any network is built, since AMP patches the operators."""
+    check_arithmetic(dtype, devices)
     if dtype == "float16":
-        if any(device.device_type == "cpu" for device in devices):
-            raise GluonAttnError(
-                "--dtype float16 does not run on a CPU: MXNet has no float16 convolution there. "
-                "Use --dtype bfloat16 (faster on CPUs that have AVX512-BF16) or float32."
-            )
         os.environ.setdefault("MXNET_SAFE_ACCUMULATION", "1")  # sums of float16 in float32, as the published runs
     if dtype == "bfloat16":
-        if any(device.device_type == "gpu" for device in devices):
-            raise GluonAttnError(
-                "--dtype bfloat16 is for CPUs: MXNet 1.9 has no such GPU kernels. Use --dtype float16."
-            )
-        if not _has_bfloat16():
-            raise GluonAttnError(
-                "--dtype bfloat16 needs a CPU with AVX512-BF16, which this is not. Use --dtype float32."
-            )
         from mxnet.contrib import amp
 
         amp.init(target_dtype="bfloat16")  # for the rest of this process: MXNet cannot undo it

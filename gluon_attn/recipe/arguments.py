@@ -7,6 +7,7 @@ import dataclasses
 
 from gluon_attn import threads
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe.check import check_numbers
 from gluon_attn.recipe.recipe import Recipe, list_recipes, merged, read_file
 
 
@@ -33,6 +34,7 @@ def recipe_from(args, **defaults):
     for name in ("model", "dataset"):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
+    check_numbers(recipe)
     threads.take(recipe.threads)
     return recipe
 

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe.values import shown
 
 
 def check(recipe):
     """Raise a sentence for the first choice of the recipe that cannot work."""
+    check_numbers(recipe)
     for wrong, sentence in _faults(recipe):
         if wrong:
             raise GluonAttnError(sentence)
 
 
+def check_numbers(recipe):
+    """Raise a sentence for the first number that is none, or not within the bounds of its field."""
+    for spec in dataclasses.fields(recipe):
+        if spec.metadata["kind"] in (int, float):
+            value = getattr(recipe, spec.name)
+            for number in value if isinstance(value, list) else [value]:
+                if not _within(number, spec.metadata):
+                    raise GluonAttnError(
+                        f"--{spec.name.replace('_', '-')} cannot be {shown(number)} ({spec.metadata['help']}): "
+                        f"give {_range(spec.metadata)}."
+                    )
+
+
+def _within(number, bounds):
+    """Whether it is a number (NaN is none), and within the bounds."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or number != number:
+        return False
+    if bounds["kind"] is int and not isinstance(number, int):
+        return False
+    low = bounds["least"] <= number if bounds["above"] is None else bounds["above"] < number
+    return low and (number <= bounds["most"] if bounds["below"] is None else number < bounds["below"])
+
+
+def _range(bounds):
+    """'a whole number from 1 to 1,000', 'a number above 0 and below 1'."""
+    kind = "a whole number" if bounds["kind"] is int else "a number"
+    low = f"from {bounds['least']:,}" if bounds["above"] is None else f"above {bounds['above']:,}"
+    if bounds["below"] is not None:
+        return f"{kind} {low} to below {bounds['below']:,}"
+    return f"{kind} {low} to {bounds['most']:,}"
+
+
 def _faults(r):
     augmented = r.auto_aug not in ("", "none")
     mixed = r.mixup > 0 or r.cutmix > 0
-    yield r.epochs < 1, f"--epochs {r.epochs} trains nothing: give 1 or more."
-    yield r.batch_size < 1, f"--batch-size {r.batch_size} is too small: give 1 or more."
-    yield r.eval_every < 1, f"--eval-every {r.eval_every} never evaluates: give 1 (each epoch) or more."
     yield from _progressive_faults(r)
-    yield r.accumulate < 1, f"--accumulate {r.accumulate} is too small: give 1 (no accumulation) or more."
-    yield r.lr <= 0, f"--lr {r.lr} does not train: give a positive number."
-    yield not 0 <= r.label_smoothing < 1, f"--label-smoothing {r.label_smoothing} must be at least 0 and below 1."
-    yield min(r.mixup, r.cutmix) < 0, "--mixup and --cutmix take the alpha of a Beta distribution: 0 (off) or more."
-    yield not 0 <= r.ema < 1, f"--ema {r.ema} must be at least 0 (off) and below 1, 0.9999 for example."
-    yield not 0 <= r.hard_weight <= 1, f"--hard-weight {r.hard_weight} is a share: give 0 to 1."
     yield (
         r.warmup_epochs > r.epochs,
         f"--warmup-epochs {r.warmup_epochs} leaves none of the {r.epochs} epochs at full rate: give fewer.",

@@ -6,22 +6,31 @@ here needs MXNet, so that ``--help`` and ``--dry-run`` of a broken command answe
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.recipe.values import MOST_TEXT, load_yaml, mapping, read_value, shown
 
 RECIPES = Path(__file__).resolve().parent
+MOST = {int: 2**31 - 1, float: 1e6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
 
 
-def option(default, help, kind=None, choices=None, group="recipe"):
-    """A field with its flag: ``kind`` is what a word of the command line is read as, by default the default's type."""
-    metadata = {"help": help, "kind": kind or type(default), "choices": choices, "group": group}
+def option(default, help, kind=None, choices=None, group="recipe", least=0, most=None, above=None, below=None, keys=()):
+    """A field with its flag: ``kind`` is what a word of the command line is read as, by default the default's type.
+
+    least, most, above, below : the bounds of a number, the latter two excluded; ``recipe.check`` looks at them.
+    keys : types of the keys of a dict, beside text
+    """
+    kind = kind or type(default)
+    most = MOST[kind] if most is None and below is None and kind in MOST else most
+    bounds = dict(least=None if above is not None else least, most=most, above=above, below=below)
+    metadata = {"help": help, "kind": kind, "choices": choices, "group": group, "keys": keys, **bounds}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -45,12 +54,13 @@ class Recipe:
     dataset: str = option("", "digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ...", group="data")
     data_root: str = option("", "folder of the data set", group="data")
     dataset_options: dict = option({}, "options of the data set, as in coarse=true", group="data")
-    classes: int = option(0, "classes of the network; 0: those of the data set", group="data")
-    image_size: int = option(0, "side of the square input; 0: that of the data set", group="data")
+    classes: int = option(0, "classes of the network; 0: those of the data set", most=1 << 20, group="data")
+    image_size: int = option(0, "side of the square input; 0: that of the data set", most=9459, group="data")
     progressive: dict = option(
         {},
         "side of the training images from an epoch on, counted from 0, as in 0=32,6=48,8=64; evaluation keeps "
         "--image-size",
+        keys=(int,),
         group="data",
     )
     validation: int = option(
@@ -80,26 +90,32 @@ class Recipe:
         choices=("paper", "increasing"),
         group="augmentation",
     )
-    jitter: float = option(0.0, "brightness, contrast and saturation jitter", group="augmentation")
-    lighting: float = option(0.0, "AlexNet's PCA noise", group="augmentation")
-    erasing: float = option(0.0, "probability of random erasing", group="augmentation")
+    jitter: float = option(0.0, "brightness, contrast and saturation jitter", most=10, group="augmentation")
+    lighting: float = option(0.0, "AlexNet's PCA noise", most=10, group="augmentation")
+    erasing: float = option(0.0, "probability of random erasing", most=1, group="augmentation")
     mixup: float = option(0.0, "alpha of mixup's Beta(alpha, alpha); 0: off", group="augmentation")
     cutmix: float = option(
         0.0, "alpha of cutmix's Beta(alpha, alpha); 0: off; with mixup: one of them a batch", group="augmentation"
     )
     mixup_off_epochs: int = option(0, "last epochs without mixup and cutmix", group="augmentation")
-    label_smoothing: float = option(0.0, "share of the target spread evenly over all classes", group="augmentation")
+    label_smoothing: float = option(
+        0.0, "share of the target spread evenly over all classes", below=1, group="augmentation"
+    )
 
-    epochs: int = option(200, "passes over the training images", group="optimiser")
-    batch_size: int = option(128, "images an update, over all devices and workers", group="optimiser")
-    accumulate: int = option(1, "compute each batch in this many pieces, to need less memory", group="optimiser")
+    epochs: int = option(200, "passes over the training images", least=1, most=10**6, group="optimiser")
+    batch_size: int = option(
+        128, "images an update, over all devices and workers", least=1, most=10**6, group="optimiser"
+    )
+    accumulate: int = option(
+        1, "compute each batch in this many pieces, to need less memory", least=1, group="optimiser"
+    )
     optimizer: str = option("nag", "sgd: momentum; nag: Nesterov's", choices=("sgd", "nag"), group="optimiser")
-    lr: float = option(0.1, "learning rate after warm-up", group="optimiser")
+    lr: float = option(0.1, "learning rate after warm-up", above=0, group="optimiser")
     lr_batch: int = option(
         0, "batch size that --lr is meant for: another one scales it; 0: no scaling", group="optimiser"
     )
-    momentum: float = option(0.9, "momentum", group="optimiser")
-    wd: float = option(1e-4, "weight decay, as MXNet defines it: gradient + wd * weight", group="optimiser")
+    momentum: float = option(0.9, "momentum", below=1, group="optimiser")
+    wd: float = option(1e-4, "weight decay, as MXNet defines it: gradient + wd * weight", most=1, group="optimiser")
     no_wd: bool = option(
         False, "no weight decay on biases and on the gamma and beta of normalisations", group="optimiser"
     )
@@ -107,22 +123,25 @@ class Recipe:
     milestones: list = option(
         [], "epochs, counted from 0, where the step schedule multiplies by lr_decay", kind=int, group="optimiser"
     )
-    lr_decay: float = option(0.1, "factor at each milestone", group="optimiser")
+    lr_decay: float = option(0.1, "factor at each milestone", above=0, most=1, group="optimiser")
     warmup_epochs: float = option(0.0, "linear warm-up from 0", group="optimiser")
     ema: float = option(
-        0.0, "decay of a moving average of the weights, which is then what is evaluated; 0: off", group="optimiser"
+        0.0,
+        "decay of a moving average of the weights, which is then what is evaluated; 0: off",
+        below=1,
+        group="optimiser",
     )
     teacher: str = option("", "distil from this network, with its pretrained weights", group="optimiser")
     teacher_weights: str = option("true", "the teacher's weights: a tag or a file", group="optimiser")
-    temperature: float = option(20.0, "of the teacher's softmax", group="optimiser")
-    hard_weight: float = option(0.5, "share of the true labels in a distillation loss", group="optimiser")
+    temperature: float = option(20.0, "of the teacher's softmax", above=0, group="optimiser")
+    hard_weight: float = option(0.5, "share of the true labels in a distillation loss", most=1, group="optimiser")
 
     dtype: str = option("float32", "arithmetic of the network", choices=("float32", "float16", "bfloat16"), group="run")
     devices: str = option("", "as in gpu:0,gpu:1 or cpu:0; by default every GPU, else the CPU", group="run")
     threads: int = option(
-        0, "CPU cores for the network; 0: OMP_NUM_THREADS, or MXNet's choice, half of them", group="run"
+        0, "CPU cores for the network; 0: OMP_NUM_THREADS, or MXNet's choice, half of them", most=1024, group="run"
     )
-    workers: int = option(0, "processes that read and augment images", group="run")
+    workers: int = option(0, "processes that read and augment images", most=1024, group="run")
     seed: int = option(0, "seed of the weights, the order and the augmentation", group="run")
     kvstore: str = option(
         "device",
@@ -135,8 +154,8 @@ class Recipe:
         "", "auto: go on where this folder's run stopped, if it did; or a checkpoint file", group="run"
     )
     checkpoint_steps: int = option(0, "checkpoint every so many updates too, not only every epoch", group="run")
-    eval_every: int = option(1, "evaluate after every so many epochs, and after the last", group="run")
-    eval_batch_size: int = option(0, "images a batch of the evaluation; 0: the training's", group="run")
+    eval_every: int = option(1, "evaluate after every so many epochs, and after the last", least=1, group="run")
+    eval_batch_size: int = option(0, "images a batch of the evaluation; 0: the training's", most=10**6, group="run")
 
     @classmethod
     def load(cls, name, **overrides):
@@ -149,10 +168,11 @@ class Recipe:
         fields = {f.name: f for f in dataclasses.fields(cls)}
         read = {}
         for key, value in values.items():
-            name = key.replace("-", "_")
+            name = key.replace("-", "_") if isinstance(key, str) else key
             if name not in fields:
-                raise unknown("option of a recipe", key, [n.replace("_", "-") for n in fields])
-            read[name] = _read(fields[name], value)
+                given = key if isinstance(key, str) else shown(key)
+                raise unknown("option of a recipe", given, [n.replace("_", "-") for n in fields])
+            read[name] = read_value(fields[name], value)
         return cls(**read)
 
     def replace(self, **changes):
@@ -188,76 +208,67 @@ def list_recipes():
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def read_file(name):
-    """The values of a recipe file as a dict; its ``base`` recipe, where it names one, lies underneath."""
+def read_file(name, above=()):
+    """The values of a recipe file as a dict; its ``base`` recipe, where it names one, lies underneath.
+
+    above : the files whose base this is, by way of each other
+    """
+    path = _path(name)
+    if path in above:
+        files = " -> ".join(map(str, (*above, path)))
+        raise GluonAttnError(f"A recipe cannot be its own base: {files}. Take one `base:` out.")
+    values = _values(path)
+    base = values.pop("base", None)
+    if base in (None, ""):
+        return values
+    if not isinstance(base, str):
+        raise GluonAttnError(
+            f"The recipe file {str(path)!r} has the base {shown(base)}: it takes the name of a recipe, or a file."
+        )
+    return merged(read_file(base, (*above, path)), values)
+
+
+def _path(name):
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
-    if not path.is_file():
-        if path.parent == RECIPES:
-            raise unknown("recipe", str(name), list_recipes())
-        raise GluonAttnError(f"There is no recipe file {str(path)!r}. Built-in recipes: {', '.join(list_recipes())}.")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise GluonAttnError(f"The recipe file {str(path)!r} is not valid YAML: {error}.") from error
+        there = path.is_file()
+    except (OSError, ValueError):  # a name of a thousand letters, or with a zero in it
+        there = False
+    if there:
+        return path.resolve()
+    if path.parent == RECIPES:
+        raise unknown("recipe", str(name)[:80], list_recipes())
+    raise GluonAttnError(f"There is no recipe file {shown(str(path))}. Built-in recipes: {', '.join(list_recipes())}.")
+
+
+def _values(path):
+    """{field: value} of one file."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            values = load_yaml(stream.read(MOST_TEXT + 1))
+    except UnicodeDecodeError as error:
+        raise GluonAttnError(f"The recipe file {str(path)!r} is no text in UTF-8: {error}.") from None
+    except OSError as error:
+        raise GluonAttnError(f"The recipe file {str(path)!r} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise GluonAttnError(f"The recipe file {str(path)!r} is not valid YAML: {error}.") from None
+    if values is None:
+        return {}
     if not isinstance(values, dict):
         raise GluonAttnError(f"The recipe file {str(path)!r} must hold lines of the form `option: value`.")
-    values = {key.replace("-", "_"): value for key, value in values.items()}
-    base = values.pop("base", None)
-    return merged(read_file(base), values) if base else values
+    strange = [key for key in values if not isinstance(key, str)]
+    if strange:
+        raise GluonAttnError(f"The recipe file {str(path)!r} has the option {shown(strange[0])}, which is no word.")
+    return {key.replace("-", "_"): value for key, value in values.items()}
 
 
 def merged(below, above):
     """Two dicts of options, the second on top. Network keywords (`arch`) are added to those below, one by one."""
     result = {**below, **above}
     if below.get("arch") and above.get("arch"):
-        result["arch"] = {**_mapping(below["arch"]), **_mapping(above["arch"])}
+        with contextlib.suppress(ValueError, TypeError):  # what cannot be read, `Recipe.of` says
+            result["arch"] = {**mapping(below["arch"]), **mapping(above["arch"])}
     return result
-
-
-def _read(spec, value):
-    """``value`` as the type of its field; what does not fit raises a sentence."""
-    kind, choices = spec.metadata["kind"], spec.metadata["choices"]
-    flag = spec.name.replace("_", "-")
-    is_list = spec.default_factory is not dataclasses.MISSING and isinstance(spec.default_factory(), list)
-    try:
-        if is_list:
-            value = [kind(v) for v in (value.split(",") if isinstance(value, str) else value)]
-        elif kind is bool:
-            value = _boolean(value)
-        elif kind is dict:
-            value = _mapping(value)
-        elif kind is int and isinstance(value, float) and value != int(value):
-            raise ValueError
-        elif kind is str and isinstance(value, bool):
-            value = str(value).lower()
-        else:
-            value = kind(value)
-    except (TypeError, ValueError, AttributeError, yaml.YAMLError):
-        wanted = f"{kind.__name__}s, as in 60,120" if is_list else _WANTED.get(kind, kind.__name__)
-        raise GluonAttnError(f"--{flag} cannot be {value!r}: it takes {wanted}.") from None
-    if choices and value not in choices:
-        raise unknown(f"--{flag}", value, [c for c in choices if c])
-    return value
-
-
-_WANTED = {bool: "true or false", dict: "name=value,name=value", int: "a whole number", float: "a number"}
-
-
-def _boolean(value):
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    if str(value).lower() not in words:
-        raise ValueError
-    return words[str(value).lower()]
-
-
-def _mapping(value):
-    """'reduction=8,stages=[3,4]' -> {'reduction': 8, 'stages': [3, 4]}: YAML's flow form, with = for its colon."""
-    if isinstance(value, dict):
-        return dict(value)
-    read = yaml.safe_load("{" + re.sub(r"(^|,)\s*(\w+)=", r"\1\2: ", value) + "}")
-    if any(entry is None for entry in read.values()):
-        raise ValueError
-    return read
 
 
 _DEFAULT = Recipe()

@@ -80,12 +80,13 @@ def _rates(recipe, steps):
 
 
 def _devices(recipe):
-    from gluon_attn.devices import parse_devices
+    from gluon_attn.devices import check_arithmetic, parse_devices
 
     try:
         devices = parse_devices(recipe.devices)
     except GluonAttnError as error:
         return f"{recipe.devices} (MISSING: {error})"
+    check_arithmetic(recipe.dtype, devices)
     return ", ".join(map(str, devices))
 
 

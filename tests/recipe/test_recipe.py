@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
+import time
 
 import pytest
 
@@ -11,6 +14,7 @@ from gluon_attn.recipe.arguments import add_arguments, recipe_from
 from gluon_attn.recipe.check import check
 from gluon_attn.train import Recipe, list_recipes
 from gluon_attn.train import build as network
+from gluon_attn.train.dry_run import plan
 
 
 def parse(*words, **defaults):
@@ -62,12 +66,12 @@ def test_values_that_cannot_be_read(values, sentence):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (dict(epochs=0), "trains nothing"),
+        (dict(epochs=0), "--epochs cannot be 0 .*: give a whole number from 1 to 1,000,000"),
         (dict(schedule="step"), "needs --milestones"),
         (dict(milestones=[3]), "belong to --schedule step"),
         (dict(epochs=3, warmup_epochs=4), "leaves none of the 3 epochs"),
-        (dict(label_smoothing=1.0), "at least 0 and below 1"),
-        (dict(mixup=-1.0), "0 \\(off\\) or more"),
+        (dict(label_smoothing=1.0), "--label-smoothing cannot be 1.0 .*: give a number from 0 to below 1"),
+        (dict(mixup=-1.0), "--mixup cannot be -1.0 .*: give a number from 0 to"),
         (dict(mixup=1.0, epochs=5, mixup_off_epochs=5), "no epoch to mix in"),
         (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader pil"),
         (dict(dataset="cifar10", reader="native"), "RecordIO only, not 'cifar10'"),
@@ -144,3 +148,98 @@ def test_learning_to_ignore_has_one_form_on_cifar_and_imagenet():
         gate = network.create(Recipe.load(recipe, model=model), classes=10).stages[2][0].gate
         channels = gate.channel.mlp[2].weight.shape[0]
         assert gate.spatial.bn is None and gate.channel.mlp[0].weight.shape[0] == channels // 8
+
+
+NUMBERS = [spec for spec in dataclasses.fields(Recipe) if spec.metadata["kind"] in (int, float)]
+NO_NUMBERS = [".nan", ".inf", "-.inf", "1" * 400, "-" + "1" * 400, "1e400", "1" * 5000, "-1", "true", "[]", "{}", "a",
+              "~", "2001-99-99", "0x" + "f" * 6000, "!!binary aGE="]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", NUMBERS, ids=lambda spec: spec.name)
+def test_every_number_has_bounds_and_no_other_value_passes(tmp_path, spec):
+    """Whatever stands in a file or behind a flag: one sentence, or a recipe whose numbers are within their bounds."""
+    flag = spec.name.replace("_", "-")
+    for text in NO_NUMBERS:
+        if text in ("[]", "{}") and spec.name == "milestones":
+            continue
+        for item in [text, f"[{text}]"] if spec.name == "milestones" and text != "[]" else [text]:
+            (tmp_path / "a.yaml").write_text(f"model: cifar_resnet20\ndataset: digits\n{flag}: {item}\n")
+            with pytest.raises(GluonAttnError) as error:
+                check(Recipe.load(tmp_path / "a.yaml"))
+            assert len(str(error.value)) < 500, text
+        with pytest.raises(GluonAttnError):
+            parse("--model", "m", "--dataset", "d", f"--{flag}={text}")
+    for value in (math.nan, math.inf, -1, 10**400, None, "1", True):
+        with pytest.raises(GluonAttnError, match=f"--{flag} cannot be .*: give a (whole )?number (from|above)"):
+            check(Recipe(**{spec.name: [value] if spec.name == "milestones" else value}))
+
+
+def test_float16_on_a_cpu_is_refused_before_the_run():
+    recipe = Recipe(model="cifar_resnet20", dataset="digits", dtype="float16", devices="cpu:0")
+    with pytest.raises(GluonAttnError, match="--dtype float16 does not run on a CPU"):
+        plan(recipe)
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{'bcdefghi'[i]}: &{'bcdefghi'[i]} [{', '.join(['*' + 'abcdefgh'[i]] * 9)}]\n" for i in range(8)
+)
+FILES = {
+    "laughs": (LAUGHS, "aliases .* are not read: write the value again"),
+    "laughs in a value": ("arch: {a: &a [1, 1], b: &b [*a, *a], c: [*b, *b]}", "aliases"),
+    "a value in itself": ("arch: &a {b: *a}", "aliases"),
+    "brackets": ("arch: " + "[" * 5000, "nested too deeply"),
+    "maps in lines": ("\n".join(" " * depth + "a:" for depth in range(150)), "nested too deeply"),
+    "maps": ("arch: " + "{a: " * 4000, "nested too deeply"),
+    "long": ("# " + "x" * 10**6, "it has 16,385 characters, and a recipe has 16,384 at most"),
+    "number as key": ("5: 1", "the option 5, which is no word"),
+    "nothing as key": ("~: 1", "the option None, which is no word"),
+    "list as key": ("[1, 2]: 1", "is not valid YAML: (.|\\n)*unhashable"),
+    "option of another type": ("? !!binary aGE=\n: 1", "the option b'ha', which is no word"),
+    "twice": ("lr: 1\nlr: 2", "an option stands twice"),
+    "base of a number": ("base: 5", "has the base 5: it takes the name of a recipe"),
+    "base of a list": ("base: [digits]", "has the base \\['digits'\\]"),
+    "base of nan": ("base: .nan", "has the base nan"),
+    "long base": ("base: " + "a" * 5000, "Unknown recipe 'aaa"),
+    "long base file": ("base: " + "a" * 5000 + ".yaml", "There is no recipe file '.aaaa|There is no recipe file 'aaa"),
+    "itself": ("base: a.yaml", "cannot be its own base: .*a.yaml -> .*a.yaml"),
+    "date": ("lr: 2001-13-45", "a value cannot be read: month must be"),
+    "object": ("lr: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+    "list": ("- 1", "must hold lines of the form"),
+    "key in arch": ("arch: {1: 2}", "--arch cannot be {1: 2}: it takes name=value"),
+    "nan in arch": ("arch: {reduction: .nan}", "--arch cannot be"),
+    "date in arch": ("arch: {reduction: 2001-01-01}", "--arch cannot be"),
+    "long number in arch": ("arch: {reduction: " + "1" * 400 + "}", "--arch cannot be .*characters\\)"),
+    "list as model": ("model: [1]", "--model cannot be \\[1\\]: it takes a word"),
+    "nothing as model": ("model: ~", "--model cannot be None"),
+    "zero byte": ('output: "a\\0b"', "--output cannot be"),
+    "word as arch": ("base: with_arch.yaml\narch: reduction", "--arch cannot be 'reduction'"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_files_that_attack(tmp_path, monkeypatch, case):
+    text, sentence = FILES[case]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "with_arch.yaml").write_text("arch: {reduction: 4}")
+    (tmp_path / "a.yaml").write_text(text)
+    begun = time.process_time()
+    with pytest.raises(GluonAttnError, match=sentence) as error:
+        check(Recipe.load("a.yaml"))
+    assert time.process_time() - begun < 1 and len(str(error.value)) < 1000
+
+
+def test_files_that_are_no_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_bytes(b"lr: \xff\xfe")
+    with pytest.raises(GluonAttnError, match="is no text in UTF-8"):
+        Recipe.load("a.yaml")
+    (tmp_path / "a.yaml").write_text("base: b.yaml")
+    (tmp_path / "b.yaml").write_text("base: ./a.yaml")
+    with pytest.raises(GluonAttnError, match="cannot be its own base: .*a.yaml -> .*b.yaml -> .*a.yaml"):
+        Recipe.load("a.yaml")
+
+
+@pytest.mark.parametrize("key", [5, None, (1, 2), 10**5000], ids=["5", "None", "tuple", "long"])
+def test_options_that_are_no_text(key):
+    with pytest.raises(GluonAttnError, match="Unknown option of a recipe"):
+        Recipe.of({key: 1})
