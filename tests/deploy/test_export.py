@@ -14,8 +14,8 @@ from gluon_attn.catalogue.names import SPECS
 from gluon_attn.deploy import export_onnx, export_symbol
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.onnx_file import verified
-from gluon_attn.deploy.run.mxnet_engine import load_symbol
 from gluon_attn.deploy.run.onnxruntime_engine import session
+from gluon_attn.deploy.run.symbol_file import load_symbol
 from gluon_attn.weights.card import Card
 from tests.helpers import build, images, shallow, smallest
 

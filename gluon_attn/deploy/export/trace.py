@@ -5,7 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 
 from gluon_attn import cpu
-from gluon_attn.deploy.run.mxnet_engine import INPUT
+from gluon_attn.deploy.run.symbol_file import INPUT
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.models.network import output_names
 

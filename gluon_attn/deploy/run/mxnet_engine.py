@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 
 from gluon_attn.deploy.run.engines import place_of_logits
+from gluon_attn.deploy.run.symbol_file import INPUT, load_symbol
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.weights.card import Card
-
-INPUT = "data"  # what MXNet's own tools expect
 
 
 class MxnetEngine:
@@ -44,19 +41,6 @@ class MxnetEngine:
     def __call__(self, images):
         output = self.block(mx.nd.array(images))
         return (output[self.place] if isinstance(output, (list, tuple)) else output).asnumpy()
-
-
-def load_symbol(path):
-    """(SymbolBlock, metadata) of PREFIX-symbol.json and the files beside it."""
-    prefix = str(path)[: -len("-symbol.json")]
-    for suffix in ("-symbol.json", "-0000.params"):
-        if not Path(prefix + suffix).is_file():
-            raise GluonAttnError(
-                f"There is no file {prefix + suffix!r}: `gluon-attn export --format symbol` writes both."
-            )
-    block = mx.gluon.SymbolBlock.imports(f"{prefix}-symbol.json", [INPUT], f"{prefix}-0000.params")
-    card = Path(f"{prefix}-card.json")
-    return block, Card.read(card).to_metadata() if card.is_file() else {}
 
 
 def _names(block, metadata, where):
