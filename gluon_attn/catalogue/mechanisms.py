@@ -261,7 +261,7 @@ _RECORDS = (
     Mechanism(
         "lip",
         "block",
-        "gluon_attn.models.lip:LIPBlock",
+        "gluon_attn.models.lip:LIP",
         "arXiv 1908.04156",
         "pools avg(x e^l) / avg(e^l), l = 12 s(IN(conv))",
         on={

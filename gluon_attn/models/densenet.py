@@ -6,6 +6,7 @@ from mxnet.gluon import nn
 
 from gluon_attn import cpu
 from gluon_attn.layers import batch_norm, conv, relu, sequence
+from gluon_attn.models.blocks import Gated
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble
 
@@ -33,17 +34,6 @@ class DenseLayer(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         y = F.concat(x, self.body(x), dim=1)
         return cpu.fence(F, y) if cpu.trains_on_cpu(self) else y
-
-
-class Gated(nn.HybridBlock):
-    """gate(body(x)): a dense block or a transition, and the attention on its output."""
-
-    def __init__(self, body, gate, **kwargs):
-        super().__init__(**kwargs)
-        self.body, self.gate = body, gate
-
-    def hybrid_forward(self, F, x):
-        return self.gate(self.body(x))
 
 
 class DenseNet(Network):

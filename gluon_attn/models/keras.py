@@ -8,6 +8,7 @@ none are misread; Keras weights of one's own would be.
 from __future__ import annotations
 
 from gluon_attn.layers import batch_norm, conv, relu, sequence
+from gluon_attn.models.blocks import Block, residual
 
 BATCH_NORM = dict(epsilon=1e-3, momentum=0.99)
 
@@ -31,3 +32,6 @@ def biased_body(in_channels, width, stride, zero_gamma, **_):
 def biased_shortcut(in_channels, channels, stride, normalise):
     """A strided 1x1 convolution with bias, and no BatchNorm."""
     return sequence(conv(in_channels, channels, 1, stride, bias=True))
+
+
+BIASED = Block(biased_body, residual, dilatable=False)

@@ -6,6 +6,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.attention.lip import LogitPool, SimplifiedLIP, shared_logits
 from gluon_attn.layers import batch_norm, conv, relu, sequence
+from gluon_attn.models.blocks import Block, bottleneck_body, residual
 
 
 def lip_stem(in_channels, width):
@@ -40,3 +41,12 @@ class LIPBlock(nn.HybridBlock):
         logits = self.logits(x)
         y = self.body(self.pool(self.reduce(x), logits))
         return F.relu(self.fuse(self.gate(y), self.shortcut(self.shortcut_pool(x, logits))))
+
+
+def _unit(in_channels, channels, stride, layers, shortcut, gate, fuse, zero_gamma):
+    if stride > 1:
+        return LIPBlock(in_channels, channels, gate, fuse, zero_gamma)
+    return residual(in_channels, channels, stride, layers, shortcut, gate, fuse, zero_gamma)
+
+
+LIP = Block(bottleneck_body, _unit, bottleneck=True)

@@ -6,7 +6,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.layers import batch_norm, conv, sequence
 from gluon_attn.models import keras
-from gluon_attn.models.densenet import Gated
+from gluon_attn.models.blocks import Gated
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble
 

@@ -8,143 +8,38 @@ network is gate=identity, fuse=add.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
 
 from mxnet.gluon import nn
 
-from gluon_attn.attention.plain import Identity
+from gluon_attn.attention.slots import TABLES, called
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.layers import batch_norm, conv, relu, sequence
-from gluon_attn.models import keras, lip, wide
+from gluon_attn.models import blocks, keras, lip, wide
+from gluon_attn.models.blocks import Block, Stem
 from gluon_attn.models.dilation import Dilation
 from gluon_attn.models.network import Network
 from gluon_attn.models.slots import Slots, assemble, per_stage
 
-
-def basic_body(in_channels, width, stride, zero_gamma, dilation=(1, 1), **_):
-    """3x3, 3x3; returns the layers and their output channels."""
-    return width, [
-        conv(in_channels, width, 3, stride, dilation=dilation[0]),
-        batch_norm(width),
-        relu(),
-        conv(width, width, 3, dilation=dilation[1]),
-        batch_norm(width, zero_gamma),
-    ]
-
-
-def bottleneck_body(
-    in_channels, width, stride, zero_gamma, middle, groups=1, group_width=None, stride_in="3x3", dilation=(1, 1), **_
-):
-    """1x1, 3x3, 1x1 to four times the width; with groups the inner width is groups * (width * group_width / 64).
-
-    middle: (channels, stride, groups, dilation) -> the layers of the 3x3, its BatchNorm and ReLU among them.
-    stride_in: '3x3' (v1b/v1.5, as nearly all published weights) or '1x1' (the first convolution, as in the paper).
-    """
-    inner = width if group_width is None else groups * (width * group_width // 64)
-    first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
-    return 4 * width, [
-        conv(in_channels, inner, 1, first),
-        batch_norm(inner),
-        relu(),
-        *middle(inner, second, groups, dilation[0]),
-        conv(inner, 4 * width),
-        batch_norm(4 * width, zero_gamma),
-    ]
-
-
-def preact_body(in_channels, width, stride, dilation=(1, 1), **_):
-    """BN ReLU 3x3, BN ReLU 3x3: nothing follows the sum."""
-    return width, [
-        batch_norm(in_channels),
-        relu(),
-        conv(in_channels, width, 3, stride, dilation=dilation[0]),
-        batch_norm(width),
-        relu(),
-        conv(width, width, 3, dilation=dilation[1]),
-    ]
-
-
-BODIES = {
-    "basic": basic_body,
-    "bottleneck": bottleneck_body,
-    "lip": bottleneck_body,
-    "preact": preact_body,
-    "wide": wide.wide_body,
-    "biased": keras.biased_body,
+BLOCKS = {
+    "basic": blocks.BASIC,
+    "bottleneck": blocks.BOTTLENECK,
+    "preact": blocks.PREACT,
+    "wide": wide.WIDE,
+    "biased": keras.BIASED,
+    **TABLES["block"],  # those that are mechanisms: LIP
 }
-PRE_ACTIVATED = ("preact", "wide")
-DILATABLE = ("basic", "bottleneck", "lip", "preact")
-
-
-def conv_shortcut(in_channels, channels, stride, normalise):
-    """A strided 1x1 convolution (and BatchNorm)."""
-    return sequence(conv(in_channels, channels, 1, stride), *([batch_norm(channels)] if normalise else []))
-
-
-def avg_shortcut(in_channels, channels, stride, normalise):
-    """Average pooling, then a 1x1 convolution (and BatchNorm): the `d` form, which drops no position."""
-    # Positions stay those of the published files where there is nothing to pool.
-    pool = Identity(in_channels)
-    if stride > 1:
-        pool = nn.AvgPool2D(stride, stride, ceil_mode=True, count_include_pad=False)
-    return sequence(pool, conv(in_channels, channels), *([batch_norm(channels)] if normalise else []))
-
-
-SHORTCUTS = {"conv": conv_shortcut, "avg": avg_shortcut, "biased": keras.biased_shortcut}
-
-
-def imagenet_stem(in_channels, width):
-    """7x7/2, BN, ReLU, max pool 3x3/2."""
-    return width, sequence(conv(in_channels, width, 7, 2), batch_norm(width), relu(), nn.MaxPool2D(3, 2, 1))
-
-
-def deep_stem(in_channels, first, second, third):
-    """Three 3x3 (the first strided), each BN and ReLU, then max pool 3x3/2: the `d` form."""
-    layers = []
-    for before, after, stride in ((in_channels, first, 2), (first, second, 1), (second, third, 1)):
-        layers += [conv(before, after, 3, stride), batch_norm(after), relu()]
-    return third, sequence(*layers, nn.MaxPool2D(3, 2, 1))
-
-
-def cifar_stem(in_channels, width):
-    """3x3, BN, ReLU at full size."""
-    return width, sequence(conv(in_channels, width, 3), batch_norm(width), relu())
-
-
-def half_stem(in_channels, width):
-    """3x3/2, BN, ReLU, no pooling: for images of about 64x64."""
-    return width, sequence(conv(in_channels, width, 3, 2), batch_norm(width), relu())
-
-
-def preact_stem(in_channels, width):
-    """A BatchNorm without gamma and beta on the image, then 3x3: the pre-activation CIFAR form as published by AFF."""
-    whiten = nn.BatchNorm(scale=False, center=False, in_channels=in_channels)
-    return width, sequence(whiten, conv(in_channels, width, 3))
-
-
 STEMS = {
-    "imagenet": imagenet_stem,
-    "deep": deep_stem,
-    "lip": lip.lip_stem,
-    "cifar": cifar_stem,
-    "half": half_stem,
-    "preact": preact_stem,
-    "bare": wide.bare_stem,
-    "biased": keras.biased_stem,
+    "imagenet": Stem(blocks.imagenet_stem, stride=4),
+    "deep": Stem(blocks.deep_stem, stride=4),
+    "lip": Stem(lip.lip_stem, stride=4),
+    "cifar": Stem(blocks.cifar_stem),
+    "half": Stem(blocks.half_stem, stride=2),
+    "preact": Stem(blocks.preact_stem),
+    "bare": Stem(wide.bare_stem),
+    "biased": Stem(keras.biased_stem),
 }
-STEM_STRIDES = {"imagenet": 4, "deep": 4, "lip": 4, "half": 2}  # of the others: 1
-
-
-class ResidualBlock(nn.HybridBlock):
-    """relu(fuse(gate(body(x)), shortcut(x))); without the ReLU in pre-activation form."""
-
-    def __init__(self, body, shortcut, gate, fuse, activate=True, **kwargs):
-        super().__init__(**kwargs)
-        self.body, self.shortcut, self.gate, self.fuse = body, shortcut, gate, fuse
-        self.activate = activate
-
-    def hybrid_forward(self, F, x):
-        y = self.fuse(self.gate(self.body(x)), self.shortcut(x))
-        return F.Activation(y, act_type="relu") if self.activate else y
+SHORTCUTS = {"conv": blocks.conv_shortcut, "avg": blocks.avg_shortcut, "biased": keras.biased_shortcut}
 
 
 class ResNet(Network):
@@ -153,7 +48,7 @@ class ResNet(Network):
     Parameters
     ----------
     layers, widths : blocks and width of every stage; a bottleneck gives four times its width
-    block : a name from BODIES
+    block : a name from BLOCKS
     stem, stem_widths : a name from STEMS; ('deep' takes three widths, the others one)
     shortcut : a name from SHORTCUTS, where the shape changes
     groups, group_width, stride_in : of the bottleneck
@@ -198,52 +93,72 @@ class ResNet(Network):
         **mechanism,
     ):
         super().__init__()
-        _check(block=(block, BODIES), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
-        count = len(layers)
-        names = dict(gate=gate, fuse=fuse, stage=stage, conv=conv, head=head)
-        slots = Slots(names, stages, mechanism, count, ResNet)
-        _refuse_without_bottleneck(conv, block)
-        dilation = Dilation(count, STEM_STRIDES.get(stem, 1), output_stride, multi_grid)
-        if dilation.active:
-            _check(**{"block of a network with output_stride=": (block, DILATABLE)})
-        body_kwargs = dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout)
-        shortcuts = per_stage(shortcut, count)
-        after = default_stage_after(count) if stage_after is None else stage_after
-
-        def make_stage(number, channels, stride):
-            depth, width = layers[number - 1], widths[number - 1]
-            blocks = nn.HybridSequential()
-            positions = [i % depth for i in after.get(number, ())]
-            for index in range(depth):
-                kwargs = dict(body_kwargs, dilation=dilation.of_block(number, index))
-                channels, unit = residual_block(
-                    channels, width, stride, block, shortcuts[number - 1], slots, number, last_gamma, kwargs
-                )
-                stride = 1
-                blocks.add(unit)
-                if stage is not None and index in positions:
-                    blocks.add(slots.stage_attention(number, channels))
-            return channels, blocks
-
-        plan = dict(classes=classes, outputs=outputs, normalise=block in PRE_ACTIVATED)
-        assemble(self, slots, STEMS[stem](in_channels, *stem_widths), make_stage, dilation.strides, **plan)
+        _check(block=(block, BLOCKS), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
+        kind, start, count = BLOCKS[block], STEMS[stem], len(layers)
+        slots = Slots(dict(gate=gate, fuse=fuse, stage=stage, conv=conv, head=head), stages, mechanism, count, ResNet)
+        if conv != "plain" and not kind.bottleneck:
+            raise GluonAttnError(
+                f"conv={called(conv)!r} takes the place of a bottleneck's 3x3; block={block!r} has none."
+            )
+        build = StageBuilder(
+            layers,
+            widths,
+            kind,
+            per_stage(shortcut, count),
+            slots,
+            _dilated(block, count, start.stride, output_stride, multi_grid),
+            default_stage_after(count) if stage_after is None else stage_after,
+            last_gamma,
+            dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout),
+        )
+        stem = start.make(in_channels, *stem_widths)
+        strides = build.dilation.strides
+        assemble(self, slots, stem, build, strides, classes, outputs, normalise=kind.pre_activated)
 
 
-def residual_block(in_channels, width, stride, block, shortcut, slots, number, last_gamma, body_kwargs):
-    """One block of stage `number`; returns its output channels and the block."""
-    _check(shortcut=(shortcut, SHORTCUTS))
-    middle = functools.partial(slots.middle, number)
-    channels, body = BODIES[block](in_channels, width, stride, zero_gamma=last_gamma, middle=middle, **body_kwargs)
-    same = stride == 1 and in_channels == channels
-    normalise = block not in PRE_ACTIVATED
-    around = None if same else SHORTCUTS[shortcut](in_channels, channels, stride, normalise)
-    gate, fuse = slots.gate(number, channels), slots.fuse(number, channels)
-    if block == "wide":
-        return channels, wide.WideBlock(in_channels, sequence(*body), around, gate, fuse)
-    if block == "lip" and stride > 1:
-        return channels, lip.LIPBlock(in_channels, channels, gate, fuse, last_gamma)
-    around = Identity(channels) if same else around
-    return channels, ResidualBlock(sequence(*body), around, gate, fuse, activate=block not in PRE_ACTIVATED)
+@dataclass(frozen=True)
+class StageBuilder:
+    """(number, in_channels, stride) -> (output channels, the blocks of that stage): what `assemble` asks for."""
+
+    layers: Sequence[int]
+    widths: Sequence[int]
+    kind: Block
+    shortcuts: Sequence[str]
+    slots: Slots
+    dilation: Dilation
+    stage_after: Mapping[int, Sequence[int]]
+    zero_gamma: bool
+    body: Mapping[str, Any]
+
+    def __call__(self, number, channels, stride):
+        stage, depth = nn.HybridSequential(), self.layers[number - 1]
+        places = [place % depth for place in self.stage_after.get(number, ())]
+        for index in range(depth):
+            channels, unit = self.unit(number, index, channels, stride)
+            stride = 1
+            stage.add(unit)
+            if self.slots.names["stage"] is not None and index in places:
+                stage.add(self.slots.stage_attention(number, channels))
+        return channels, stage
+
+    def unit(self, number, index, in_channels, stride):
+        """(output channels, block `index`, from 0, of stage `number`)."""
+        how = dict(self.body, dilation=self.dilation.of_block(number, index))
+        channels, layers = self.kind.body(
+            in_channels,
+            self.widths[number - 1],
+            stride,
+            zero_gamma=self.zero_gamma,
+            middle=functools.partial(self.slots.middle, number),
+            **how,
+        )
+        shortcut = self.shortcuts[number - 1]
+        _check(shortcut=(shortcut, SHORTCUTS))
+        around = None
+        if stride != 1 or in_channels != channels:
+            around = SHORTCUTS[shortcut](in_channels, channels, stride, not self.kind.pre_activated)
+        gate, fuse = self.slots.gate(number, channels), self.slots.fuse(number, channels)
+        return channels, self.kind.unit(in_channels, channels, stride, layers, around, gate, fuse, self.zero_gamma)
 
 
 def default_stage_after(count):
@@ -251,9 +166,12 @@ def default_stage_after(count):
     return dict.fromkeys(range(1, count), (-1,))
 
 
-def _refuse_without_bottleneck(conv, block):
-    if conv != "plain" and BODIES[block] is not bottleneck_body:
-        raise GluonAttnError(f"conv={conv!r} takes the place of a bottleneck's 3x3; block={block!r} has none.")
+def _dilated(block, count, stem_stride, output_stride, multi_grid):
+    dilation = Dilation(count, stem_stride, output_stride, multi_grid)
+    if dilation.active:
+        dilatable = [name for name, kind in BLOCKS.items() if kind.dilatable]
+        _check(**{"block of a network with output_stride=": (block, dilatable)})
+    return dilation
 
 
 def _check(**choices):

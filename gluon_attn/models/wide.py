@@ -5,6 +5,7 @@ from __future__ import annotations
 from mxnet.gluon import nn
 
 from gluon_attn.layers import batch_norm, conv, relu, sequence
+from gluon_attn.models.blocks import Block
 
 
 def bare_stem(in_channels, width):
@@ -33,3 +34,10 @@ class WideBlock(nn.HybridBlock):
         z = self.norm(x)
         around = x if self.shortcut is None else self.shortcut(z)
         return self.fuse(self.gate(self.body(z)), around)
+
+
+def _unit(in_channels, channels, stride, layers, shortcut, gate, fuse, zero_gamma):
+    return WideBlock(in_channels, sequence(*layers), shortcut, gate, fuse)
+
+
+WIDE = Block(wide_body, _unit, pre_activated=True, dilatable=False)
