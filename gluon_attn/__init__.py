@@ -13,6 +13,7 @@ _PUBLIC = {
     "get_model": "zoo",
     "list_models": "zoo",
     "model_info": "zoo",
+    "load_run": "zoo",
     "create_gate": "attention",
     "list_gates": "attention",
     "create_fuse": "attention",

@@ -13,15 +13,17 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from gluon_attn import _compat, _gluoncv, errors
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.catalogue.mechanisms import Mechanism
 from gluon_attn.catalogue.names import SPECS
 
-__all__ = ["find", "forget_attention", "get_model", "list_models", "model_info", "register_attention"]
+__all__ = ["find", "forget_attention", "get_model", "list_models", "load_run", "model_info", "register_attention"]
 
 
 def find(name):
@@ -71,34 +73,123 @@ def get_model(
 
     Parameters
     ----------
-    pretrained : False; True (the default entry); a tag ('openaff', 'imgclsmob', ...); or the path of a file
+    pretrained : False; True (the default entry); a tag ('openaff', 'imgclsmob', ...); or the path of a file, whose
+        classes and architecture are taken from the card beside it, or the classes from the file where it has none
     variant : a tag whose architecture to build without loading anything; by default that of the pretrained tag
     classes, in_channels : other than the file's: everything else is kept
     ctx, root : where pretrained weights go, and the folder they are looked for in
     features : True, or names of stages: the list of their outputs instead of logits (models.network.FeatureNetwork)
     arch : what the backbone documents (gate, fuse, stages, reduction, gating, alpha, ...)
 
-    Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`.
+    Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`. With it,
+    `net.card` (weights.card.Card) says the classes' names and how pictures are prepared for it.
     """
     spec = find(name)
     _refuse_other_words(arch)
-    entry = _pretrained_entry(spec, pretrained)
+    entry, path = _pretrained_entry(spec, pretrained)
+    card = _card_beside(spec, path)
     tag = variant if variant is not None else (entry.tag if entry else None)
     adapt = classes is not None or in_channels != 3
+    arguments = {**spec.arch, **_variant_arch(spec, tag), **(card.arch if card else {}), **arch}
+
+    def built(classes):
+        net = _build(spec, classes=classes, in_channels=in_channels, **arguments)
+        net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
+        return net
+
+    _check_positive(in_channels=in_channels)
+    if classes is None and path is not None and card is None:
+        from gluon_attn import weights
+
+        known = weights.identify(path)
+        classes = known.classes if known else weights.classes_of(built(spec.classes), path)
     if classes is None:
-        classes = entry.classes if entry else spec.classes
-    _check_positive(classes=classes, in_channels=in_channels)
-    arguments = {**spec.arch, **_variant_arch(spec, tag), **arch}
-    net = _build(spec, classes=classes, in_channels=in_channels, **arguments)
-    net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
+        classes = entry.classes if entry else len(card.classes) if card else spec.classes
+    _check_positive(classes=classes)
+    net = built(classes)
     if pretrained:
         from gluon_attn import weights
 
         if entry is None:
-            weights.load_weights(net, pretrained, ctx=ctx, adapt=adapt)
+            weights.load_weights(net, path, ctx=ctx, adapt=adapt)
         else:
             weights.load_pretrained(net, entry, root=root, ctx=ctx)
+        net.card = _card(net, spec, entry, card, classes)
     return _features(net, features) if features else net
+
+
+def load_run(folder, which: Optional[str] = None, ctx=None, **arch: Any):
+    """The network of a run's folder, or of a stored one, with its weights; `net.card` says what it must be fed.
+
+    which : 'best' or 'last'; by default the best where held-out images chose it, else the last: an epoch that was
+        chosen on the test images promises too much
+    arch : keywords of the network beside those of its card, as in `outputs='all'`
+
+    >>> net = gluon_attn.load_run("runs/cats")
+    >>> net.card.classes, net(batch_of(net.card.transform())).argmax(1)
+    """
+    card, path = run_weights(folder, which)
+    return get_model(card.model, pretrained=path, ctx=ctx, **arch)
+
+
+def run_weights(folder, which: Optional[str] = None):
+    """(Card, path of the weights) of a run's folder, or of a stored one; `which` as in `load_run`."""
+    from gluon_attn.weights.card import Card
+
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise errors.GluonAttnError(f"There is no folder {str(folder)!r}: give the --output of a training.")
+    if which not in (None, "best", "last"):
+        raise errors.unknown("weights of a run", which, ("best", "last"))
+    card = Card.read(folder)
+    names = [f"{which}.params"] if which else ["weights.params", f"{_fair(folder)}.params", "last.params"]
+    for name in names:
+        if (folder / name).is_file():
+            return card, str(folder / name)
+    raise errors.WeightsError(f"{folder} has no {names[-1]}: its training has not finished an epoch.")
+
+
+def _fair(folder):
+    """'best' where the images that chose it are not those of the test."""
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        return "last" if metrics["best_chosen_on"] == "test" else "best"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "last"
+
+
+def _card_beside(spec, path):
+    """The card of the folder that the file is in, which must be for this network."""
+    if path is None:
+        return None
+    from gluon_attn.weights.card import Card
+
+    card = Card.beside(path)
+    if card is not None and card.model.lower() != spec.name:
+        raise errors.WeightsError(
+            f"{path} is a {card.model}, as the card beside it says, not a {spec.name}: ask for {card.model!r}."
+        )
+    return card
+
+
+def _card(net, spec, entry, card, classes):
+    """What the weights say of themselves: their card or their row; for a bare file what is usual for the network."""
+    from gluon_attn.weights.card import Card
+
+    if card is not None and len(card.classes) == classes:
+        return card
+    record = DATASETS.get(entry.dataset) if entry else None
+    names = record.class_names if record else None
+    if names is None or len(names) != classes:
+        names = [f"class {number}" for number in range(classes)]
+    facts = entry.preprocessing if entry else card.preprocessing if card else spec.preprocessing
+    return Card.of(spec.name, facts, names, arch=own_arch(net, spec), source=entry.tag if entry else "")
+
+
+def own_arch(net, spec) -> dict:
+    """The keywords of the network beyond what its name says, as a card keeps them."""
+    usual = spec.arch
+    return {key: value for key, value in net.zoo_arch.items() if key not in usual or usual[key] != value}
 
 
 def _features(net, stages):
@@ -134,12 +225,14 @@ def _build(spec, **arguments):
 
 
 def _pretrained_entry(spec, pretrained):
-    """The published entry that `pretrained` means, or None where it is False or a path."""
-    if not pretrained or (isinstance(pretrained, (str, os.PathLike)) and is_path(pretrained)):
-        return None
+    """(the entry that `pretrained` means, None) or (None, the path that it is); twice None where it is False."""
+    if not pretrained:
+        return None, None
+    if isinstance(pretrained, (str, os.PathLike)) and is_path(pretrained):
+        return None, os.fspath(pretrained)
     from gluon_attn import weights
 
-    return weights.choose(spec.name, pretrained)
+    return weights.choose(spec.name, pretrained), None
 
 
 def is_path(text):

@@ -19,7 +19,7 @@ class Backbone:
 
     arch: Mapping
     family: str = "gluon_attn.models.resnet:ResNet"
-    dataset: str = "imagenet"
+    dataset: str = "imagenet1k"
     paper: str = "arXiv 1512.03385"
     slots: tuple = ()
     d_form: str = ""
@@ -61,26 +61,26 @@ def _cifar_backbones():
     stem = dict(stem="cifar", stem_widths=(16,))
     for depth in (20, 32, 56, 110):
         arch = dict(layers=((depth - 2) // 6,) * 3, widths=_CIFAR_WIDTHS, block="basic", **stem)
-        yield f"cifar_resnet{depth}", Backbone(arch, dataset="cifar")
+        yield f"cifar_resnet{depth}", Backbone(arch, dataset="cifar100")
     arch = dict(layers=(18,) * 3, widths=_CIFAR_WIDTHS, **stem)
-    yield "cifar_resnet164bn", Backbone(arch, dataset="cifar")
+    yield "cifar_resnet164bn", Backbone(arch, dataset="cifar100")
     arch = dict(layers=(5,) * 3, widths=_WIDTHS[:3], block="preact", stem="preact", shortcut="avg")
-    yield "cifar_preresnet32_w4", Backbone(arch, dataset="cifar", paper="arXiv 1603.05027")
+    yield "cifar_preresnet32_w4", Backbone(arch, dataset="cifar100", paper="arXiv 1603.05027")
     for depth in (38, 47):
         arch = dict(layers=((depth - 2) // 9,) * 3, widths=_WIDTHS[:3], stem="cifar", shortcut="avg")
         arch.update(groups=32, group_width=4)
-        yield f"cifar_resnext{depth}_32x4d", Backbone(arch, dataset="cifar", paper="arXiv 1611.05431")
+        yield f"cifar_resnext{depth}_32x4d", Backbone(arch, dataset="cifar100", paper="arXiv 1611.05431")
     arch = dict(layers=(3,) * 3, widths=_WIDTHS[:3], stem="cifar", groups=8, group_width=64)
-    yield "cifar_resnext29_8x64d", Backbone(arch, dataset="cifar", paper="arXiv 1611.05431")
+    yield "cifar_resnext29_8x64d", Backbone(arch, dataset="cifar100", paper="arXiv 1611.05431")
     arch = dict(layers=(4,) * 3, widths=(160, 320, 640), block="wide", stem="bare", stem_widths=(16,), dropout=0.3)
-    yield "cifar_wrn28_10", Backbone(arch, dataset="cifar", paper="arXiv 1605.07146")
+    yield "cifar_wrn28_10", Backbone(arch, dataset="cifar100", paper="arXiv 1605.07146")
     arch = dict(layers=(8,) * 3, widths=_CIFAR_WIDTHS, block="biased", stem="biased", stem_widths=(16,))
     arch.update(shortcut="biased")
-    yield "cifar_resnet50basic", Backbone(arch, dataset="cifar", paper="arXiv 2111.05684")
+    yield "cifar_resnet50basic", Backbone(arch, dataset="cifar100", paper="arXiv 2111.05684")
 
 
 def _cifar_backbones_without_residuals():
-    common = dict(dataset="cifar", slots=("gate", "head"))
+    common = dict(dataset="cifar100", slots=("gate", "head"))
     dense = dict(family="gluon_attn.models.densenet:DenseNet", paper="arXiv 1608.06993", **common)
     yield "cifar_densenet100_k12", Backbone(dict(layers=(16,) * 3, compression=2), **dense)
     yield "cifar_densenet40_k12", Backbone(dict(layers=(12,) * 3, epsilon=1.1e-5, momentum=0.99), **dense)
@@ -89,7 +89,7 @@ def _cifar_backbones_without_residuals():
         "cifar_mobilenet",
         Backbone(arch, family="gluon_attn.models.mobilenet:MobileNet", paper="arXiv 1704.04861", **common),
     )
-    vgg = dict(family="gluon_attn.models.vgg:VGG", dataset="cifar", paper="arXiv 1409.1556")
+    vgg = dict(family="gluon_attn.models.vgg:VGG", dataset="cifar100", paper="arXiv 1409.1556")
     yield "cifar_vgg", Backbone({}, slots=("head=ltpa",), **vgg)
 
 
@@ -97,5 +97,9 @@ BACKBONES: Dict[str, Backbone] = dict(
     [*_imagenet_backbones(), *_cifar_backbones(), *_cifar_backbones_without_residuals()]
 )
 BACKBONES["fullface_gaze"] = Backbone(
-    {}, family="gluon_attn.models.gaze:FullFaceGaze", dataset="gaze", paper="arXiv 1611.08860", slots=("its own",)
+    {},
+    family="gluon_attn.models.gaze:FullFaceGaze",
+    dataset="mpiifacegaze",
+    paper="arXiv 1611.08860",
+    slots=("its own",),
 )

@@ -22,7 +22,8 @@ class DatasetRecord:
 
     source : "module:function" below gluon_attn.data; the function is called with (split, root, **options)
     crop, flip : the usual augmentation: 'pad' (pad and crop), 'resized' (random area and aspect) or 'none'; mirror
-    labels : the record whose class names these are, where that is another one
+    labels : what weights call its labels, where that is another record ('imagenet1k' for folders of ImageNet)
+    names_of : the record whose class names it has, where that is another one
     task : 'classification', or which script trains on it
     """
 
@@ -36,6 +37,7 @@ class DatasetRecord:
     of: str = ""
     options: Mapping = field(default_factory=dict)
     labels: str = ""
+    names_of: str = ""
     task: str = "classification"
     images: int = 0
     crop: str = "pad"
@@ -66,7 +68,7 @@ class DatasetRecord:
         >>> find("cifar10").class_names[:2]
         ('airplane', 'automobile')
         """
-        path = CLASS_NAMES / f"{self.labels or self.name}.txt"
+        path = CLASS_NAMES / f"{self.names_of or self.labels or self.name}.txt"
         return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
 
 
@@ -78,7 +80,7 @@ def centre_share(crop: str) -> float:
     return 0.875 if crop == "resized" else 1.0
 
 
-_GREY_DIGITS = dict(classes=10, labels="digits", flip=False)  # a mirrored digit is another one, or none
+_GREY_DIGITS = dict(classes=10, names_of="digits", flip=False)  # a mirrored digit is another one, or none
 _CIFAR = dict(
     image_size=32,
     images=50000,

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Mapping
 
 from gluon_attn.catalogue.backbones import BACKBONES
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.catalogue.mechanisms import MECHANISMS, SLOTS, Mechanism, matching
 from gluon_attn.errors import GluonAttnError, unknown
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,22 @@ class Spec:
         return LABELS.get(self.name, "")
 
     @property
+    def record(self):
+        """The data set that the paper's networks of this kind are for: classes, size and normalisation."""
+        return DATASETS[self.dataset]
+
+    @property
     def classes(self):
-        return {"imagenet": 1000, "cifar": 100, "gaze": 2}[self.dataset]
+        return self.record.classes
 
     @property
     def input_size(self):
-        return {"imagenet": 224, "cifar": 32, "gaze": 448}[self.dataset]
+        return self.record.image_size
 
     @property
     def preprocessing(self):
-        """What weights without a record of their own are given: mean and std of RGB in 0..1, size, crop, filter."""
-        cifar = self.dataset == "cifar"
-        return dict(
-            mean=CIFAR_MEAN if cifar else IMAGENET_MEAN,
-            std=CIFAR_STD if cifar else IMAGENET_STD,
-            input_size=self.input_size,
-            crop_pct=0.875 if self.dataset == "imagenet" else 1.0,
-            interpolation="bilinear",
-        )
+        """What weights without a card or a row of their own are given: mean and std of RGB in 0..1, size, crop."""
+        return self.record.preparation
 
 
 # What the papers' own tables call a network, where our name says another depth, width or form.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluon_attn.catalogue import datasets
-from gluon_attn.commands.loading import build_network, check_classes, find_weights, open_dataset, preprocessing
+from gluon_attn.commands.loading import build_network, check_classes, find_weights, fits_data, open_dataset
 from gluon_attn.errors import GluonAttnError
 
 
@@ -14,36 +14,39 @@ def plan(args):
     from gluon_attn.complexity import count_parameters
 
     record = datasets.find(args.dataset)
-    entry, weights = _weights(args)
+    entry, path, weights = _weights(args)
     dataset, images = _data(args, entry)
-    known = len(dataset.classes) if dataset else record.classes
-    net, classes = build_network(args, entry, known)
+    net, card = build_network(args, entry, path, dataset, record.classes)
     if dataset is not None:
-        check_classes(args, entry, classes, dataset)
+        check_classes(args, entry, card, dataset)
     lines = [
-        f"model     {args.model}: {classes} classes, {count_parameters(net):,} parameters",
+        f"model     {args.model}: {len(card.classes)} classes, {count_parameters(net):,} parameters",
         f"weights   {weights}",
         f"data      {images}",
-        f"prepare   {_preparation(preprocessing(args, entry, dataset))}",
+        f"prepare   {card.preparation}",
         f"run       {args.dtype} on {_devices(args)}, {args.batch_size} images at once, reader {args.reader}; "
         f"a row in {args.results}",
-        *_published(entry),
+        *_published(args, entry),
     ]
     return "\n".join(lines)
 
 
 def _weights(args):
-    """(entry or None, where the file is or comes from)."""
+    """(entry or None, path or None, where the file is or comes from)."""
     from gluon_attn import zoo
     from gluon_attn.weights.find import outlook
 
     if zoo.is_path(args.pretrained) and not Path(args.pretrained).is_file():
-        return None, f"MISSING: there is no file {args.pretrained}"
+        return None, None, f"MISSING: there is no file {args.pretrained}"
     entry, path = find_weights(args)
     if path is not None:
-        return entry, f"{path}" + (f", which is {entry.tag!r} of {entry.model}" if entry else ", not a published file")
+        return (
+            entry,
+            path,
+            f"{path}" + (f", which is {entry.tag!r} of {entry.model}" if entry else ", not a published file"),
+        )
     there, sentence = outlook(entry, args.root)
-    return entry, f"{entry.tag}: {sentence}" if there else f"MISSING: {sentence}"
+    return entry, None, f"{entry.tag}: {sentence}" if there else f"MISSING: {sentence}"
 
 
 def _data(args, entry):
@@ -55,15 +58,6 @@ def _data(args, entry):
     return dataset, f"{args.dataset}: {len(dataset)} images of split {args.split!r}, {len(dataset.classes)} classes"
 
 
-def _preparation(known):
-    size = known["input_size"]
-    mean, std = (", ".join(f"{value:g}" for value in known[key]) for key in ("mean", "std"))
-    return (
-        f"shorter side to {round(size / known['crop_pct'])} ({known['interpolation']}), centre {size}x{size}, "
-        f"mean {mean}, std {std}"
-    )
-
-
 def _devices(args):
     from gluon_attn.devices import parse_devices
 
@@ -73,8 +67,8 @@ def _devices(args):
         return f"{args.devices} (MISSING: {error})"
 
 
-def _published(entry):
+def _published(args, entry):
     """The figure to compare with, where there is one."""
-    if entry is not None and entry.top1_error is not None:
+    if entry is not None and entry.top1_error is not None and fits_data(args, entry):
         top5 = "" if entry.top5_error is None else f", top-5 error {entry.top5_error:.2f} %"
         yield f"published top-1 error {entry.top1_error:.2f} %{top5}" + (f" ({entry.note})" if entry.note else "")

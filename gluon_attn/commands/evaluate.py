@@ -13,12 +13,14 @@ from gluon_attn.commands import serving
 from gluon_attn.commands.loading import (
     add_network_arguments,
     check_classes,
+    data_of_run,
     find_weights,
+    fits_data,
     load_network,
     open_dataset,
-    preprocessing,
-    transform_for,
+    take_run,
 )
+from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import append_text, write_csv
 
 COLUMNS = [
@@ -43,9 +45,7 @@ COLUMNS = [
 def add_arguments(parser):
     add_network_arguments(parser)
     serving.add_arguments(parser)
-    parser.add_argument(
-        "--dataset", required=True, help="digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ..."
-    )
+    parser.add_argument("--dataset", help="digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ...")
     parser.add_argument("--data-root", metavar="DIR", help="folder of the data set")
     parser.add_argument("--dataset-options", default="", metavar="K=V,...", help="options of the data set: coarse=true")
     parser.add_argument("--split", default="test", metavar="test|train", help="which images (default: test)")
@@ -65,6 +65,12 @@ def add_arguments(parser):
 
 
 def run(args):
+    take_run(args)
+    data_of_run(args)
+    if not args.dataset:
+        raise GluonAttnError(
+            "On which images? Give --dataset NAME, or --run DIR, which knows its own (`gluon-attn evaluate --help`)."
+        )
     if serving.asked(args):
         return _keep(args, serving.evaluated(args, open_dataset(args, None)))
     if args.dry_run:
@@ -78,15 +84,14 @@ def run(args):
     from gluon_attn.evaluate import evaluate
 
     dataset = open_dataset(args, find_weights(args)[0])
-    loaded = load_network(args, classes=len(dataset.classes))
-    check_classes(args, loaded.entry, loaded.classes, dataset)
-    prepared = preprocessing(args, loaded.entry, dataset)
-    loader = _loader(args, dataset, prepared)
+    loaded = load_network(args, dataset)
+    check_classes(args, loaded.entry, loaded.card, dataset)
+    loader = _loader(args, dataset, loaded.card)
     with tqdm(total=len(dataset), unit="img", disable=None) as bar:
         result = evaluate(loaded.net, loader, loaded.devices, dtype=args.dtype, progress=bar.update)
     row = dict(
         _row(args, loaded.entry, result),
-        input_size=prepared["input_size"],
+        input_size=loaded.card.input_size,
         devices=" ".join(str(device) for device in loaded.devices),
         mxnet=mx.__version__,
     )
@@ -103,16 +108,15 @@ def _keep(args, row):
     return 0
 
 
-def _loader(args, dataset, prepared):
+def _loader(args, dataset, card):
     from gluon_attn import data
 
     if args.reader == "gluon":
-        return data.Loader(dataset, args.batch_size, transform_for(prepared), train=False, workers=args.workers)
+        return data.Loader(dataset, args.batch_size, card.transform(), train=False, workers=args.workers)
     from gluon_attn.data.native import NativeLoader
 
-    dataset.image_size = prepared["input_size"]
-    resize = round(prepared["input_size"] / prepared["crop_pct"])
-    return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, resize=resize)
+    size = dict(image_size=card.input_size, resize=card.resize)
+    return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, **size)
 
 
 def _row(args, entry, result):
@@ -123,11 +127,17 @@ def _row(args, entry, result):
         split=args.split,
         images=result["images"],
         **serving.measured(result),
-        published_top1_error="" if entry is None or entry.top1_error is None else f"{entry.top1_error:.2f}",
-        published_top5_error="" if entry is None or entry.top5_error is None else f"{entry.top5_error:.2f}",
+        published_top1_error=_published(args, entry, "top1_error"),
+        published_top5_error=_published(args, entry, "top5_error"),
         images_per_second=f"{result['images_per_second']:.1f}",
         dtype=args.dtype,
     )
+
+
+def _published(args, entry, key):
+    """The error beside the measured one: of the same weights, on the same data set, and of its test images."""
+    error = getattr(entry, key) if entry and args.split in ("test", "val") and fits_data(args, entry) else None
+    return "" if error is None else f"{error:.2f}"
 
 
 def append(path, row):

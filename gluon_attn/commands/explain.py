@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
+from gluon_attn.commands.loading import add_network_arguments, data_of_run, load_network, take_run
 from gluon_attn.errors import GluonAttnError
 
 
@@ -46,6 +46,9 @@ class Candidate:
 
 
 def run(args):
+    take_run(args)
+    if not args.image:
+        data_of_run(args)
     _check(args)
     from gluon_attn import data
 
@@ -101,14 +104,10 @@ def _candidates(args, dataset):
 
 
 def _candidate(args, label, model, pretrained, dataset):
-    from gluon_attn.predict import class_names, named_by
-
     own = argparse.Namespace(**{**vars(args), "model": model, "pretrained": pretrained})
-    loaded = load_network(own, classes=dataset and len(dataset.classes))
-    known = preprocessing(own, loaded.entry, dataset)
-    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
-    normalisation = dict(mean=known["mean"], std=known["std"])
-    return Candidate(label, loaded.net, transform_for(known), normalisation, loaded.devices[0], names)
+    loaded = load_network(own, dataset)
+    card, normalisation = loaded.card, dict(mean=loaded.card.mean, std=loaded.card.std)
+    return Candidate(label, loaded.net, card.transform(), normalisation, loaded.devices[0], list(card.classes))
 
 
 def _subjects(args, names, dataset):

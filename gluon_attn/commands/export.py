@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing
+from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
 from gluon_attn.errors import unknown
 
 FORMATS = ("onnx", "symbol")
@@ -32,17 +32,13 @@ def run(args):
     if args.format not in FORMATS:
         raise unknown("format", args.format, FORMATS)
     from gluon_attn import data, deploy
-    from gluon_attn.predict import class_names, named_by
-    from gluon_attn.weights.card import Card
 
+    take_run(args)
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
-    loaded = load_network(args, classes=dataset and len(dataset.classes))
-    prepared = preprocessing(args, loaded.entry, dataset)
-    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
+    loaded = load_network(args, dataset)
     export = {"onnx": deploy.export_onnx, "symbol": deploy.export_symbol}[args.format]
-    card = Card.of(args.model, prepared, names, source=loaded.entry.tag if loaded.entry else "")
     output = written_as(args.output, args.format)
-    found = export(loaded.net, output, prepared["input_size"], card=card, tolerance=args.tolerance)
+    found = export(loaded.net, output, loaded.card.input_size, card=loaded.card, tolerance=args.tolerance)
     name = output if args.format == "onnx" else f"{output}-symbol.json"
     print(f"{name}: largest difference from Gluon {found:.2g} of the largest output")
 

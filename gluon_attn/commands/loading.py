@@ -1,4 +1,4 @@
-"""What `evaluate` and `predict` (and any command that runs a stored network) share: flags, weights, preprocessing."""
+"""What the commands that run a network with weights share: flags, the folder of a run, weights, and their card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gluon_attn.catalogue import datasets
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import DataError, GluonAttnError
+
+# Flags that the folder of a run answers, with the values that they have when nobody gave them.
+_ANSWERED = dict(model=None, pretrained="true", variant=None, arch="", classes=None, classes_file=None)
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,16 @@ class Loaded:
 
     net: object
     entry: Optional[object]
-    classes: int
+    card: object
     devices: list
+
+    @property
+    def classes(self):
+        return len(self.card.classes)
 
 
 def add_network_arguments(parser):
+    parser.add_argument("--run", metavar="DIR", help="folder of a training (or of stored weights): nothing else needed")
     parser.add_argument("--model", metavar="NAME", help="a name of `gluon-attn list`")
     parser.add_argument(
         "--pretrained",
@@ -39,7 +47,34 @@ def add_network_arguments(parser):
     parser.add_argument("--dtype", default="float32", metavar="float32|float16", help="arithmetic (default: float32)")
 
 
-def load_network(args, classes=None):
+def take_run(args):
+    """Let the folder of --run say which network and which weights, and on which data where no flag does."""
+    if not args.run:
+        return
+    given = [name for name, value in _ANSWERED.items() if getattr(args, name, value) != value]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise GluonAttnError(f"--run {args.run} says this itself: leave out {flags}.")
+    from gluon_attn import zoo
+
+    found = [zoo.run_weights(folder) for folder in args.run.split(",")]
+    args.model = ",".join(card.model for card, _ in found)
+    args.pretrained = ",".join(path for _, path in found)
+
+
+def data_of_run(args):
+    """Let --run say the data set, where --dataset does not."""
+    if not args.run or args.dataset:
+        return
+    from gluon_attn.recipe.recipe import Recipe, of_run
+
+    recipe = of_run(args.run.split(",")[0]) or Recipe()
+    args.dataset = recipe.dataset or None
+    args.data_root = args.data_root or recipe.data_root or None
+    args.dataset_options = dict(recipe.dataset_options)
+
+
+def load_network(args, dataset=None):
     """The network that the flags mean, loaded without compromise: a file for other classes is an error here."""
     from gluon_attn import weights
     from gluon_attn.devices import parse_devices
@@ -50,7 +85,7 @@ def load_network(args, classes=None):
     if args.dtype == "float16" and any(device.device_type == "cpu" for device in devices):
         raise GluonAttnError("--dtype float16 needs --devices gpu:0: MXNet has no float16 convolution on a CPU.")
     entry, path = find_weights(args)
-    net, classes = build_network(args, entry, classes)
+    net, card = build_network(args, entry, path, dataset)
     if path is None:
         weights.load_pretrained(net, entry, root=args.root, ctx=devices)
     else:
@@ -58,18 +93,37 @@ def load_network(args, classes=None):
     if args.dtype == "float16":
         net.cast("float16")
     net.hybridize(static_alloc=True)
-    return Loaded(net, entry, classes, devices)
+    return Loaded(net, entry, card, devices)
 
 
-def build_network(args, entry, classes=None):
-    """(the network without its weights, its number of classes)."""
+def build_network(args, entry, path=None, dataset=None, classes=None):
+    """(the network without its weights, the card that says what it knows and how pictures are prepared for it).
+
+    classes : how many there are where neither weights, flags nor `dataset` say it
+    """
     from gluon_attn import zoo
     from gluon_attn.recipe.recipe import Recipe
+    from gluon_attn.weights.card import Card
 
-    wanted = args.classes or (entry.classes if entry else classes)
-    arch = Recipe.of({"arch": args.arch}).arch
+    spec, card = zoo.find(args.model), path and Card.beside(path)
+    if card and card.model.lower() != spec.name:
+        raise GluonAttnError(f"{path} is a {card.model}, as the card beside it says: --model {card.model}.")
+    wanted = args.classes or (len(card.classes) if card else entry.classes if entry else None)
+    wanted = wanted or (len(dataset.classes) if dataset else classes or spec.classes)
+    arch = {**(card.arch if card else {}), **Recipe.of({"arch": args.arch}).arch}
     net = zoo.get_model(args.model, variant=_variant(args, entry), classes=wanted, **arch)
-    return net, wanted or zoo.find(args.model).classes
+    facts = preprocessing(args, entry, card, dataset)
+    return net, Card.of(spec.name, facts, _names(args, wanted, card, dataset, entry), arch=zoo.own_arch(net, spec))
+
+
+def _names(args, count, card, dataset, entry):
+    """The classes' names: a file's, the weights', or the data set's."""
+    from gluon_attn.predict import class_names, named_by
+
+    known = card.classes if card else dataset.classes if dataset else named_by(entry)
+    if known is not None and len(known) != count:  # what does not fit is said where the weights are loaded
+        known = [*known[:count], *(f"class {i}" for i in range(len(known), count))]
+    return class_names(count, known, getattr(args, "classes_file", None))
 
 
 def find_weights(args):
@@ -77,60 +131,59 @@ def find_weights(args):
     from gluon_attn import weights, zoo
 
     if args.model is None:
-        raise GluonAttnError("Which network? Give --model NAME.")
-    word = {"true": True}.get(args.pretrained.lower(), args.pretrained)
-    if word is not True and zoo.is_path(word):
+        raise GluonAttnError("Which network? Give --model NAME, or --run DIR, the folder of a training.")
+    word = weights.weights_word(args.pretrained)
+    if isinstance(word, str) and zoo.is_path(word):
         return weights.identify(word), word
-    return weights.choose(args.model, word), None
+    return weights.choose(args.model, word or True, _record(args)), None
+
+
+def _record(args):
+    """The record of the data set that the flags name, or None."""
+    name = getattr(args, "dataset", None)
+    return datasets.find(name, _options(args)) if name else None
+
+
+def _options(args):
+    from gluon_attn.recipe.recipe import Recipe
+
+    return Recipe.of({"dataset_options": getattr(args, "dataset_options", "")}).dataset_options
 
 
 def _variant(args, entry):
     return args.variant if args.variant or entry is None else entry.tag
 
 
-def preprocessing(args, entry, dataset=None):
-    """{mean, std, input_size, crop_pct, interpolation}: the weights', else the data set's, else the model's."""
+def preprocessing(args, entry, card, dataset=None):
+    """{mean, std, input_size, crop_pct, interpolation}: the weights', else the data set's at the network's size."""
     from gluon_attn import zoo
 
     known = dict(zoo.find(args.model).preprocessing)
-    if dataset is not None:
-        known.update(mean=dataset.mean, std=dataset.std, input_size=dataset.image_size)
-        known["crop_pct"] = datasets.find(args.dataset).crop_pct
-    if entry is not None:
+    if card:
+        known.update(card.preprocessing)
+    elif entry is not None:
         known.update(entry.preprocessing)
+    elif dataset is not None:
+        known.update(mean=dataset.mean, std=dataset.std, crop_pct=_record(args).crop_pct)
     if args.image_size:
         known["input_size"] = args.image_size
     return known
 
 
-def transform_for(preprocessing):
-    from gluon_attn import data
-
-    size = preprocessing["input_size"]
-    return data.eval_transform(
-        size,
-        preprocessing["mean"],
-        preprocessing["std"],
-        resize=round(size / preprocessing["crop_pct"]),
-        interpolation=preprocessing["interpolation"],
-    )
-
-
-def open_dataset(args, entry):
+def open_dataset(args, entry, split="test"):
     """The data set that the flags mean, with the labels that the weights of `entry` know."""
     from gluon_attn import data
-    from gluon_attn.recipe.recipe import Recipe
 
-    options = Recipe.of({"dataset_options": args.dataset_options}).dataset_options
+    options = _options(args)
     known = datasets.DATASETS.get(entry.dataset) if entry else None
     if known is not None and known.of == args.dataset:
         options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
-    return data.get_dataset(args.dataset, args.split, root=args.data_root, **options)
+    return data.get_dataset(args.dataset, getattr(args, "split", split), root=args.data_root, **options)
 
 
-def check_classes(args, entry, classes, dataset):
+def check_classes(args, entry, card, dataset):
     """Whether the network's outputs are the data set's classes."""
-    found = len(dataset.classes)
+    found, classes = len(dataset.classes), len(card.classes)
     # A .rec file without class names shows only the labels that occur in it.
     fits = found <= classes if args.dataset == "imagenet-rec" else found == classes
     if not fits:
@@ -139,3 +192,20 @@ def check_classes(args, entry, classes, dataset):
             f"The network{tag} has {classes} classes and {args.dataset} has {found}: "
             "choose weights and data set that belong together."
         )
+    if _named(card.classes) and _named(dataset.classes) and list(card.classes) != list(dataset.classes):
+        ours, theirs = next(pair for pair in zip(card.classes, dataset.classes) if pair[0] != pair[1])
+        if not fits_data(args, entry):
+            raise DataError(
+                f"The network was trained on other classes than {args.dataset} has: where it knows {ours!r}, there is "
+                f"{theirs!r}. Give the folders the names that it knows (its card.json has them)."
+            )
+
+
+def _named(names):
+    """Whether these are more than numbers."""
+    return not all(name.isdigit() or name.startswith("class ") for name in map(str, names))
+
+
+def fits_data(args, entry):
+    """ImageNet's folders are called n01440764, ..., and its classes tench, ...; their order is the same."""
+    return entry is not None and entry.fits(_record(args))

@@ -8,7 +8,7 @@ import math
 import sys
 
 from gluon_attn.commands import serving
-from gluon_attn.commands.loading import add_network_arguments, load_network, preprocessing, transform_for
+from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
 
 CSV_COLUMNS = ("path", "rank", "class", "probability")
 
@@ -61,6 +61,7 @@ def add_arguments(parser):
 def run(args):
     from gluon_attn.predict import draw, find_pictures
 
+    take_run(args)
     paths = find_pictures(args.pictures)
     predictions, bad = [], []
 
@@ -86,11 +87,9 @@ def run(args):
 
 def _in_mxnet(args, paths, on_bad):
     from gluon_attn import data
-    from gluon_attn.predict import class_names, named_by, predict
+    from gluon_attn.predict import predict
 
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
-    loaded = load_network(args, classes=dataset and len(dataset.classes))
-    names = class_names(loaded.classes, dataset.classes if dataset else named_by(loaded.entry), args.classes_file)
-    transform = transform_for(preprocessing(args, loaded.entry, dataset))
+    loaded = load_network(args, dataset)
     options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
-    return predict(loaded.net, paths, transform, names, on_bad=on_bad, **options)
+    return predict(loaded.net, paths, loaded.card.transform(), loaded.card.classes, on_bad=on_bad, **options)

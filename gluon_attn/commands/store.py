@@ -1,7 +1,7 @@
 """`python -m gluon_attn.commands.store runs/X ...`: keep finished runs as params/<dataset>/<model>/<tag>/.
 
-The folder holds weights.params, train.log, history.csv, metrics.json and command.txt, and appears whole or not at all.
-metrics.json gets a `weights` part (hash, error, classes, preprocessing), which is what `get_model` finds it by.
+The folder holds weights.params, card.json, train.log, history.csv, metrics.json and command.txt, and appears whole or
+not at all. metrics.json gets a `weights` part (hash, error, classes), which is what `get_model` finds it by.
 
 With --float16 the file is half as large: weights are rounded, running statistics are not. The errors kept are then
 those of the rounded weights, measured on the test images; where they differ from training's by more than 0.1 points,
@@ -21,6 +21,7 @@ from pathlib import Path
 from gluon_attn.catalogue import datasets
 from gluon_attn.errors import GluonAttnError, WeightsError
 from gluon_attn.parser import Parser
+from gluon_attn.weights.card import NAME, Card
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.table import STORED
 from gluon_attn.weights.verify import digest
@@ -40,14 +41,16 @@ def store(run, params="params", tag=None, which="last", float16=False):
     metrics = _metrics(run)
     content = read_file(run / f"{which}.params")
     content = rounded(content) if float16 else content
-    described = _describe(run, metrics, which, content, float16)
-    tag = tag or described["preprocessing"]["dataset"]
+    card = _card(run, metrics)
+    described = _described(run, metrics, which, card, content, float16)
+    tag = tag or card.dataset
     target = Path(params) / metrics["dataset"] / metrics["model"] / tag
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{tag}.", dir=target.parent) as temporary:
         whole = Path(temporary) / "whole"
         whole.mkdir()
         (whole / STORED).write_bytes(content)
+        card.but(source=tag).write(whole)
         for name in COPIED:
             shutil.copyfile(run / name, whole / name)
         (whole / "command.txt").write_text(_command(metrics) + "\n", encoding="utf-8")
@@ -80,46 +83,31 @@ def rounded(content):
         return path.read_bytes()
 
 
-def _describe(run, metrics, which, content, float16):
+def _described(run, metrics, which, card, content, float16):
     """The `weights` part of metrics.json, after the file was loaded once into the network it claims to be for."""
-    from gluon_attn import data, zoo
+    from gluon_attn import zoo
     from gluon_attn.weights.load import load_arrays
 
-    recipe, path = metrics["recipe"], run / f"{which}.params"
-    options = recipe["dataset_options"]
-    facts = datasets.find(metrics["dataset"], options)
-    dataset = data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **options)
-    classes = recipe["classes"] or len(dataset.classes)
-    net = zoo.get_model(metrics["model"], variant=recipe.get("variant") or None, classes=classes, **recipe["arch"])
+    path = run / f"{which}.params"
+    net = zoo.get_model(card.model, classes=len(card.classes), **card.arch)
     load_arrays(net, read_arrays(content, path), path)
-    usual = zoo.find(metrics["model"]).arch
     described = dict(
         file=path.name,
         sha256=digest("sha256", content),
         top1_error=round(100 - 100 * metrics[f"{which}_accuracy"], 4),
         top5_error=_top5_error(run, metrics, which),
-        classes=classes,
-        arch={key: value for key, value in net.zoo_arch.items() if key not in usual or usual[key] != value},
-        preprocessing=dict(
-            mean=list(dataset.mean),
-            std=list(dataset.std),
-            input_size=recipe["image_size"] or dataset.image_size,
-            crop_pct=datasets.centre_share(recipe.get("crop") or facts.crop),
-            interpolation="bilinear",
-            dataset=facts.name,
-        ),
+        classes=len(card.classes),
     )
-    return {**described, **_measured(net, dataset, described)} if float16 else described
+    return {**described, **_measured(net, metrics, card, described)} if float16 else described
 
 
-def _measured(net, dataset, described):
+def _measured(net, metrics, card, described):
     """The errors of the rounded weights on the test images, beside those of training."""
-    from gluon_attn.commands.loading import transform_for
     from gluon_attn.data import Loader
     from gluon_attn.evaluate import evaluate
 
     net.hybridize(static_alloc=True)
-    loader = Loader(dataset, 128, transform_for(described["preprocessing"]), train=False)
+    loader = Loader(_test_images(metrics), 128, card.transform(), train=False)
     found = evaluate(net, loader)
     errors = {f"{key}_error": round(100 - 100 * found[key], 4) for key in ("top1", "top5")}
     if abs(errors["top1_error"] - described["top1_error"]) > TOLERANCE:
@@ -128,6 +116,29 @@ def _measured(net, dataset, described):
             f"{described['top1_error']} %: store it without --float16."
         )
     return dict(errors, precision="float16", float32_top1_error=described["top1_error"])
+
+
+def _card(run, metrics):
+    """The card that the run wrote; of a run from before there were cards, what its recipe says."""
+    if (run / NAME).is_file():
+        return Card.read(run)
+    from gluon_attn import zoo
+
+    recipe, dataset = metrics["recipe"], _test_images(metrics)
+    facts = datasets.find(metrics["dataset"], recipe["dataset_options"])
+    size = recipe["image_size"] or dataset.image_size
+    prepared = dict(facts.preparation, mean=dataset.mean, std=dataset.std, input_size=size, dataset=facts.name)
+    prepared["crop_pct"] = datasets.centre_share(recipe.get("crop") or facts.crop)
+    spec = zoo.find(metrics["model"])
+    net = zoo.get_model(spec.name, variant=recipe.get("variant") or None, **recipe["arch"])
+    return Card.of(spec.name, prepared, dataset.classes, arch=zoo.own_arch(net, spec))
+
+
+def _test_images(metrics):
+    from gluon_attn import data
+
+    recipe = metrics["recipe"]
+    return data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **recipe["dataset_options"])
 
 
 def _top5_error(run, metrics, which):

@@ -41,7 +41,6 @@ def train_transform(
     *,
     crop="pad",
     padding=PADDING,
-    shrink=False,
     area=(0.08, 1.0),
     aspect=(3 / 4, 4 / 3),
     interpolation="bilinear",
@@ -54,9 +53,9 @@ def train_transform(
 ):
     """The steps of training, called as ``t(image, rng)`` -> float32 (3, H, W).
 
-    shrink   : resize first, the shorter side to ``image_size`` and the centre of it; 'resized' needs none
-    crop     : 'pad' (pad by ``padding``, crop at random), 'resized' (a random piece of ``area`` and ``aspect``,
-               resized), or None (the image as it is)
+    crop     : 'pad' (the shorter side to image_size, its centre, pad by ``padding``, crop at random), 'resized' (a
+               random piece of ``area`` and ``aspect``, resized), or None (the shorter side to image_size, its
+               centre). An image of that size is not resized: training and `eval_transform` see objects equally large
     auto_aug : None, 'cifar10', 'imagenet' (AutoAugment; ``variant`` 'paper' or 'increasing') or 'rand' (RandAugment).
                It follows the crop; 'increasing' comes before it, as in the code it copies.
     jitter   : brightness, contrast and colour by factors of 1 +- jitter each
@@ -69,12 +68,10 @@ def train_transform(
     if auto_aug is not None and auto_aug not in AUTO_AUG:
         raise unknown("auto_aug", auto_aug, AUTO_AUG)
     crops = {
-        "pad": [PadCrop(image_size, padding)],
+        "pad": [Centre(image_size, image_size, interpolation), PadCrop(image_size, padding)],
         "resized": [ResizedCrop(image_size, tuple(area), tuple(aspect), interpolation)],
-        None: [],
+        None: [Centre(image_size, image_size, interpolation)],
     }[crop]
-    if shrink and crop != "resized":
-        crops = [Centre(image_size, image_size, interpolation), *crops]
     augment = [AUTO_AUG[auto_aug](variant)] if auto_aug else []
     steps = augment + crops if variant == "increasing" else crops + augment
     steps += [Flip()] if flip else []

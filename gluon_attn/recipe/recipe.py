@@ -19,6 +19,7 @@ from gluon_attn.recipe.values import MOST_TEXT, load_yaml, mapping, read_value, 
 
 RECIPES = Path(__file__).resolve().parent
 MOST = {int: 2**31 - 1, float: 1e6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
+IN_RUN = "recipe.yaml"  # in the folder of a run
 
 
 def option(default, help, kind=None, choices=None, group="recipe", least=0, most=None, above=None, below=None, keys=()):
@@ -55,7 +56,9 @@ class Recipe:
     data_root: str = option("", "folder of the data set", group="data")
     dataset_options: dict = option({}, "options of the data set, as in coarse=true", group="data")
     classes: int = option(0, "classes of the network; 0: those of the data set", most=1 << 20, group="data")
-    image_size: int = option(0, "side of the square input; 0: that of the data set", most=9459, group="data")
+    image_size: int = option(
+        0, "side of the square input; 0: that of the weights it starts from, or of the network", most=9459, group="data"
+    )
     progressive: dict = option(
         {},
         "side of the training images from an epoch on, counted from 0, as in 0=32,6=48,8=64; evaluation keeps "
@@ -206,6 +209,18 @@ class Recipe:
 def list_recipes():
     """Names of the built-in recipes."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def of_run(folder):
+    """The recipe that the run in `folder` was started with, or None where the folder does not say."""
+    folder = Path(folder).expanduser()
+    if (folder / IN_RUN).is_file():
+        return Recipe.load(folder / IN_RUN)
+    try:
+        values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Recipe.of(values)
 
 
 def read_file(name, above=()):

@@ -7,6 +7,7 @@ from mxnet.gluon import nn
 
 from gluon_attn import zoo
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.weights.find import weights_word
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
 
@@ -44,11 +45,6 @@ def create(recipe, classes):
         classes=classes,
         **arch,
     )
-
-
-def weights_word(text):
-    """'' -> False and 'true' -> True, as ``get_model`` takes them; a tag or a path stays."""
-    return {"": False, "false": False, "true": True}.get(text, text)
 
 
 def blocks(net):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check
-from gluon_attn.train.inputs import facts, open_datasets
+from gluon_attn.train.inputs import card_of, facts, open_datasets
 from gluon_attn.train.update import learning_rate
 
 
@@ -15,8 +15,8 @@ def plan(recipe):
 
     check(recipe)
     known = facts(recipe)
-    data, images, classes = _data(recipe, known)
-    size = recipe.image_size or known.image_size
+    data, images, card = _data(recipe, known)
+    classes, size = len(card.classes), card.input_size
     missing = []
     for name in filter(None, (recipe.pretrained, recipe.teacher and recipe.teacher_weights)):
         missing += _missing_weights(recipe, name)
@@ -28,6 +28,7 @@ def plan(recipe):
         f"at {size}x{size}",
         f"data      {data}",
         f"augment   {_augmentation(recipe, known)}",
+        f"evaluate  {card.preparation}",
         f"optimise  {recipe.optimizer}, momentum {recipe.momentum:g}, wd {recipe.wd:g}"
         + (" (none on biases and normalisations)" if recipe.no_wd else ""),
         f"schedule  {recipe.epochs} epochs of {steps} updates of {recipe.batch_size}; " + _rates(recipe, steps),
@@ -38,13 +39,14 @@ def plan(recipe):
 
 
 def _data(recipe, known):
-    """(one line, training images, classes), from the files where they are there."""
+    """(one line, training images, card of what would be trained), from the files where they are there."""
     try:
         train, chosen, test, split = open_datasets(recipe)
     except (GluonAttnError, OSError) as error:
-        return f"MISSING: {error}", known.images, recipe.classes or known.classes
+        names = known.class_names or range(known.classes)
+        return f"MISSING: {error}", known.images, card_of(recipe, known, names)
     sizes = f"{len(train)} training images, {len(chosen)} of split {split!r}" + (f", {len(test)} test" if test else "")
-    return f"{recipe.dataset}: {sizes}", len(train), recipe.classes or len(train.classes)
+    return f"{recipe.dataset}: {sizes}", len(train), card_of(recipe, train)
 
 
 def _augmentation(recipe, known):
@@ -92,7 +94,7 @@ def _devices(recipe):
 
 def _missing_weights(recipe, name):
     from gluon_attn import weights
-    from gluon_attn.train.build import weights_word
+    from gluon_attn.weights.find import weights_word
 
     model = recipe.model if name == recipe.pretrained else recipe.teacher
     try:

@@ -4,46 +4,84 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gluon_attn import data
+from gluon_attn import data, weights, zoo
 from gluon_attn.catalogue.datasets import centre_share, for_recipes
 from gluon_attn.data.native import NativeLoader
 from gluon_attn.data.transforms import PADDING, ByEpoch
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.weights.card import Card
+from gluon_attn.weights.find import weights_word
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Loaders of a run. ``chosen_on`` names the split that picks the best epoch; ``test`` is what it must not see."""
+    """Loaders of a run. `chosen_on` names the split that picks the best epoch; `test` is what it must not see.
+
+    card : what the weights will say of themselves; evaluation prepares pictures as it says
+    """
 
     train: object
     evaluation: object
     test: object
     chosen_on: str
-    classes: int
-    image_size: int
+    card: Card
     images: int
+
+    @property
+    def classes(self):
+        return len(self.card.classes)
 
 
 def open_inputs(recipe, rank=0, workers=1):
-    """The loaders of worker ``rank`` of ``workers``; only the first worker evaluates."""
+    """The loaders of worker `rank` of `workers`; only the first worker evaluates."""
     if recipe.batch_size % workers:
         raise GluonAttnError(
             f"--batch-size {recipe.batch_size} cannot be shared by {workers} workers: take a multiple of {workers}."
         )
     train_set, evaluation_set, test_set, chosen_on = open_datasets(recipe)
+    card = card_of(recipe, train_set)
     return Inputs(
-        training_loader(recipe, train_set, rank, workers),
-        evaluation_loader(recipe, evaluation_set),
-        test_set and evaluation_loader(recipe, test_set),
+        training_loader(recipe, train_set, card, rank, workers),
+        evaluation_loader(recipe, evaluation_set, card),
+        test_set and evaluation_loader(recipe, test_set, card),
         chosen_on,
-        classes=recipe.classes or len(train_set.classes),
-        image_size=size_of(recipe, train_set),
+        card,
         images=len(train_set),
     )
 
 
-def size_of(recipe, dataset):
-    return recipe.image_size or dataset.image_size
+def card_of(recipe, dataset, names=None):
+    """The card of the weights that the recipe trains, but for the network's own keywords.
+
+    dataset : anything that has mean and std; names : of the classes, by default its `classes`
+    """
+    names = list(map(str, names or dataset.classes))
+    names += [f"class {number}" for number in range(len(names), recipe.classes)]
+    return Card(
+        zoo.find(recipe.model).name,
+        names[: recipe.classes or None],
+        mean=dataset.mean,
+        std=dataset.std,
+        input_size=image_size(recipe),
+        crop_pct=centre_share(training_crop(recipe)),
+        dataset=facts(recipe).name,
+        source="run",
+    )
+
+
+def image_size(recipe):
+    """The recipe's; else that of the weights which it starts from; else what is usual for the network."""
+    return recipe.image_size or _pretrained_size(recipe) or zoo.find(recipe.model).input_size
+
+
+def _pretrained_size(recipe):
+    word = weights_word(recipe.pretrained)
+    if not word:
+        return None
+    if isinstance(word, str) and zoo.is_path(word):
+        card = Card.beside(word)
+        return card and card.input_size
+    return weights.choose(recipe.model, word).preprocessing["input_size"]
 
 
 def open_datasets(recipe):
@@ -57,48 +95,45 @@ def open_datasets(recipe):
     return train, validation, data.get_dataset(recipe.dataset, "test", **options), "validation"
 
 
-def training_loader(recipe, dataset, rank=0, workers=1):
+def training_loader(recipe, dataset, card, rank=0, workers=1):
     sharing = dict(train=True, shard=(rank, workers), seed=recipe.seed, workers=recipe.workers)
     batch_size = recipe.batch_size // workers
     if recipe.reader == "native":
         steps = dict(flip=_flip(recipe), jitter=recipe.jitter, lighting=recipe.lighting)
-        return NativeLoader(dataset, batch_size, image_size=recipe.image_size, **steps, **sharing)
-    transform = progressive_transform(recipe, dataset)
+        return NativeLoader(dataset, batch_size, image_size=card.input_size, **steps, **sharing)
+    transform = progressive_transform(recipe, card)
     return data.Loader(
         dataset, batch_size, transform, last_batch=recipe.last_batch, on_bad_image=recipe.on_bad_image, **sharing
     )
 
 
-def evaluation_loader(recipe, dataset):
-    batch_size, resize = recipe.eval_batch_size or recipe.batch_size, _resize(recipe, dataset)
+def evaluation_loader(recipe, dataset, card):
+    batch_size = recipe.eval_batch_size or recipe.batch_size
     common = dict(train=False, seed=recipe.seed, workers=recipe.workers)
     if recipe.reader == "native":
-        return NativeLoader(dataset, batch_size, image_size=recipe.image_size, resize=resize, **common)
-    transform = data.eval_transform(size_of(recipe, dataset), dataset.mean, dataset.std, resize=resize)
-    return data.Loader(dataset, batch_size, transform, on_bad_image=recipe.on_bad_image, **common)
+        return NativeLoader(dataset, batch_size, image_size=card.input_size, resize=card.resize, **common)
+    return data.Loader(dataset, batch_size, card.transform(), on_bad_image=recipe.on_bad_image, **common)
 
 
-def progressive_transform(recipe, dataset):
+def progressive_transform(recipe, card):
     """The training transform, or one for each of the sizes that the recipe's epochs have."""
-    usual = size_of(recipe, dataset)
+    usual = card.input_size
     if not recipe.progressive:
-        return training_transform(recipe, dataset, usual)
+        return training_transform(recipe, card, usual)
     sizes = [recipe.size_at(epoch, usual) for epoch in range(recipe.epochs)]
-    by_size = {size: training_transform(recipe, dataset, size) for size in sorted(set(sizes))}
+    by_size = {size: training_transform(recipe, card, size) for size in sorted(set(sizes))}
     return ByEpoch([by_size[size] for size in sizes])
 
 
-def training_transform(recipe, dataset, size):
-    """At another size than the images', what is padded and cropped is resized first."""
-    usual = size_of(recipe, dataset)
+def training_transform(recipe, card, size):
+    """At another size than the card's, the padding is as large in proportion."""
     crop = training_crop(recipe)
     return data.train_transform(
         size,
-        dataset.mean,
-        dataset.std,
+        card.mean,
+        card.std,
         crop=None if crop == "none" else crop,
-        padding=max(1, round(PADDING * size / usual)),
-        shrink=size != usual,
+        padding=max(1, round(PADDING * size / card.input_size)),
         flip=_flip(recipe),
         auto_aug=None if recipe.auto_aug in ("", "none") else recipe.auto_aug,
         variant=recipe.auto_aug_variant,
@@ -120,8 +155,3 @@ def training_crop(recipe):
 
 def _flip(recipe):
     return recipe.flip == "on" if recipe.flip else facts(recipe).flip
-
-
-def _resize(recipe, dataset):
-    """The shorter side before the centre crop of evaluation, as large as training showed objects."""
-    return round(size_of(recipe, dataset) / centre_share(training_crop(recipe)))

@@ -17,8 +17,9 @@ from gluon_attn.complexity import count_parameters
 from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError, WriteError
 from gluon_attn.evaluate import evaluate
+from gluon_attn.files import write_text
 from gluon_attn.recipe.check import check
-from gluon_attn.recipe.recipe import Recipe
+from gluon_attn.recipe.recipe import IN_RUN, Recipe
 from gluon_attn.train import build as network
 from gluon_attn.train import checkpoint
 from gluon_attn.train.build import Evaluated
@@ -27,6 +28,7 @@ from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
+from gluon_attn.weights.find import weights_word
 
 # A resumed run may differ in these; in anything else it would be another run.
 FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
@@ -50,6 +52,7 @@ class Run:
         self.evaluated = Evaluated(self.net, self._network(), recipe.ema)
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
         self.updater = Updater(self.net, self.trainer, self._objective(), self.devices, recipe, self.inputs.classes)
+        self.card = self._card()
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
@@ -61,10 +64,15 @@ class Run:
     def _network(self):
         return network.build(self.recipe, self.inputs.classes, self.devices)
 
+    def _card(self):
+        chosen = f"the first epoch of the highest accuracy on the {self.inputs.chosen_on} images"
+        notes = dict(best=chosen, seed=self.recipe.seed, validation=self.recipe.validation, versions=versions())
+        return self.inputs.card.but(arch=zoo.own_arch(self.net, zoo.find(self.recipe.model)), notes=notes)
+
     def _objective(self):
         if not self.recipe.teacher:
             return Objective()
-        weights = network.weights_word(self.recipe.teacher_weights)
+        weights = weights_word(self.recipe.teacher_weights)
         teacher = zoo.get_model(self.recipe.teacher, pretrained=weights, classes=self.inputs.classes)
         teacher.collect_params().reset_ctx(self.devices)
         if self.recipe.dtype == "float16":
@@ -79,6 +87,9 @@ class Run:
 
     def begin(self):
         """Start afresh, or go on from a checkpoint, as --resume says."""
+        if self.rank == 0:
+            self.card.write(self.folder)
+            write_text(self.folder / IN_RUN, self.recipe.to_yaml())
         found = None
         if self.recipe.resume == "auto":
             found = self.checkpoints.newest(self.log.warn)

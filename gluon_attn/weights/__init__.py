@@ -5,13 +5,15 @@ Importing this package does not import MXNet.
 
 from __future__ import annotations
 
-from gluon_attn.weights.load import identify, load_arrays, load_pretrained, load_weights, translate
+from gluon_attn.weights.find import weights_word
+from gluon_attn.weights.load import classes_of, identify, load_arrays, load_pretrained, load_weights, translate
 from gluon_attn.weights.table import WeightsEntry, all_published, choose, entries, variants
 
 __all__ = [
     "WeightsEntry",
     "all_published",
     "choose",
+    "classes_of",
     "entries",
     "identify",
     "load_arrays",
@@ -19,4 +21,5 @@ __all__ = [
     "load_weights",
     "translate",
     "variants",
+    "weights_word",
 ]

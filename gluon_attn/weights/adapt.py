@@ -14,6 +14,13 @@ def outputs(tensors):
     return next(t.shape[0] for name, t in reversed(list(tensors.items())) if re.match(r"head\..*bias$", name))
 
 
+def outputs_of_file(parameters, translated):
+    """The number of classes of a file's tensors, or None where they have other names than the network's."""
+    if set(parameters) != set(translated):
+        return None
+    return outputs({name: translated[name] for name in parameters})  # in the network's order
+
+
 def keep_trained_outputs(translated, entry):
     """Drop the outputs that a file has beyond the classes it was trained on (20 super-classes in a head of 100)."""
     if entry.file_classes is None:

@@ -77,6 +77,12 @@ class Card:
         return round(self.input_size / self.crop_pct)
 
     @property
+    def preprocessing(self) -> dict:
+        """mean, std, input_size, crop_pct, interpolation and dataset, as a row of weights has them."""
+        keys = ("mean", "std", "input_size", "crop_pct", "interpolation", "dataset")
+        return {key: getattr(self, key) for key in keys}
+
+    @property
     def preparation(self) -> str:
         """The transform in words."""
         size = self.input_size

@@ -11,7 +11,7 @@ import numpy as np
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights import layouts as maps
-from gluon_attn.weights.adapt import adapt_channels, adapt_classes, keep_trained_outputs, outputs
+from gluon_attn.weights.adapt import adapt_channels, adapt_classes, keep_trained_outputs, outputs, outputs_of_file
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes
 from gluon_attn.weights.table import all_published
@@ -34,6 +34,15 @@ def load_weights(net, path, source=None, ctx=None, adapt=False):
     data = read_file(path, elements=_elements(net))
     entry = _known(data)
     load_arrays(net, read_arrays(data, path), path, source, ctx, adapt, entry)
+
+
+def classes_of(net, path):
+    """How many classes the file has, where it fits `net` but for them; else None, and loading says what is wrong.
+
+    net : built for any number of classes
+    """
+    arrays = translate(read_arrays(read_file(path), path), where=path)
+    return outputs_of_file(net._collect_params_with_prefix(), arrays)
 
 
 def load_pretrained(net, entry, root=None, ctx=None):

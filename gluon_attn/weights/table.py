@@ -12,7 +12,8 @@ from typing import Optional
 from urllib.parse import unquote, urlsplit
 
 from gluon_attn.catalogue.datasets import DATASETS
-from gluon_attn.errors import WeightsError, unknown
+from gluon_attn.errors import GluonAttnError, WeightsError, unknown
+from gluon_attn.weights.card import Card
 
 STORED = "weights.params"  # params/<dataset>/<model>/<tag>/weights.params
 
@@ -42,6 +43,10 @@ class WeightsEntry:
     @property
     def dataset(self):
         return self.preprocessing["dataset"]
+
+    def fits(self, dataset):
+        """Whether the weights know the labels of that data set, a record of catalogue/datasets.py."""
+        return self.dataset in (dataset.name, dataset.labels or dataset.name)
 
     @property
     def usual_labels(self):
@@ -86,10 +91,10 @@ def _entry(row, table):
 
 
 def stored_folders():
-    """Where params/ may be: $GLUON_ATTN_PARAMS, beside the package (a checkout), the current folder."""
+    """Where params/ may be: $GLUON_ATTN_PARAMS; beside the package (a checkout), in it (installed), or here."""
     named = os.environ.get("GLUON_ATTN_PARAMS")
-    beside = Path(__file__).resolve().parents[2] / "params"
-    return [Path(named).expanduser()] if named else [beside, Path.cwd() / "params"]
+    package = Path(__file__).resolve().parents[1]
+    return [Path(named).expanduser()] if named else [package.parent / "params", package / "params", Path("params")]
 
 
 def _stored(model):
@@ -106,8 +111,8 @@ def _stored_entry(model, path):
     try:
         described = json.loads(metrics.read_text(encoding="utf-8"))["weights"]
         hash_, error, classes = described["sha256"], described["top1_error"], described["classes"]
-        preprocessing = described["preprocessing"]
-    except (OSError, ValueError, KeyError) as problem:
+        card = Card.beside(path)
+    except (OSError, ValueError, KeyError, GluonAttnError) as problem:
         raise WeightsError(
             f"{path} has no usable description in {metrics} ({problem!r}): "
             "store the run again with `python -m gluon_attn.commands.store`."
@@ -123,8 +128,9 @@ def _stored_entry(model, path):
         top1_error=error,
         top5_error=described.get("top5_error"),
         classes=classes,
-        preprocessing=preprocessing,
-        arch=described.get("arch", {}),
+        # Folders stored before there were cards have it all in metrics.json.
+        preprocessing=card.preprocessing if card else described["preprocessing"],
+        arch=card.arch if card else described.get("arch", {}),
         license="Apache-2.0",
         note=f"trained here: {path.parent / 'command.txt'}",
         path=str(path),
@@ -147,16 +153,25 @@ def all_published():
     return _published()
 
 
-def choose(model, tag=True):
+def choose(model, tag=True, dataset=None):
     """The entry that `tag` means: its tag, or its source or dataset where only one file has that; True the default.
 
     The default is the first entry for the labels that the model's name promises: weights for the 20 super-classes
-    of CIFAR-100 are given only to whoever names them.
+    of CIFAR-100 are given only to whoever names them. With `dataset` (a record of catalogue/datasets.py) it is the
+    first one for its labels.
     """
     known = entries(model)
     if not known:
         raise WeightsError(f"No weights are known for {model!r}: pretrained=False, or the path of a file.")
     tags = [entry.tag for entry in known]
+    if tag is True and dataset is not None:
+        fitting = [entry for entry in known if entry.fits(dataset)]
+        if not fitting:
+            others = ", ".join(f"{entry.tag} ({entry.dataset})" for entry in known)
+            raise WeightsError(
+                f"No weights of {model!r} are for {dataset.name}; there are {others}: name one, or a file."
+            )
+        return fitting[0]
     if tag is True:
         plain = [entry for entry in known if entry.usual_labels]
         if not plain:

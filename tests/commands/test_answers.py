@@ -51,7 +51,7 @@ def picture(tmp_path_factory):
     [
         (["train", "--dataset"], "expected one argument"),
         (["train", "--modle", "resnet50"], "There is no option --modle. Did you mean --model?"),
-        (["evaluate", "--model", MODEL], "required: --dataset"),
+        (["evaluate", "--model", MODEL], "Give --dataset NAME"),
         (["predict", "--batch-size", "x", "a.png"], "invalid int value: 'x'"),
         (["info"], "required: NAME"),
         (["export", "--model", MODEL, "-o", "x", "stray"], "'stray' is one word too many"),

@@ -221,7 +221,9 @@ def test_order_of_the_steps(variant, order):
 
 def test_a_transform_says_what_it_does():
     text = repr(data.train_transform(32, MEAN, STD, auto_aug="cifar10"))
-    assert text.startswith("PadCrop(size=32, padding=4) -> AutoAugment(policy='cifar10', variant='paper') -> Flip()")
+    steps = [step.partition("(")[0] for step in text.split(" -> ")]
+    assert steps == ["Centre", "PadCrop", "AutoAugment", "Flip", "Normalize"]
+    assert "PadCrop(size=32, padding=4) -> AutoAugment(policy='cifar10', variant='paper')" in text
 
 
 def test_mistakes():
@@ -238,7 +240,7 @@ def test_mistakes():
 
 def test_smaller_pictures_are_resized_before_they_are_padded():
     image = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
-    transform = data.train_transform(32, (0, 0, 0), (1, 1, 1), crop="pad", padding=0, shrink=True, flip=False)
+    transform = data.train_transform(32, (0, 0, 0), (1, 1, 1), crop="pad", padding=0, flip=False)
     small = np.asarray(Image.fromarray(image).resize((32, 32), Image.BILINEAR))
     np.testing.assert_allclose(transform(image, data.random_state(0)), small.transpose(2, 0, 1) / 255, atol=1e-6)
 

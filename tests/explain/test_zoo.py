@@ -21,8 +21,8 @@ QUICK += ["cifar_ms_cam_preresnet32_w4", "cifar_inv_se_densenet40_k12", "cifar_c
 def smallest_input(name):
     """64 pixels say as much as 224, where nothing in the network is tied to the size of its maps."""
     spec = zoo.find(name)
-    tied = spec.dataset == "gaze" or "map_size" in spec.arch
-    return spec.input_size if tied or spec.dataset == "cifar" else 64
+    tied = spec.dataset == "mpiifacegaze" or "map_size" in spec.arch
+    return spec.input_size if tied or spec.dataset == "cifar100" else 64
 
 
 def check(name, **arch):

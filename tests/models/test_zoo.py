@@ -50,7 +50,7 @@ def test_published_parameter_counts(name, golden):
 
 
 def _small_input(spec):
-    return mx.nd.array(images(2, 3, 32 if spec.dataset == "cifar" else 64, 32 if spec.dataset == "cifar" else 64))
+    return mx.nd.array(images(2, 3, 32 if spec.dataset == "cifar100" else 64, 32 if spec.dataset == "cifar100" else 64))
 
 
 def _check_forward_and_backward(name, **arch):

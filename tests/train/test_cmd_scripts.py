@@ -52,7 +52,8 @@ def test_a_line(line, capsys, tmp_path):
 def test_each_published_training_figure_has_its_command():
     text = " ".join(LINES)
     for model in ("aff_resnet50", "iaff_resnet50", "aff_resnext50_32x4d", "iaff_resnext50_32x4d"):
-        assert f"--recipe openaff_imagenet --model {model} " in text
+        recipe = "openaff_imagenet" + ("_resnext" if "resnext" in model else "")
+        assert f"--recipe {recipe} --model {model} " in text
 
 
 def test_each_published_error_has_its_evaluation():

@@ -1,0 +1,152 @@
+"""evaluate, as a user calls it."""
+
+from __future__ import annotations
+
+import csv
+from types import SimpleNamespace
+
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+import gluon_attn
+from gluon_attn import data
+from gluon_attn.commands.loading import preprocessing
+from gluon_attn.weights import table
+from gluon_attn.weights.card import Card
+from tests.commands.calling import MODEL, call
+
+
+def test_evaluate_counts_like_numpy_and_keeps_a_row(capsys, weights, expected, tmp_path):
+    logits, labels = expected
+    order = np.argsort(-logits, axis=1, kind="stable")
+    top1, top5 = (np.mean((order[:, :k] == labels[:, None]).any(axis=1)) for k in (1, 5))
+    results = tmp_path / "new" / "results.csv"
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--results", results]
+    for batch_size in (64, 150):  # 400 images: both leave a last batch that is not full
+        status, out, _ = call(capsys, "evaluate", *flags, "--batch-size", batch_size, "--devices", "cpu:0,cpu:1")
+        assert status == 0
+        assert f"on 400 images of digits: test accuracy {100 * top1:.2f} %" in out
+    with results.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    for row in rows:
+        assert (row["images"], row["published_top1_error"]) == ("400", "")
+        assert float(row["top1_error"]) == pytest.approx(100 - 100 * top1, abs=0.005)
+        assert float(row["top5_error"]) == pytest.approx(100 - 100 * top5, abs=0.005)
+
+
+def test_a_dry_run_says_what_there_is(capsys, weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--dry-run"]
+    status, out, _ = call(capsys, "evaluate", *flags)
+    assert status == 0 and "400 images of split 'test', 10 classes" in out and "MISSING" not in out
+    assert f"weights   {weights}, not a published file" in out and "centre 32x32, mean 0.309" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--pretrained", "no.params", "--dataset", "digits"], ["MISSING: there is no file no.params"]),
+        (["--pretrained", "x/y.params", "--dataset", "cifar10"], ["MISSING: cifar10 needs", "10 classes"]),
+        (["--pretrained", "no.params", "--dataset", "digits", "--devices", "gpu:9"], ["MISSING: There is no gpu:9"]),
+    ],
+)
+def test_a_dry_run_says_what_is_missing(capsys, flags, words):
+    status, out, err = call(capsys, "evaluate", "--model", MODEL, *flags, "--dry-run")
+    assert status == 0 and all(word in out for word in words), out + err
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_dry_run_fetches_nothing(capsys, tmp_path, there):
+    if there:
+        (tmp_path / "se_resnet50-imgclsmob-e75ef498.params").touch()
+    flags = ["--pretrained", "imgclsmob", "--dataset", "imagenet-folder", "--data-root", tmp_path, "--root", tmp_path]
+    status, out, _ = call(capsys, "evaluate", "--model", "se_resnet50", *flags, "--dry-run")
+    assert status == 0 and "top-1 error 21.07 %, top-5 error 5.60 %" in out
+    assert f"from {tmp_path}" in out if there else "to be fetched from https://github.com/osmr" in out
+    assert len(list(tmp_path.iterdir())) == there
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--dataset", "digit"], ["'digit'", "'digits'"]),
+        (["--dataset", "digits", "--classes", 3], ["3 classes", "digits has 10"]),
+        (["--dataset", "digits", "--arch", "reductoin=3"], ["reductoin"]),
+    ],
+)
+def test_a_dry_run_refuses_mistakes(capsys, weights, flags, words):
+    status, _, err = call(capsys, "evaluate", "--model", MODEL, "--pretrained", weights, *flags, "--dry-run")
+    assert status == 2 and all(word in err for word in words), err
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    """A network with three classes in a file, and seven pictures of three colours as folders and as RecordIO."""
+    mx.random.seed(0)
+    net = gluon_attn.get_model("resnet18", classes=3)
+    net.initialize(mx.init.MSRAPrelu())
+    net.save_parameters(str(tmp_path / "w.params"))
+    record = mx.recordio.MXIndexedRecordIO(str(tmp_path / "val.idx"), str(tmp_path / "val.rec"), "w")
+    for index in range(7):
+        label, noise = index % 3, np.random.RandomState(index).randint(0, 256, (90, 80, 3)).astype("uint8")
+        noise[..., label] //= 4
+        path = tmp_path / "val" / f"class{label}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise).save(path)
+        record.write_idx(index, mx.recordio.pack(mx.recordio.IRHeader(0, label, index, 0), path.read_bytes()))
+    record.close()
+    return tmp_path
+
+
+def test_folders_and_records_are_evaluated_alike(capsys, imagenet):
+    flags = ["--model", "resnet18", "--pretrained", imagenet / "w.params", "--data-root", imagenet, "--batch-size", 4]
+    flags += ["--image-size", 64, "--results", imagenet / "r.csv"]
+    for dataset in (["imagenet-folder"], ["imagenet-rec"], ["imagenet-rec", "--reader", "native"]):
+        status, out, err = call(capsys, "evaluate", *flags, "--dataset", *dataset)
+        assert status == 0, err
+        assert "on 7 images" in out  # the native reader fills its second batch with one more
+    with (imagenet / "r.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["top1_error"] == rows[1]["top1_error"]
+    assert {(row["input_size"], row["top5_error"]) for row in rows} == {("64", "")}
+    status, _, err = call(capsys, "evaluate", *flags, "--dataset", "imagenet-folder", "--reader", "native")
+    assert status == 2 and "The native reader reads" in err
+
+
+def test_images_are_prepared_as_for_the_weights():
+    digits, flags = data.get_dataset("digits", "test"), SimpleNamespace(model=MODEL, dataset="digits", image_size=None)
+    own = preprocessing(flags, None, None, digits)
+    assert (own["mean"], own["input_size"], own["crop_pct"]) == (digits.mean, 32, 1.0)
+    entry = table.choose("iaff_resnext50_32x4d")
+    published = preprocessing(flags, entry, None, digits)
+    assert published == entry.preprocessing
+    assert Card.of("x", published, ["a"]).resize == 256
+    flags.image_size = 288
+    assert preprocessing(flags, entry, None, digits)["input_size"] == 288
+
+
+ERRORS = {
+    "no such file": (["--pretrained", "nowhere/w.params"], "nowhere/w.params is not a file"),
+    "no such model": (
+        ["--model", "cifar_resnett20"],
+        "Unknown model 'cifar_resnett20'. Did you mean 'cifar_resnet20'?",
+    ),
+    "other classes": (["--classes", "12"], r"head.fc.weight (10, 64) for (12, 64)"),
+    "device": (["--devices", "gpu:99"], "There is no gpu:99"),
+    "dtype": (["--dtype", "float16"], "MXNet has no float16 convolution on a CPU"),
+    "no such data set": (["--dataset", "digit"], "Unknown dataset 'digit'. Did you mean 'digits'"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_mistakes_are_one_sentence(case, capsys, weights, tmp_path):
+    flags, message = ERRORS[case]
+    results = ["--results", tmp_path / "r.csv"]
+    default = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--devices", "cpu:0", *results]
+    status, _, err = call(capsys, "evaluate", *default, *flags)
+    assert status == 2 and message in err and err.count("\n") == 1
+    assert not (tmp_path / "r.csv").exists()

@@ -1,0 +1,113 @@
+"""predict, as a user calls it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_attn import weights as zoo_weights
+from gluon_attn.predict import Prediction, class_names, draw, find_pictures, named_by
+from tests.commands.calling import MODEL, call
+
+
+def test_predict_names_the_most_probable_classes(capsys, weights, expected, pictures, tmp_path):
+    logits = expected[0][:3].astype("float64")
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    picture = tmp_path / "new" / "shown.png"
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--picture", picture, "--top", 3]
+    status, out, _ = call(capsys, "predict", *flags, pictures)
+    assert status == 0
+    lines = out.splitlines()
+    for line, name, row in zip(lines, ["2.png", "10.png", "more/1.png"], probabilities):
+        best = np.argsort(-row)[:3]
+        shown = ", ".join(f"{digit} {100 * row[digit]:.1f} %" for digit in best)
+        assert line == f"{pictures / name}: {shown}"
+    assert lines[3:] == [f"picture: {picture}"]
+    with Image.open(picture) as image:
+        assert image.size[0] > 300 and len(image.getcolors(1 << 24)) > 10
+
+
+def test_predict_turns_pictures_upright(capsys, weights, pictures, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(pictures / "2.png") as image:
+        image.transpose(Image.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    flags = ["--model", MODEL, "--pretrained", weights, "--classes", 10, "--dataset", "digits"]
+    status, out, _ = call(capsys, "predict", *flags, pictures / "2.png", tmp_path / "turned.png")
+    upright, turned = (line.partition(": ")[2] for line in out.splitlines())
+    assert status == 0 and upright == turned
+
+
+def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"name{i}" for i in range(10)))
+    flags = ["--model", MODEL, "--pretrained", weights, "--classes", 10]
+    status, out, _ = call(capsys, "predict", *flags, "--classes-file", names, pictures / "2.png")
+    assert status == 0 and out.count("name") == 5
+    names.write_text("one\ntwo\n")
+    status, _, err = call(capsys, "predict", *flags, "--classes-file", names, pictures / "2.png")
+    assert status == 2 and "has 2 class names and the network 10 outputs" in err
+
+
+def test_classes_are_named_by_the_data_set_that_the_weights_know():
+    entry = zoo_weights.choose("aff_resnet50", "openaff")
+    names = class_names(1000, named_by(entry))
+    assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet tissue")
+    assert class_names(2) == ["class 0", "class 1"]
+
+
+def test_pictures_are_found_in_natural_order(pictures):
+    assert [path.name for path in find_pictures([pictures, pictures / "2.png"])] == [
+        "2.png",
+        "10.png",
+        "1.png",
+        "2.png",
+    ]
+
+
+@pytest.mark.parametrize("name,message", [("empty", "No pictures below"), ("absent", "There is no file or folder")])
+def test_missing_pictures_are_one_sentence(name, message, capsys, weights, tmp_path):
+    (tmp_path / "empty").mkdir()
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits"]
+    status, _, err = call(capsys, "predict", *flags, tmp_path / name)
+    assert status == 2 and message in err
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "engine"), [(1, []), (2, []), (64, []), (2, ["--engine", "onnxruntime", "--classes", 10])]
+)
+def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, batch_size, engine):
+    """They are named, the others are predicted as without them, and the status says that some were not."""
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--batch-size", batch_size, *engine]
+    whole = sorted(path for path in pictures.rglob("*.png"))[:3]
+    for number, path in zip((1, 3, 5), whole):
+        (tmp_path / f"{number}.png").write_bytes(path.read_bytes())
+    _, expected, _ = call(capsys, "predict", *flags, *(tmp_path / f"{number}.png" for number in (1, 3, 5)))
+    for number in (0, 2, 4, 6):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG nothing")
+    (tmp_path / "7.png").symlink_to("nowhere")
+    (tmp_path / "8.png").mkdir()
+    status, out, err = call(capsys, "predict", *flags, tmp_path, "--picture", tmp_path / "drawn" / "all.png")
+    assert status == 1, err
+    assert expected and out.startswith(expected) and len(out.splitlines()) == 4
+    lines = err.splitlines()
+    named = [f"gluon-attn: Cannot read image {tmp_path / f'{number}.png'}: " for number in (0, 2, 4, 6, 7)]
+    assert len(lines) == 6 and all(line.startswith(name) for line, name in zip(lines, named))
+    assert lines[-1] == "gluon-attn: 5 of 8 pictures could not be read."
+
+
+def test_predict_with_bad_pictures_only(capsys, weights, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG nothing")
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--picture", tmp_path / "b.png"]
+    status, out, err = call(capsys, "predict", *flags, tmp_path)
+    assert (status, out) == (1, "") and f"Cannot read image {tmp_path / 'a.png'}" in err
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_dollars_in_a_class_name_are_drawn(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (3000, 40)).save(tmp_path / "a.png")
+    draw([Prediction(tmp_path / "a.png", [("$\\frac$ <b>", 1.0)])], tmp_path / "drawn.png")
+    assert Image.open(tmp_path / "drawn.png").size > (10, 10)

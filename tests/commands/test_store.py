@@ -1,0 +1,112 @@
+"""Finished runs become stored weights."""
+
+from __future__ import annotations
+
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from gluon_attn.commands import store
+from tests.commands.calling import MODEL, call
+
+
+@pytest.fixture
+def run(weights, expected, tmp_path):
+    """The folder of a finished run, as training leaves it."""
+    logits, labels = expected
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "last.params").write_bytes(weights.read_bytes())
+    (folder / "train.log").write_text("log\n")
+    (folder / "history.csv").write_text("epoch,top1,top5\n0,0.1,0.5\n1,0.2,0.75\n")
+    recipe = dict(dataset_options={}, data_root="", classes=0, arch={}, image_size=0)
+    metrics = dict(
+        model=MODEL,
+        dataset="digits",
+        best_epoch=0,
+        last_accuracy=float(np.mean(logits.argmax(axis=1) == labels)),
+        command="/home/someone/train_cifar.py --recipe digits --seed 3",
+        recipe=recipe,
+    )
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def test_a_stored_run_is_found_by_its_tag(capsys, run, expected, tmp_path, monkeypatch):
+    params = tmp_path / "params"
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(params))
+    for _ in range(2):  # a second time replaces the first
+        assert store.main([str(run), "--params", str(params)]) == 0
+    folder = params / "digits" / MODEL / "digits"
+    assert capsys.readouterr().out.split() == [str(folder)] * 2
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["weights.params", "card.json", "train.log", "history.csv", "metrics.json", "command.txt"]
+    )
+    assert [path.name for path in folder.parent.iterdir()] == ["digits"]
+    assert (folder / "command.txt").read_text() == "python train_cifar.py --recipe digits --seed 3\n"
+
+    (entry,) = gluon_attn.model_info(MODEL).weights
+    assert (entry.tag, entry.classes, entry.dataset) == ("digits", 10, "digits")
+    assert entry.top5_error == 25.0
+    net = gluon_attn.get_model(MODEL, pretrained="digits")
+    assert net.head.fc.weight.shape == (10, 64)
+    results = tmp_path / "r.csv"
+    flags = ["--model", MODEL, "--pretrained", "digits", "--dataset", "digits", "--results", results]
+    out = call(capsys, "evaluate", *flags)[1]
+    assert f"top-1 error {entry.top1_error:.2f} % (published: {entry.top1_error:.2f} %)" in out
+
+    (folder / "weights.params").write_bytes(b"changed")
+    status, _, err = call(capsys, "evaluate", *flags)
+    assert status == 2 and "is not the published file: its sha256" in err
+
+
+def test_a_stored_run_keeps_its_architecture(run, tmp_path, monkeypatch):
+    """Without alpha the weights would load into another function of the same shapes."""
+    name = "cifar_inv_se_resnet20"
+    net = gluon_attn.get_model(name, variant="inverse_attention", classes=10, alpha=0.5)
+    net.initialize(mx.init.MSRAPrelu())
+    net.save_parameters(str(run / "last.params"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["model"] = name
+    metrics["recipe"].update(variant="inverse_attention", arch={"alpha": 0.5})
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(tmp_path / "params"))
+    store.store(run, tmp_path / "params", tag="half")
+    assert gluon_attn.model_info(name).weights[0].arch == {"reduction": 8, "alpha": 0.5}
+    x = mx.nd.array(np.random.RandomState(0).rand(2, 3, 32, 32))
+    np.testing.assert_array_equal(gluon_attn.get_model(name, pretrained="half")(x).asnumpy(), net(x).asnumpy())
+
+
+def test_stored_in_half_the_bytes_with_the_errors_of_the_rounded_weights(capsys, run, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(tmp_path / "params"))
+    assert store.main([str(run), "--params", str(tmp_path / "params"), "--float16"]) == 0
+    folder = tmp_path / "params" / "digits" / MODEL / "digits"
+    sizes = [path.stat().st_size for path in (folder / "weights.params", run / "last.params")]
+    assert sizes[0] < 0.56 * sizes[1]
+    (entry,) = gluon_attn.model_info(MODEL).weights
+    described = json.loads((folder / "metrics.json").read_text())["weights"]
+    logits, labels = expected
+    assert described["float32_top1_error"] == pytest.approx(100 * np.mean(logits.argmax(axis=1) != labels), abs=1e-4)
+    flags = ["--model", MODEL, "--pretrained", "digits", "--dataset", "digits", "--results", tmp_path / "r.csv"]
+    out = call(capsys, "evaluate", *flags)[1]
+    assert f"top-1 error {entry.top1_error:.2f} % (published: {entry.top1_error:.2f} %)" in out
+
+
+def test_weights_that_rounding_changes_are_not_stored_rounded(capsys, run, tmp_path):
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["last_accuracy"] += 0.01
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert store.main([str(run), "--params", str(tmp_path / "params"), "--float16"]) == 2
+    assert "store it without --float16" in capsys.readouterr().err and not list((tmp_path / "params").rglob("*.params"))
+
+
+def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
+    (run / "last.params").write_bytes(b"nothing")
+    assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
+    (run / "metrics.json").unlink()
+    assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
+    assert "is no finished run" in capsys.readouterr().err
+    assert not (tmp_path / "params").exists()
