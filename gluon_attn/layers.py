@@ -27,6 +27,19 @@ def batch_norm(channels, zero_gamma=False, **kwargs):
     return nn.BatchNorm(in_channels=channels, gamma_initializer="zeros" if zero_gamma else "ones", **kwargs)
 
 
+class Conv3D(nn.Conv3D):
+    """nn.Conv3D that can be trained on a CPU.
+
+    From 8 channels on, which fill a block of oneDNN's memory layout, the backward of a BatchNorm or a reshape behind it
+    fails ("Check failed: !is_view"): what enters and what leaves has the plain layout, and so have the gradients.
+    """
+
+    def hybrid_forward(self, F, x, *args, **kwargs):
+        if not cpu.trains_on_cpu(self):
+            return super().hybrid_forward(F, x, *args, **kwargs)
+        return cpu.fence(F, super().hybrid_forward(F, cpu.fence(F, x), *args, **kwargs))
+
+
 def relu():
     return nn.Activation("relu")
 

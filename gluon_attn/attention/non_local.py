@@ -8,10 +8,10 @@ from mxnet.gluon import nn
 from gluon_attn.attention.announce import announce
 from gluon_attn.attention.positions import attend, flat, unflat
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.layers import MaxPool2D, MaxPool3D, batch_norm
+from gluon_attn.layers import Conv3D, MaxPool2D, MaxPool3D, batch_norm
 
 FORMS = ("embedded", "gaussian", "dot", "concat")
-_CONV = {2: nn.Conv2D, 3: nn.Conv3D}
+_CONV = {2: nn.Conv2D, 3: Conv3D}
 _POOL = {2: lambda: MaxPool2D(2, 2), 3: lambda: MaxPool3D((1, 2, 2), (1, 2, 2))}
 
 

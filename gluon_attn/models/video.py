@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from mxnet.gluon import nn
+
 from gluon_attn import _compat
 from gluon_attn.attention.non_local import NonLocal
 from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import unknown
+from gluon_attn.layers import Conv3D
 
 
 def nonlocal_i3d(depth=50, classes=400, **how):
@@ -24,4 +27,11 @@ def nonlocal_i3d(depth=50, classes=400, **how):
         for place in places:
             # Its bottleneck applies this attribute to what leaves the last ReLU, where there is a block in it.
             net.res_layers[stage - 1][place].nonlocal_block = NonLocal(4 * 64 * 2 ** (stage - 1), dims=3, **how)
+    net.apply(_fence)
     return net
+
+
+def _fence(block):
+    """GluonCV's convolutions become ours, which have the same parameters and can be trained on a CPU."""
+    if type(block) is nn.Conv3D:
+        block.__class__ = Conv3D
