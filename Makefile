@@ -14,7 +14,7 @@ endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow lint smoke serve-smoke bench golden readme constraints clean
+.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke bench golden readme constraints clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,6 +53,17 @@ smoke: $(READY)  ## import and train, nothing more (CI runs it on every other Py
 
 # Another Python than the environment's: serving needs no MXNet, and so runs on newer ones.
 SERVE_PYTHON ?= python3
+# The environment of who leaves MXNet: torch and numpy 2. Its torch also serves the first one (tests/deploy/run).
+TORCH := .venv-torch
+$(TORCH)/.ready: $(READY)
+	@$(BIN)/python -m venv $(TORCH)
+	@$(TORCH)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0 ".[torch]" "numpy>=2" pytest
+	@touch $@
+
+test-torch: $(TORCH)/.ready  ## the engine torch, beside MXNet and without it
+	GLUON_ATTN_TORCH=$(TORCH) $(BIN)/python -m pytest tests/deploy/run/test_torch_operators.py \
+	  tests/deploy/run/test_torch_module.py
+
 SERVE := .venv-serve-$(notdir $(SERVE_PYTHON))
 serve-smoke: $(READY)  ## serving without MXNet: make serve-smoke SERVE_PYTHON=python3.13 (3.9 to 3.13)
 	$(BIN)/gluon-attn export --model cifar_aff_resnet20 --pretrained digits --devices cpu:0 -o runs/served/net.onnx

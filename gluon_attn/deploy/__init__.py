@@ -16,7 +16,9 @@ _PUBLIC = {
     "Predictor": "gluon_attn.deploy.run.predictor",
     "export_onnx": "gluon_attn.deploy.export.onnx_file",
     "export_symbol": "gluon_attn.deploy.export.symbol_file",
+    "load_torch": "gluon_attn.deploy.run.torch_graph",
     "quantize": "gluon_attn.deploy.export.int8",
+    "to_torch": "gluon_attn.deploy.export.torch_module",
 }
 
 __all__ = sorted(_PUBLIC)

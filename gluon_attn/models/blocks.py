@@ -158,5 +158,8 @@ def half_stem(in_channels, width):
 
 def preact_stem(in_channels, width):
     """A BatchNorm without gamma and beta on the image, then 3x3: the pre-activation CIFAR form as published by AFF."""
-    whiten = nn.BatchNorm(scale=False, center=False, in_channels=in_channels)
+    whiten = nn.BatchNorm(scale=False, in_channels=in_channels)
+    # beta stays 0, yet has a gradient: MXNet updates running statistics on a CPU in the backward pass alone, and would
+    # leave out that of a layer without any (trained with the batch's statistics, used with mean 0 and variance 1).
+    whiten.beta.lr_mult = whiten.beta.wd_mult = 0.0
     return width, sequence(whiten, conv(in_channels, width, 3))

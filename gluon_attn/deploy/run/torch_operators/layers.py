@@ -1,0 +1,296 @@
+"""Layers: convolutions, pooling, norms, dropout and resizing, as MXNet's operators mean them.
+
+Those that do something else in training are modules: they carry no parameters of their own, only the mode.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gluon_attn.errors import GluonAttnError
+
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_CHANNELS_FIRST = (None, "NCW", "NCHW", "NCDHW")
+
+
+def _check_layout(layout):
+    if layout not in _CHANNELS_FIRST:
+        raise GluonAttnError(f"The layout {layout} is not known to the PyTorch engine: export the network as NCHW.")
+
+
+def fully_connected(x, weight, bias=None, num_hidden=None, no_bias=False, flatten=True):
+    return F.linear(x.flatten(1) if flatten else x, weight, bias)
+
+
+def convolution(x, weight, bias=None, kernel=(), stride=(), dilate=(), pad=(), num_group=1, no_bias=False, layout=None):
+    _check_layout(layout)
+    return _CONVOLUTIONS[len(kernel)](x, weight, bias, stride or 1, pad or 0, dilate or 1, num_group)
+
+
+def deconvolution(
+    x,
+    weight,
+    bias=None,
+    kernel=(),
+    stride=(),
+    dilate=(),
+    pad=(),
+    adj=(),
+    target_shape=(),
+    num_group=1,
+    no_bias=True,
+    layout=None,
+):
+    _check_layout(layout)
+    if any(target_shape):
+        raise GluonAttnError(f"Deconvolution with target_shape={target_shape} is not known to the PyTorch engine.")
+    return _TRANSPOSED[len(kernel)](x, weight, bias, stride or 1, pad or 0, adj or 0, num_group, dilate or 1)
+
+
+# --- pooling -------------------------------------------------------------------------------------------------------
+
+
+def pooling(
+    x,
+    kernel=(),
+    pool_type="max",
+    global_pool=False,
+    pooling_convention="valid",
+    stride=(),
+    pad=(),
+    p_value=None,
+    count_include_pad=None,
+    layout=None,
+):
+    """'full' rounds the number of windows up; an average counts the padding unless count_include_pad is False."""
+    _check_layout(layout)
+    if pool_type == "lp" or pooling_convention == "same":
+        raise GluonAttnError(
+            f"Pooling with pool_type={pool_type!r} and pooling_convention={pooling_convention!r} is not known to the "
+            "PyTorch engine: 'max', 'avg' and 'sum' with 'valid' or 'full' are."
+        )
+    if global_pool:
+        axes = tuple(range(2, x.dim()))
+        return {"max": x.amax, "avg": x.mean, "sum": x.sum}[pool_type](axes, keepdim=True)
+    count = len(kernel)
+    stride, pad = tuple(stride) or (1,) * count, tuple(pad) or (0,) * count
+    full = pooling_convention == "full"
+    if full:
+        _check_windows(x.shape[2:], kernel, stride, pad)
+    if pool_type == "max":
+        x, pad = _padded(x, kernel, pad, -math.inf)
+        return _MAX[count](x, kernel, stride, pad, ceil_mode=full)
+    if pool_type == "sum":
+        return _sum_pooling(x, kernel, stride, pad, full)
+    return _MEAN[count](x, kernel, stride, pad, full, count_include_pad is not False)
+
+
+def _sum_pooling(x, kernel, stride, pad, full):
+    if len(kernel) == 1:  # PyTorch can choose the divisor in planes and volumes
+        return _sum_pooling(x.unsqueeze(2), (1, *kernel), (1, *stride), (0, *pad), full).squeeze(2)
+    return _MEAN[len(kernel)](x, kernel, stride, pad, full, True, divisor_override=1)
+
+
+def _padded(x, kernel, pad, value):
+    """(x, pad) for PyTorch, which pads at most half of a kernel."""
+    if all(2 * p <= k for p, k in zip(pad, kernel)):
+        return x, pad
+    return F.pad(x, [p for p in pad[::-1] for _ in range(2)], value=value), (0,) * len(pad)
+
+
+def _check_windows(sides, kernel, stride, pad):
+    """PyTorch leaves out a last window that lies in the padding alone."""
+    for side, k, s, p in zip(sides, kernel, stride, pad):
+        if math.ceil((side + 2 * p - k) / s) * s >= side + p:
+            raise GluonAttnError(
+                f"Pooling with kernel {kernel}, stride {stride} and padding {pad} over {tuple(sides)} has a window "
+                "that sees nothing but padding: PyTorch has no such pooling."
+            )
+
+
+def adaptive_mean(x, output_size=()):
+    """A mean over windows that tile the map; one number is both sides, and () is 1."""
+    size = (output_size,) if isinstance(output_size, int) else tuple(output_size)
+    return F.adaptive_avg_pool2d(x, size * 2 if len(size) == 1 else size or 1)
+
+
+# --- resizing ------------------------------------------------------------------------------------------------------
+
+
+def bilinear_resize(
+    x, like=None, height=1, width=1, scale_height=None, scale_width=None, mode="size", align_corners=True
+):
+    """Bilinear, with corners on corners unless align_corners is False."""
+    if mode not in ("size", "like", "odd_scale"):
+        raise GluonAttnError(f"BilinearResize2D with mode={mode!r} is not known to the PyTorch engine.")
+    if mode == "like":
+        size = tuple(like.shape[2:])
+    elif scale_height is None:
+        size = (height, width)
+    else:
+        scales = (scale_height, scale_width)
+        size = tuple(_scaled(side, scale, mode) for side, scale in zip(x.shape[2:], scales))
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=bool(align_corners))
+
+
+def _scaled(side, scale, mode):
+    return int(side * scale) if mode == "size" or side % 2 == 0 else int((side - 1) * scale) + 1
+
+
+def up_sampling(x, weight=None, scale=1, sample_type="nearest", multi_input_mode="concat"):
+    if sample_type == "nearest" and weight is None:
+        return F.interpolate(x, scale_factor=scale, mode="nearest")
+    if sample_type == "nearest":
+        raise GluonAttnError("UpSampling of several inputs is not known to the PyTorch engine.")
+    pad = math.ceil((scale - 1) / 2)
+    return F.conv_transpose2d(x, weight, stride=scale, padding=pad, groups=x.shape[1])
+
+
+# --- norms ---------------------------------------------------------------------------------------------------------
+
+
+class BatchNorm(nn.Module):
+    """(x - mean) / sqrt(var + eps) * gamma + beta over `axis`; x, gamma, beta, running mean, running variance.
+
+    In training the statistics are the batch's, and running = momentum * running + (1 - momentum) * batch with the
+    *biased* variance (PyTorch's own momentum is 1 - this one, its running variance the unbiased). MXNet updates in the
+    backward pass, this in the forward pass. With fix_gamma, gamma counts as 1 whatever is stored.
+    """
+
+    statistics = (3, 4)  # places of the inputs that no gradient changes
+
+    def __init__(
+        self,
+        eps=1e-3,
+        momentum=0.9,
+        fix_gamma=True,
+        use_global_stats=False,
+        axis=1,
+        min_calib_range=None,
+        max_calib_range=None,
+    ):
+        super().__init__()
+        self.eps, self.axis = eps, axis
+        self.momentum = torch.tensor(momentum, dtype=torch.float32).item()  # as in MXNet, whatever x is
+        self.fix_gamma, self.use_global_stats = bool(fix_gamma), bool(use_global_stats)
+
+    def extra_repr(self):
+        return f"eps={self.eps}, momentum={self.momentum}"
+
+    def forward(self, x, gamma, beta, mean, var):
+        if self.axis not in (1, 1 - x.dim()):
+            return self._normalised(x.movedim(self.axis, 1), gamma, beta, mean, var).movedim(1, self.axis)
+        return self._normalised(x, gamma, beta, mean, var)
+
+    def _normalised(self, x, gamma, beta, mean, var):
+        if self.fix_gamma:
+            gamma = torch.ones_like(gamma)
+        # Not F.batch_norm, which refuses a batch of one value a channel; MXNet normalises it to 0.
+        if not self.training or self.use_global_stats:
+            return torch.batch_norm(x, gamma, beta, mean, var, False, 0.0, self.eps, torch.backends.cudnn.enabled)
+        of_batch, unbiased = torch.zeros_like(mean), torch.zeros_like(var)
+        y = torch.batch_norm(x, gamma, beta, of_batch, unbiased, True, 1.0, self.eps, torch.backends.cudnn.enabled)
+        with torch.no_grad():
+            count = x.numel() // x.shape[1]
+            biased = unbiased * ((count - 1) / count) if count > 1 else torch.zeros_like(var)
+            mean.mul_(self.momentum).add_(of_batch, alpha=1 - self.momentum)
+            var.mul_(self.momentum).add_(biased, alpha=1 - self.momentum)
+        return y
+
+
+def instance_norm(x, gamma, beta, eps=1e-3):
+    """Every channel of every image by its own mean and biased variance."""
+    return torch.group_norm(x, x.shape[1], gamma, beta, eps)
+
+
+def layer_norm(x, gamma, beta, axis=-1, eps=1e-5):
+    moved = x.movedim(axis, -1)
+    return F.layer_norm(moved, gamma.shape, gamma, beta, eps).movedim(-1, axis)
+
+
+def group_norm(x, gamma, beta, num_groups=1, eps=1e-5):
+    """In MXNet 1.x gamma and beta are one number a group."""
+    each = x.shape[1] // num_groups
+    if gamma.shape[0] == num_groups:
+        gamma, beta = gamma.repeat_interleave(each), beta.repeat_interleave(each)
+    return torch.group_norm(x, num_groups, gamma, beta, eps)
+
+
+def l2_normalization(x, eps=1e-10, mode="instance"):
+    """x / sqrt(sum of x^2 + eps), over all of an image, its channels, or its places."""
+    first, last = {"instance": (1, x.dim()), "channel": (1, 2), "spatial": (2, x.dim())}[mode]
+    return x / (x.square().sum(tuple(range(first, last)), keepdim=True) + eps).sqrt()
+
+
+def local_response_norm(x, nsize, alpha=1e-4, beta=0.75, knorm=2.0):
+    return F.local_response_norm(x, nsize, alpha, beta, knorm)
+
+
+# --- chance --------------------------------------------------------------------------------------------------------
+
+
+class Dropout(nn.Module):
+    """Zeros with probability p, the rest over 1 - p, in training (mode='always': always); one draw along `axes`."""
+
+    def __init__(self, p=0.5, mode="training", axes=()):
+        super().__init__()
+        self.p, self.always, self.axes = p, mode == "always", tuple(axes)
+
+    def extra_repr(self):
+        return f"p={self.p}"
+
+    def forward(self, x):
+        active = self.training or self.always
+        if not self.axes:
+            return F.dropout(x, self.p, active)
+        shape = [1 if axis in self.axes else side for axis, side in enumerate(x.shape)]
+        return x * F.dropout(x.new_ones(shape), self.p, active)
+
+
+class LeakyReLU(nn.Module):
+    """x where positive, else by act_type: slope * x ('leaky'), gamma * x ('prelu'), a drawn slope ('rrelu'), ...
+
+    The gradient of 'selu' is that of its formula; MXNet 1.9.1's is 3 % off below 0.
+    """
+
+    def __init__(self, act_type="leaky", slope=0.25, lower_bound=0.125, upper_bound=0.334):
+        super().__init__()
+        self.act_type, self.slope, self.bounds = act_type, slope, (lower_bound, upper_bound)
+
+    def forward(self, x, gamma=None):
+        if self.act_type == "prelu":
+            return F.prelu(x, gamma.reshape(-1))
+        if self.act_type == "rrelu":
+            return F.rrelu(x, *self.bounds, training=self.training)
+        if self.act_type == "elu":
+            return F.elu(x, self.slope)
+        return {"leaky": lambda: F.leaky_relu(x, self.slope), "selu": lambda: F.selu(x), "gelu": lambda: F.gelu(x)}[
+            self.act_type
+        ]()
+
+
+OPERATORS = {
+    "BatchNorm": BatchNorm,
+    "Convolution": convolution,
+    "Deconvolution": deconvolution,
+    "Dropout": Dropout,
+    "FullyConnected": fully_connected,
+    "GroupNorm": group_norm,
+    "InstanceNorm": instance_norm,
+    "L2Normalization": l2_normalization,
+    "LRN": local_response_norm,
+    "LayerNorm": layer_norm,
+    "LeakyReLU": LeakyReLU,
+    "Pooling": pooling,
+    "UpSampling": up_sampling,
+    "_contrib_AdaptiveAvgPooling2D": adaptive_mean,
+    "_contrib_BilinearResize2D": bilinear_resize,
+    "_contrib_SyncBatchNorm": BatchNorm,
+}

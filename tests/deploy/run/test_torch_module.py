@@ -1,0 +1,159 @@
+"""`to_torch`: the module computes and trains what Gluon does. Both frameworks in one process, GluonCV in none."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+mx = pytest.importorskip("mxnet")
+
+from mxnet.gluon import nn  # noqa: E402
+
+import gluon_attn  # noqa: E402
+from gluon_attn import GluonAttnError, zoo  # noqa: E402
+from gluon_attn.deploy import load_torch, to_torch  # noqa: E402
+from gluon_attn.deploy.export.symbol_file import export_symbol  # noqa: E402
+from tests.deploy.run import agreement  # noqa: E402
+from tests.deploy.test_export import SMALLEST  # noqa: E402
+from tests.helpers import build, images, shallow  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+def _small(name, whole=False):
+    """(network without chance, images): one block a stage and small pictures, unless `whole`."""
+    spec = zoo.find(name)
+    net = build(name, **({} if whole else shallow(name)))
+    net.apply(lambda block: setattr(block, "_rate", 0) if isinstance(block, nn.Dropout) else None)
+    size = 64 if spec.input_size == 224 and "map_size" not in spec.arch else spec.input_size
+    return net, images(3, 3, size, size)
+
+
+def _agree(net, x):
+    """Float32 gives Gluon's logits; in float64 nothing differs, gradients and five steps of SGD included."""
+    module = to_torch(net)
+    expected = net(mx.nd.array(x)).asnumpy()
+    with torch.no_grad():
+        found = module(torch.from_numpy(x)).numpy()
+    assert abs(found - expected).max() <= 1e-5 * abs(expected).max()
+    double = "InstanceNorm" not in net(mx.sym.Variable("x")).tojson()  # which MXNet has in float32 alone
+    if double:
+        net.cast("float64")
+        module, x = module.double(), x.astype("float64")
+    difference = agreement.differences(agreement.gluon_side(net, x), agreement.torch_side(module, x))
+    assert set(difference) == {"eval", "train", "gradient", "statistics", "after"}
+    assert max(difference.values()) < (1e-6 if double else 1e-2), difference
+
+
+# Quick ones here; the others, and whole networks, are slow in MXNet's float64.
+QUICK = [name for name in SMALLEST if name not in ("aa_resnet50", "cifar_sk_resnext38_32x4d")]
+QUICK += ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_preresnet32_w4", "cifar_resnet164bn"]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_trains_as_gluon_does(name):
+    _agree(*_small(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", gluon_attn.list_models())
+def test_every_name(name):
+    _agree(*_small(name, whole=True))
+
+
+def test_parameters_keep_their_names_and_roles():
+    net = build("cifar_preresnet32_w4", layers=(1, 1, 1))
+    module, named = to_torch(net), net._collect_params_with_prefix()
+    assert set(module.state_dict()) == set(named)
+    trained = {name for name, p in module.named_parameters() if p.requires_grad}
+    assert trained == {name for name, p in named.items() if p.grad_req != "null" and p.lr_mult}
+    assert {name for name, _ in module.named_buffers()} == {name for name in named if "running_" in name}
+    assert not module.training and all(p.dtype == torch.float32 for p in module.parameters())
+
+
+class _Own(nn.HybridBlock):
+    """A user's own network: two inputs, a constant, a shared layer, a parameter that is not used, nested results."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = self.params.get_constant("table", [[1.0, 2.0, 3.0, 4.0]])
+        self.dense = self.again = nn.Dense(4, in_units=4)
+        self.other = nn.Dense(2, in_units=4)
+        self.frozen = nn.Dense(4, in_units=4, use_bias=False)
+        self.frozen.weight.grad_req = "null"
+
+    def hybrid_forward(self, F, x, mask, table, scale=None):
+        y = self.again(F.relu(self.dense(x))) * mask + table
+        return y, [self.frozen(y), {}.get("nothing", F.sum(y, axis=1))]
+
+
+def test_a_network_of_the_users_own():
+    net = _Own()
+    net.initialize(mx.init.Normal(1))
+    module = to_torch(net)
+    x, mask = images(5, 4), images(5, 4, seed=1)
+    y, (frozen, total) = module(torch.from_numpy(x), torch.from_numpy(mask))
+    expected, (expected_frozen, expected_total) = net(mx.nd.array(x), mx.nd.array(mask))
+    for found, wanted in ((y, expected), (frozen, expected_frozen), (total, expected_total)):
+        np.testing.assert_allclose(found.detach().numpy(), wanted.asnumpy(), rtol=1e-5, atol=1e-6)
+    trained = {name for name, p in module.named_parameters() if p.requires_grad}
+    assert trained == {"dense.weight", "dense.bias", "other.weight", "other.bias"}
+    assert {"table", "frozen.weight"} <= set(module.state_dict())
+
+
+def test_what_cannot_be_converted_is_said():
+    with pytest.raises(GluonAttnError, match="has no values"):
+        to_torch(gluon_attn.get_model("cifar_resnet20"))
+    with pytest.raises(GluonAttnError, match="Plain is no HybridBlock"):
+        to_torch(type("Plain", (mx.gluon.Block,), {})())
+
+    class ByShape(nn.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return x.reshape((x.shape[0], -1))
+
+    with pytest.raises(GluonAttnError, match="ByShape cannot be traced"):
+        to_torch(ByShape())
+
+
+def test_copies_and_pickles_are_networks_of_their_own():
+    net, x = _small("cifar_se_resnet20")
+    module, x = to_torch(net), torch.from_numpy(x)
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert torch.equal(other(x), module(x))
+        other.train()
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        other(x)
+        assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+        assert not torch.equal(other.state_dict()["stem.1.running_mean"], before["stem.1.running_mean"])
+
+
+def test_gluoncv_and_its_kind_are_not_imported():
+    import sys
+
+    assert "gluoncv" not in sys.modules
+
+
+def test_load_torch_reads_symbol_files(tmp_path):
+    net, x = _small("cifar_iaff_resnet20")
+    export_symbol(net, tmp_path / "net", 32)
+    module = load_torch(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")
+    with torch.no_grad():
+        assert torch.equal(module(torch.from_numpy(x)), to_torch(net)(torch.from_numpy(x)))
+    net.hybridize()
+    net(mx.nd.array(x))
+    net.export(str(tmp_path / "theirs"))  # Gluon's own, in the words for training on a CPU
+    module = load_torch(tmp_path / "theirs-symbol.json", tmp_path / "theirs-0000.params")
+    expected = net(mx.nd.array(x)).asnumpy()
+    assert abs(module(torch.from_numpy(x)).detach().numpy() - expected).max() <= 1e-5 * abs(expected).max()
+    with pytest.raises(GluonAttnError, match="lacks .*weight"):
+        build("cifar_resnet20", layers=(1, 1, 1)).save_parameters(str(tmp_path / "other.params"))
+        load_torch(tmp_path / "net-symbol.json", tmp_path / "other.params")
+    with pytest.raises(GluonAttnError, match="is no MXNet graph"):
+        load_torch(tmp_path / "net-0000.params", tmp_path / "net-0000.params")
+    (tmp_path / "no.json").write_text('{"nodes": []}')
+    with pytest.raises(GluonAttnError, match="is no MXNet graph"):
+        load_torch(tmp_path / "no.json", tmp_path / "net-0000.params")

@@ -1,0 +1,412 @@
+"""Every operator of the PyTorch engine against MXNet's: values, and gradients where there are any."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+mx = pytest.importorskip("mxnet")
+
+from gluon_attn import GluonAttnError  # noqa: E402
+from gluon_attn.deploy.run.symbol_json import read_graph  # noqa: E402
+from gluon_attn.deploy.run.torch_graph import build  # noqa: E402
+from gluon_attn.deploy.run.torch_operators import OPERATORS  # noqa: E402
+
+S, C = mx.sym, mx.sym.contrib
+x, y, z, w, i = (S.Variable(name) for name in "xyzwi")  # z: of both signs; w: weights; i: whole numbers
+IMAGE, ROWS = (2, 4, 5, 6), (3, 4)
+NO_GRADIENT = "sign ceil floor trunc fix rint round equal greater lesser argm arg topk one_hot shape_array size_array"
+
+
+def _case(symbol, **shapes):
+    graph = read_graph(symbol.tojson())
+    return pytest.param(
+        symbol, shapes or dict.fromkeys(symbol.list_arguments(), ROWS), id=f"{graph.nodes[-1].operator}-{len(CASES)}"
+    )
+
+
+CASES = []
+
+
+def case(symbol, **shapes):
+    CASES.append(_case(symbol, **shapes))
+
+
+# --- arithmetic ---
+for _name in [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "maximum",
+    "minimum",
+    "power",
+    "mod",
+    "hypot",
+    "equal",
+    "not_equal",
+    "greater",
+    "lesser",
+    "greater_equal",
+]:
+    case(getattr(S, f"broadcast_{_name}")(x, y), x=(3, 4), y=(3, 1))
+for _name in ["lesser_equal", "logical_and", "logical_or", "logical_xor"]:
+    case(getattr(S, f"broadcast_{_name}")(x, y), x=(3, 4), y=(1, 4))
+for _symbol in (
+    x + y,
+    x - y,
+    x * y,
+    x / y,
+    x**y,
+    x % y,
+    S.maximum(x, y),
+    S.minimum(x, y),
+    x == y,
+    x != y,
+    x > y,
+    x <= y,
+):
+    case(_symbol, x=ROWS, y=ROWS)
+for _symbol in (x + 2, x - 2, 2 - x, x * 3, x / 3, 3 / x, x**2, 2**x, x % 0.7, S.maximum(x, 1), S.minimum(x, 1)):
+    case(_symbol)
+for _symbol in (x > 1, x >= 1, x < 1, x <= 1, x == 1, x != 1, -x, S.add_n(x, x, x), S.identity(x), S.make_loss(x)):
+    case(_symbol)
+for _name in [
+    "abs",
+    "sign",
+    "ceil",
+    "floor",
+    "trunc",
+    "fix",
+    "rint",
+    "round",
+    "exp",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "expm1",
+    "sqrt",
+    "rsqrt",
+    "cbrt",
+    "rcbrt",
+    "square",
+    "reciprocal",
+    "sin",
+    "cos",
+    "tan",
+    "arctan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "erf",
+    "relu",
+    "sigmoid",
+    "softsign",
+    "degrees",
+    "radians",
+    "gamma",
+    "gammaln",
+    "logical_not",
+    "ones_like",
+    "zeros_like",
+    "softmin",
+]:
+    case(getattr(S, _name)(x))
+for _name in ["arcsin", "arccos", "arctanh", "erfinv"]:
+    case(getattr(S, _name)(x * 0.5))
+case(S.arccosh(x + 1.5))
+for _kind in ["relu", "sigmoid", "tanh", "softrelu", "softsign"]:
+    case(S.Activation(z, act_type=_kind))
+case(S.clip(x, 0.7, 1.2))
+case(S.smooth_l1(x - 1, scalar=2.0))
+case(S.hard_sigmoid(x * 4 - 4, alpha=0.3, beta=0.4))
+case(S.LeakyReLU(z))
+case(S.LeakyReLU(z, act_type="elu", slope=0.3))
+case(S.BlockGrad(S.LeakyReLU(z, act_type="selu")))
+case(S.LeakyReLU(z, act_type="gelu"))
+case(S.LeakyReLU(z, w, act_type="prelu"), z=IMAGE, w=(4,))
+case(C.div_sqrt_dim(x))
+
+# --- shapes ---
+for _shape in (
+    (0, -1),
+    (-1, 0, 0),
+    (0, -2),
+    (-3, 0, 0),
+    (0, -4, 2, -1, 0, 0),
+    (0, -4, -1, 2, -2),
+    (-3, -3),
+    (2, 0, -3),
+):
+    case(S.Reshape(x, shape=_shape), x=IMAGE)
+case(S.Reshape(x, shape=(-1, 0), reverse=True), x=IMAGE)
+case(S.reshape_like(x, y), x=(6, 4), y=(2, 3, 4))
+case(S.reshape_like(x, y, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=3), x=(5, 6), y=(9, 2, 3))
+case(S.Flatten(x), x=IMAGE)
+case(S.SwapAxis(x, dim1=1, dim2=3), x=IMAGE)
+case(S.transpose(x), x=IMAGE)
+case(S.transpose(x, axes=(2, 0, 3, 1)), x=IMAGE)
+case(S.expand_dims(x, axis=-1))
+case(S.squeeze(x, axis=(1, 3)), x=(2, 1, 3, 1))
+case(S.squeeze(x), x=(2, 1, 3, 1))
+case(S.broadcast_to(x, shape=(0, 4)), x=(3, 1))
+case(S.broadcast_axis(x, axis=1, size=4), x=(3, 1))
+case(S.broadcast_like(x, y), x=(3, 1), y=(3, 4))
+case(S.broadcast_like(x, y, lhs_axes=(1,), rhs_axes=(-1,)), x=(3, 1), y=(2, 7))
+case(S.depth_to_space(x, 2), x=(2, 8, 2, 3))
+case(S.space_to_depth(x, 2), x=(2, 3, 4, 6))
+case(S.shape_array(x), x=IMAGE)
+case(S.size_array(x), x=IMAGE)
+case(S.slice_axis(x, axis=1, begin=1, end=-1), x=IMAGE)
+case(S.slice_axis(x, axis=-1, begin=-3, end=None), x=IMAGE)
+case(S.slice(x, begin=(0, None, 1), end=(1, None, -1)), x=IMAGE)
+case(S.slice(x, begin=(None, 3), end=(None, 0), step=(1, -2)), x=IMAGE)
+case(S.slice_like(x, y), x=IMAGE, y=(2, 3, 4, 5))
+case(S.slice_like(x, y, axes=(2, -1)), x=IMAGE, y=(9, 9, 4, 5))
+case(S.Group(list(S.SliceChannel(x, num_outputs=2))), x=IMAGE)
+case(S.Group(list(S.SliceChannel(x, num_outputs=5, axis=2, squeeze_axis=True))), x=IMAGE)
+case(S.split_v2(x, 3, axis=3), x=IMAGE)
+case(S.split_v2(x, (1, 4), axis=3), x=IMAGE)
+case(S.Crop(x, y, num_args=2, offset=(1, 2)), x=IMAGE, y=(2, 4, 3, 3))
+case(S.Crop(x, h_w=(3, 2), num_args=1, center_crop=True), x=IMAGE)
+case(S.reverse(x, axis=(1, 2)), x=IMAGE)
+case(S.concat(x, y, dim=-1), x=(3, 4), y=(3, 2))
+case(S.stack(x, y, axis=1), x=ROWS, y=ROWS)
+case(S.tile(x, reps=(2, 1, 3)))
+case(S.repeat(x, repeats=2, axis=1))
+case(S.repeat(x, repeats=2))
+case(S.Pad(x, mode="constant", pad_width=(0, 0, 0, 0, 1, 2, 0, 3), constant_value=0.5), x=IMAGE)
+case(S.Pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 2, 0, 3)), x=IMAGE)
+case(S.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, 1, 2, 0, 3)), x=IMAGE)
+case(S.where(x > 1, x, y), x=ROWS, y=ROWS)
+case(S.where(i, x, y), i=(3,), x=ROWS, y=ROWS)
+case(S.take(x, i), x=(5, 4), i=(2, 3))
+case(S.take(x, i, axis=1, mode="wrap"), x=IMAGE, i=(3,))
+case(S.Embedding(i, w, input_dim=5, output_dim=4), i=(2, 3), w=(5, 4))
+case(S.pick(x, i), x=(3, 4), i=(3,))
+case(S.pick(x, i, axis=0, keepdims=True), x=(3, 4), i=(4,))
+case(S.gather_nd(x, i), x=(5, 6), i=(2, 7))
+case(S.one_hot(i, depth=5, on_value=2.0), i=(2, 3))
+case(S.broadcast_add(x, S.arange(4)))
+case(S.broadcast_add(x, S.arange(2, 10, 2)))
+case(S.broadcast_add(x, S.zeros((1, 4))))
+case(S.broadcast_add(x, S.ones((1, 4))))
+case(S.broadcast_add(x, S.full((1, 4), 3.0)))
+case(S.dot(x, S.eye(4, 5, 1)))
+case(C.arange_like(x, axis=1))
+case(C.arange_like(x, start=1, step=2))
+
+# --- sums, products, orders ---
+for _name in ["sum", "mean", "max", "min", "prod", "nansum"]:
+    for _options in ({}, {"axis": 1}, {"axis": (2, 3), "keepdims": True}, {"axis": 1, "exclude": True}):
+        case(getattr(S, _name)(x, **_options), x=IMAGE)
+case(S.norm(x, axis=1), x=IMAGE)
+case(S.norm(x, ord=1, axis=(2, 3), keepdims=True), x=IMAGE)
+case(S.norm(x))
+case(S.cumsum(x, axis=1))
+for _a, _b in ((False, False), (True, False), (False, True), (True, True)):
+    _x, _y = (2, 4, 3) if _a else (2, 3, 4), (2, 5, 4) if _b else (2, 4, 5)
+    case(S.batch_dot(x, y, transpose_a=_a, transpose_b=_b), x=_x, y=_y)
+    case(S.dot(x, y, transpose_a=_a, transpose_b=_b), x=_x[1:], y=_y[1:])
+    case(S.linalg.gemm2(x, y, transpose_a=_a, transpose_b=_b, alpha=0.5), x=_x, y=_y)
+case(S.dot(x, y), x=(2, 3, 4), y=(4, 5))
+case(S.softmax(x, axis=1), x=IMAGE)
+case(S.softmax(x, temperature=2.5))
+case(S.log_softmax(x, axis=1), x=IMAGE)
+case(S.SoftmaxActivation(x, mode="channel"), x=IMAGE)
+case(S.SoftmaxActivation(x))
+case(S.argmax(x, axis=1), x=IMAGE)
+case(S.argmin(x, axis=1, keepdims=True), x=IMAGE)
+case(S.argmax_channel(x))
+case(S.sort(x, axis=1, is_ascend=False))
+case(S.argsort(x, axis=0))
+case(S.topk(x, k=2, ret_typ="both"))
+case(S.topk(x, k=2, is_ascend=True))
+case(S.Cast(x * 3, dtype="int32"))
+
+# --- layers ---
+case(S.FullyConnected(x, w, y, num_hidden=3), x=IMAGE, w=(3, 120), y=(3,))
+case(S.FullyConnected(x, w, num_hidden=3, no_bias=True, flatten=False), x=IMAGE, w=(3, 6))
+case(S.Convolution(x, w, y, kernel=(3, 2), num_filter=6, stride=(2, 1), pad=(1, 2)), x=IMAGE, w=(6, 4, 3, 2), y=(6,))
+case(
+    S.Convolution(x, w, kernel=(3, 3), num_filter=6, dilate=(2, 1), num_group=2, no_bias=True), x=IMAGE, w=(6, 2, 3, 3)
+)
+case(S.Convolution(x, w, kernel=(3,), num_filter=2, no_bias=True, pad=(1,)), x=(2, 4, 5), w=(2, 4, 3))
+case(
+    S.Convolution(x, w, kernel=(2, 2, 2), num_filter=2, no_bias=True, stride=(1, 2, 1)),
+    x=(2, 4, 3, 4, 5),
+    w=(2, 4, 2, 2, 2),
+)
+case(
+    S.Deconvolution(x, w, kernel=(3, 3), num_filter=6, stride=(2, 2), pad=(1, 1), adj=(1, 0), num_group=2),
+    x=IMAGE,
+    w=(4, 3, 3, 3),
+)
+for _kind in ("max", "avg", "sum"):
+    for _convention in ("valid", "full"):
+        case(
+            S.Pooling(x, kernel=(3, 2), stride=(2, 2), pad=(1, 0), pool_type=_kind, pooling_convention=_convention),
+            x=(2, 3, 6, 7),
+        )
+    case(S.Pooling(x, kernel=(2, 2), pool_type=_kind, global_pool=True), x=IMAGE)
+    case(S.Pooling(x, kernel=(2,), stride=(2,), pool_type=_kind), x=(2, 4, 7))
+case(
+    S.Pooling(
+        x, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="avg", count_include_pad=False, pooling_convention="full"
+    ),
+    x=(2, 3, 6, 7),
+)
+case(S.Pooling(x, kernel=(2, 2, 2), stride=(1, 2, 1), pool_type="avg"), x=(2, 4, 3, 4, 5))
+case(S.Pooling(x, kernel=(3, 3), pad=(2, 2), pool_type="max"), x=IMAGE)
+for _size in (1, 3, (2, 5)):
+    case(C.AdaptiveAvgPooling2D(x, output_size=_size), x=IMAGE)
+case(C.BilinearResize2D(x, height=9, width=4), x=IMAGE)
+case(C.BilinearResize2D(x, height=9, width=4, align_corners=False), x=IMAGE)
+case(C.BilinearResize2D(x, y, mode="like"), x=IMAGE, y=(2, 1, 8, 8))
+case(C.BilinearResize2D(x, scale_height=2.0, scale_width=2.0), x=IMAGE)
+case(S.UpSampling(x, scale=2, sample_type="nearest"), x=IMAGE)
+case(S.UpSampling(x, w, scale=2, sample_type="bilinear", num_filter=4), x=IMAGE, w=(4, 1, 4, 4))
+case(S.InstanceNorm(x, w, y), x=IMAGE, w=(4,), y=(4,))
+case(S.LayerNorm(x, w, y), x=IMAGE, w=(6,), y=(6,))
+case(S.LayerNorm(x, w, y, axis=1), x=IMAGE, w=(4,), y=(4,))
+case(S.GroupNorm(x, w, y, num_groups=2), x=IMAGE, w=(2,), y=(2,))
+for _mode in ("instance", "channel", "spatial"):
+    case(S.L2Normalization(x, mode=_mode, eps=1e-3), x=IMAGE)
+case(S.LRN(x, nsize=3, alpha=0.1), x=IMAGE)
+case(S.Dropout(x, p=0.5))
+
+
+def _arrays(symbol, shapes):
+    """Positive numbers away from kinks, and whole ones for indices."""
+    rng = np.random.RandomState(sum(map(ord, symbol.tojson())) % 2**31)
+    arrays = {}
+    for name, shape in shapes.items():
+        values = rng.permutation(int(np.prod(shape))) / np.prod(shape) + 0.513
+        arrays[name] = rng.randint(0, 4, shape) if name == "i" else (values - (name == "z")).reshape(shape)
+    return {name: array.astype("float32") for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("symbol, shapes", CASES)
+def test_values_and_gradients(symbol, shapes):
+    arrays = _arrays(symbol, shapes)
+    given = {name: mx.nd.array(array) for name, array in arrays.items()}
+    expected = [output.asnumpy() for output in symbol.bind(mx.cpu(), given).forward(is_train=False)]
+    graph = read_graph(symbol.tojson())
+    trained = {name: torch.tensor(arrays[name], requires_grad=name != "i") for name in symbol.list_arguments()}
+    weights = {name: array for name, array in arrays.items() if name in "wy" and "w" in arrays}
+    module = build(graph, weights)
+    results = module(*[trained[name] for name in symbol.list_arguments() if name not in weights])
+    results = results if isinstance(results, tuple) else (results,)
+    assert len(results) == len(expected)
+    for wanted, found in zip(expected, results):
+        assert wanted.shape == tuple(found.shape)
+        np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=2e-5, atol=2e-6)
+    if any(result.requires_grad for result in results) and not _steps(graph):
+        slopes = {name: mx.nd.zeros_like(array) for name, array in given.items() if name != "i"}
+        executor = symbol.bind(mx.cpu(), given, args_grad=slopes)
+        executor.forward(is_train=True)
+        heads = [np.random.RandomState(5).uniform(0.5, 1, e.shape).astype("float32") for e in expected]
+        executor.backward([mx.nd.array(head) for head in heads])
+        sum((result * torch.from_numpy(head)).sum() for result, head in zip(results, heads)).backward()
+        for name, slope in slopes.items():
+            found = module.get_parameter(name).grad if name in weights else trained[name].grad
+            found = torch.zeros(arrays[name].shape) if found is None else found
+            np.testing.assert_allclose(found.numpy(), slope.asnumpy(), rtol=1e-4, atol=5e-5)
+
+
+def _steps(graph):
+    """Whether the operator is a staircase, a loss, or random in training."""
+    operator = graph.nodes[-1].operator.strip("_").replace("broadcast_", "")
+    return operator.startswith(tuple(NO_GRADIENT.split())) or operator in ("make_loss", "Dropout", "sort", "Cast")
+
+
+def test_every_operator_has_a_case():
+    tested = {node.operator for param in CASES for node in read_graph(param.values[0].tojson()).nodes}
+    elsewhere = {
+        "BatchNorm",
+        "_contrib_SyncBatchNorm",
+        "BlockGrad",
+        "MakeLoss",
+        "amp_cast",
+        "SoftmaxOutput",
+        "negative",
+    }
+    same = {name for name in OPERATORS if name.startswith(("elemwise_", "_")) and not name.startswith("_contrib")}
+    assert set(OPERATORS) - tested - elsewhere - same == set()
+
+
+def _normalised(shape, train, **options):
+    bn = mx.gluon.nn.BatchNorm(in_channels=shape[options.get("axis", 1)], **options)
+    bn.initialize()
+    rng = np.random.RandomState(3)
+    for parameter in bn.collect_params().values():
+        parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
+    module = build(
+        read_graph(bn(mx.sym.Variable("x")).tojson()), {n: p.data().asnumpy() for n, p in bn.collect_params().items()}
+    ).train(train)
+    return bn, module, rng.uniform(-2, 3, shape).astype("float32")
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("shape", [(4, 3, 2, 5), (4, 3), (1, 3, 1, 1)])
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": 0.7, "epsilon": 1e-3}, {"scale": False}, {"use_global_stats": True}, {"axis": -1}]
+)
+def test_batch_norm(options, shape, train):
+    bn, module, images = _normalised(shape, train, **options)
+    given = mx.nd.array(images)
+    given.attach_grad()
+    with mx.autograd.record(train_mode=train):
+        result = bn(given)
+        loss = (result * result).sum()
+    loss.backward(train_mode=train)
+    data = torch.tensor(images, requires_grad=True)
+    found = module(data)
+    found.square().sum().backward()
+    np.testing.assert_allclose(found.detach().numpy(), result.asnumpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(data.grad.numpy(), given.grad.asnumpy(), rtol=1e-4, atol=1e-4)
+    state = module.state_dict()
+    for name, parameter in bn.collect_params().items():
+        if name.endswith("gamma") and options.get("scale") is False:
+            continue  # MXNet writes a 1 into it when it runs
+        np.testing.assert_allclose(state[name].numpy(), parameter.data().asnumpy(), rtol=1e-5, atol=1e-6)
+        if parameter.grad_req != "null":
+            slope = module.get_parameter(name).grad.numpy()
+            np.testing.assert_allclose(slope, parameter.grad().asnumpy(), rtol=1e-4, atol=1e-4)
+        else:
+            assert name not in dict(module.named_parameters()) or not module.get_parameter(name).requires_grad
+
+
+def test_dropout_drops_in_training_alone():
+    module = build(read_graph(S.Dropout(x, p=0.25, axes=(2,)).tojson()), {})
+    ones = torch.ones(40, 50, 3)
+    assert torch.equal(module(ones), ones)
+    kept = module.train()(ones)
+    assert set(kept.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    assert abs((kept == 0).float().mean() - 0.25) < 0.05 and torch.equal(kept[..., 0], kept[..., 2])
+    always = build(read_graph(S.Dropout(x, p=0.25, mode="always").tojson()), {})
+    assert (always(ones) == 0).any()
+
+
+def test_block_grad_and_losses():
+    data = torch.ones(3, 4, requires_grad=True)
+    assert not build(read_graph(S.BlockGrad(x).tojson()), {})(data).requires_grad
+    output = build(read_graph(S.SoftmaxOutput(x, name="softmax").tojson()), {})(data)
+    np.testing.assert_allclose(output.detach().numpy(), 0.25)
+
+
+@pytest.mark.parametrize(
+    "symbol, said",
+    [
+        (C.box_nms(x, name="here"), "'here' in the graph.*'_contrib_box_nms'"),
+        (S.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=2, name="here"), "lp"),
+        (S.BatchNorm(x, output_mean_var=True, name="here")[0], "output_mean_var=True"),
+    ],
+)
+def test_what_is_not_there_is_said(symbol, said):
+    arrays = {name: np.ones(3, "float32") for name in symbol.list_inputs() if name != "x"}
+    with pytest.raises(GluonAttnError, match=said):
+        build(read_graph(symbol.tojson()), arrays)(torch.ones(1, 3, 4, 4))
