@@ -9,6 +9,7 @@ import sys
 
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
+from gluon_attn.errors import GluonAttnError
 
 CSV_COLUMNS = ("path", "rank", "class", "probability")
 
@@ -62,6 +63,9 @@ def run(args):
     from gluon_attn.predict import draw, find_pictures
 
     take_run(args)
+    for flag in ("top", "batch_size"):
+        if getattr(args, flag) < 1:
+            raise GluonAttnError(f"--{flag.replace('_', '-')} {getattr(args, flag)} is too small: give 1 or more.")
     paths = find_pictures(args.pictures)
     predictions, bad = [], []
 

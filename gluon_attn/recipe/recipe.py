@@ -18,7 +18,7 @@ from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.recipe.values import MOST_TEXT, load_yaml, mapping, read_value, shown
 
 RECIPES = Path(__file__).resolve().parent
-MOST = {int: 2**31 - 1, float: 1e6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
+MOST = {int: 2**31 - 1, float: 10**6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
 IN_RUN = "recipe.yaml"  # in the folder of a run
 
 

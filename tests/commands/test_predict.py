@@ -97,6 +97,13 @@ def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, 
     assert lines[-1] == "gluon-attn: 5 of 8 pictures could not be read."
 
 
+@pytest.mark.parametrize("flag", ["--top", "--batch-size"])
+@pytest.mark.parametrize("count", [0, -1])
+def test_counts_that_are_none(capsys, weights, pictures, flag, count):
+    status, out, err = call(capsys, "predict", "--model", MODEL, "--pretrained", weights, flag, count, pictures)
+    assert (status, out) == (2, "") and f"{flag} {count} is too small: give 1 or more" in err
+
+
 def test_predict_with_bad_pictures_only(capsys, weights, tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG nothing")
     flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--picture", tmp_path / "b.png"]
