@@ -1,13 +1,14 @@
 """`make constraints`: the versions that resolve for every supported Python, merged into two files.
 
 constraints.txt is for MXNet with the other extras, constraints-serve.txt for serving without it (another numpy). For
-each interpreter given on the command line it installs the package with those extras into an empty environment, freezes
-that, and writes a line a package, with a marker where the Pythons differ.
+each interpreter given on the command line it asks pip what the package with those extras resolves to, and writes a line
+a package, with a marker where the Pythons differ.
 """
 
 from __future__ import annotations
 
 import collections
+import json
 import subprocess
 import sys
 import tempfile
@@ -27,15 +28,16 @@ def version_of(python):
     return subprocess.run([python, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def freeze(python, extras):
-    """{package: version} of what the package resolves to under `python`."""
+def resolve(python, extras):
+    """{package: version} of what pip would install under `python` with those extras, into an empty environment."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([python, "-m", "venv", folder], check=True)
-        new = str(Path(folder) / "bin" / "python")
-        subprocess.run([new, "-m", "pip", "install", "-q", "-U", "pip"], check=True)
-        subprocess.run([new, "-m", "pip", "install", "-q", f"{ROOT}[{extras}]"], check=True)
-        lines = subprocess.run([new, "-m", "pip", "freeze"], check=True, stdout=subprocess.PIPE, text=True)
-    return dict(line.split("==") for line in lines.stdout.split() if "==" in line)
+        pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "install", "-q"]
+        subprocess.run([*pip, "-U", "pip"], check=True)
+        words = ["--dry-run", "--ignore-installed", "--report", "-", f"{ROOT}[{extras}]"]
+        report = subprocess.run([*pip, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = {item["metadata"]["name"]: item["metadata"]["version"] for item in json.loads(report)["install"]}
+    return {name: version for name, version in found.items() if name != "gluon-attn"}
 
 
 def merge(frozen):
@@ -53,7 +55,7 @@ def merge(frozen):
 def main():
     pythons = {version_of(python): python for python in sys.argv[1:]}
     for name, (extras, versions) in SETS.items():
-        frozen = {version: freeze(pythons[version], extras) for version in versions if version in pythons}
+        frozen = {version: resolve(pythons[version], extras) for version in versions if version in pythons}
         text = HEADER.format(versions[0], versions[-1]) + "\n".join(merge(frozen)) + "\n"
         (ROOT / name).write_text(text, encoding="utf-8")
 

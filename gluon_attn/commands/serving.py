@@ -84,6 +84,8 @@ def predictions(args, paths, on_bad=None):
     """Prediction of every picture file, as `gluon_attn.predict.predict` gives them."""
     from gluon_attn.predict import Prediction, batches
 
+    if args.dataset or args.data_root:
+        raise GluonAttnError("--dataset and --data-root name classes, which a deployed network knows: leave them out.")
     predictor = open_predictor(args)
     for batch, images in batches(paths, predictor.transform, args.batch_size, on_bad):
         for path, classes in zip(batch, predictor.named(predictor.run(images), args.top)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import util
 
 import mxnet as mx
 import numpy as np
@@ -16,6 +17,7 @@ from tests.helpers import build
 
 onnx = pytest.importorskip("onnx")
 DIGITS = data.get_dataset("digits", "test")
+needs_openvino = pytest.mark.skipif(util.find_spec("openvino") is None, reason="openvino is not installed")
 CARD = Card("cifar_aff_resnet20", tuple(DIGITS.classes), DIGITS.mean, DIGITS.std, 32, 1.0)
 PICTURES = [DIGITS[i][0] for i in range(0, 200, 10)]
 
@@ -109,6 +111,25 @@ def test_int8_stays_close(files, expected, file):
         (lambda f: Predictor(f / "net.onnx", engine="mxnet"), ["-symbol.json"]),
         (lambda f: Predictor(f / "net.onnx", precision="int8"), ["calibration"]),
         (lambda f: Predictor(f / "net.onnx", precision="int4"), ["precision 'int4'", "int8"]),
+        (lambda f: Predictor(f / "net.onnx", "onnxruntime", precision="bfloat16"), ["holds its weights"]),
+        (lambda f: Predictor(f / "net.onnx", engine="onnxruntime", precision="bfloat16"), ["'bfloat16'", "float32"]),
+        (lambda f: Predictor(f / "net.onnx", engine="onnxruntime", cache=f), ["cache=", "openvino"]),
+        (lambda f: Predictor(f / "net.onnx", batch_size=-1), ["batch_size=-1", "1 or more"]),
+        (lambda f: Predictor(f / "net.onnx", batch_size=2.0), ["batch_size=2.0", "whole number"]),
+        (lambda f: Predictor(f / "net.onnx", threads=10**6), ["threads=1000000", "1024"]),
+        (lambda f: Predictor(f / "net.onnx", threads=-1), ["threads=-1"]),
+        (lambda f: Predictor(f / "net.onnx", threads=None), ["threads=None"]),
+        (lambda f: Predictor(f / "net.onnx", card={"mean": 0}), ["card=", "deploy.Card"]),
+        (lambda f: Predictor(None), ["None", "gluon-attn export"]),
+        (lambda f: Predictor(f / "none.onnx"), ["no file", "none.onnx"]),
+        (lambda f: Predictor(f / "none-symbol.json"), ["no file", "none-symbol.json"]),
+        (lambda f: Predictor(f / "net.onnx")(PICTURES[:1], top=-1), ["top=-1", "1 or more"]),
+        (lambda f: Predictor(f / "net.onnx")(None), ["list of images", "None"]),
+        (lambda f: Predictor(f / "net.onnx")([None]), ["an array", "None"]),
+        (lambda f: Predictor(f / "net.onnx")([np.zeros((0, 0, 3), "uint8")]), ["0x0"]),
+        (lambda f: Predictor(f / "net.onnx")([np.zeros((5, 0, 3), "uint8")]), ["0x5"]),
+        (lambda f: Predictor(f / "net.onnx")([Image.new("RGB", (0, 0))]), ["0x0"]),
+        (lambda f: Predictor(f / "net.onnx", card=CARD.but(classes=["a"]))(PICTURES[:1]), ["(1, 10)", "1 classes"]),
         (lambda f: Predictor(f / "net.onnx", precision="int8", calibration=[]), ["empty"]),
         (lambda f: Predictor(f / "net.onnx", True), ["holds its weights"]),
         (lambda f: Predictor(f / "net-symbol.json", threads=2), ["OMP_NUM_THREADS"]),
@@ -151,3 +172,64 @@ def test_a_symbol_file_of_the_first_release(files, expected, tmp_path):
     (tmp_path / "net-card.json").write_text(json.dumps(first))
     found = Predictor(tmp_path / "net-symbol.json").logits(PICTURES)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def _cut(content):
+    return content[: len(content) // 2]
+
+
+def _flipped(content):
+    return content[:200] + bytes(255 - byte for byte in content[200:300]) + content[300:]
+
+
+ENGINES = ["onnxruntime", pytest.param("openvino", marks=needs_openvino)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("break_", [_cut, _flipped, lambda content: b"", lambda content: b"[" * 1000])
+def test_broken_onnx_files_are_sentences(files, tmp_path, engine, break_):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(break_((files / "net.onnx").read_bytes()))
+    with pytest.raises(GluonAttnError) as caught:
+        Predictor(path, engine=engine)(PICTURES[:1])
+    assert str(path) in str(caught.value) or "damaged" in str(caught.value)
+    assert len(str(caught.value)) < 600 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nan_weights_do_not_pass_for_an_answer(files, tmp_path, engine):
+    model = onnx.load(str(files / "net.onnx"))
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 4:
+            values = onnx.numpy_helper.to_array(tensor).copy()
+            values[:] = np.nan
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    with pytest.raises(GluonAttnError, match="NaN or infinite"):
+        Predictor(tmp_path / "net.onnx", engine=engine)(PICTURES[:1])
+
+
+def _symbol_files(files, tmp_path, suffix, change):
+    for name in ("net-symbol.json", "net-0000.params", "net-card.json"):
+        content = (files / name).read_bytes()
+        (tmp_path / name).write_bytes(change(content) if name.endswith(suffix) else content)
+    return tmp_path / "net-symbol.json"
+
+
+@pytest.mark.parametrize("suffix", ["-symbol.json", ".params", "-card.json"])
+@pytest.mark.parametrize("break_", [_cut, lambda content: b"", lambda content: b"{}", lambda content: b"[" * 100000])
+def test_broken_symbol_files_are_sentences(files, tmp_path, suffix, break_):
+    path = _symbol_files(files, tmp_path, suffix, break_)
+    with pytest.raises(GluonAttnError) as caught:
+        Predictor(path)
+    assert str(tmp_path) in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_nan_weights_of_a_symbol_file_are_refused(files, tmp_path):
+    arrays = mx.nd.load(str(files / "net-0000.params"))
+    name = next(name for name in arrays if name.endswith("weight"))
+    arrays[name][:] = np.nan
+    mx.nd.save(str(tmp_path / "nan.params"), arrays)
+    path = _symbol_files(files, tmp_path, ".params", lambda content: (tmp_path / "nan.params").read_bytes())
+    with pytest.raises(GluonAttnError, match=f"{name[4:]} holds NaN"):
+        Predictor(path)

@@ -3,8 +3,8 @@
 An engine is opened with what it reads (a path, or what the export made of a network), says what its `metadata` is, and
 is made ready to run by `prepare`:
 
-    engine = load("onnxruntime")("net.onnx", threads=0, precision="float32")
-    engine.prepare(size=224)
+    engine = load("onnxruntime")("net.onnx", threads=0, precision="float32", cache=None)
+    engine.prepare(size=224, batch_size=16)
     logits = engine(images)
 
 `quantize(batches)`, before `prepare`, makes it int8, calibrated on those.
@@ -14,26 +14,31 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from importlib import util
 from typing import Sequence
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError, unknown
 
-PRECISIONS = ("float32", "int8")
+_HERE = "gluon_attn.deploy.run"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Where an engine's class is, what the files that it reads end in, and its arithmetic."""
+    """Where an engine's class is, what the files that it reads end in, its arithmetic, and whether it takes `cache`."""
 
     cls: str
     suffix: str
-    precisions: tuple = PRECISIONS
+    precisions: tuple = ("float32", "int8")
+    caches: bool = False
 
 
 ENGINES = {
-    "onnxruntime": Engine("gluon_attn.deploy.run.onnxruntime_engine:OnnxruntimeEngine", ".onnx"),
-    "mxnet": Engine("gluon_attn.deploy.run.mxnet_engine:MxnetEngine", "-symbol.json"),
+    "openvino": Engine(
+        f"{_HERE}.openvino_engine:OpenvinoEngine", ".onnx", ("float32", "bfloat16", "int8"), caches=True
+    ),
+    "onnxruntime": Engine(f"{_HERE}.onnxruntime_engine:OnnxruntimeEngine", ".onnx"),
+    "mxnet": Engine(f"{_HERE}.mxnet_engine:MxnetEngine", "-symbol.json"),
 }
 SUFFIXES = tuple(dict.fromkeys(engine.suffix for engine in ENGINES.values()))
 
@@ -45,9 +50,11 @@ def find(name: str) -> Engine:
     return ENGINES[name]
 
 
-def default(path: str) -> str:
-    """The engine that is taken where none is named."""
-    return "mxnet" if path.endswith("-symbol.json") else "onnxruntime"
+def default(path: str, precision: str) -> str:
+    """The engine that is taken where none is named: OpenVINO where it is installed, or where only it can."""
+    if path.endswith("-symbol.json"):
+        return "mxnet"
+    return "openvino" if precision == "bfloat16" or util.find_spec("openvino") else "onnxruntime"
 
 
 def load(name: str) -> type:

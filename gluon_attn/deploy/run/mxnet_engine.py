@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import mxnet as mx
 import numpy as np
@@ -15,13 +16,13 @@ from gluon_attn.errors import GluonAttnError
 class MxnetEngine:
     """source: the path of PREFIX-symbol.json, or (SymbolBlock, names of its outputs).
 
-    int8 (not uint8, which fails round the gates) by MXNet's own quantize_net.
+    int8 (not uint8, which fails round the gates) by MXNet's own quantize_net. Threads take turns.
     """
 
-    def __init__(self, source, threads=0, precision="float32"):
+    def __init__(self, source, threads=0, precision="float32", cache=None):
         if threads:
             raise GluonAttnError("engine='mxnet' takes its threads from OMP_NUM_THREADS, set before it is imported.")
-        self.batches = None
+        self.batches, self.lock = None, threading.Lock()
         if isinstance(source, tuple):
             (self.block, names), self.metadata = source, {}
         else:
@@ -32,15 +33,16 @@ class MxnetEngine:
     def quantize(self, batches):
         self.batches = batches
 
-    def prepare(self, size):
+    def prepare(self, size, batch_size):
         if self.batches is None:
             self.block.optimize_for(mx.nd.zeros((1, 3, size, size)), backend="MKLDNN", static_alloc=True)
         else:
             self.block = _quantized(self.block, self.batches)
 
     def __call__(self, images):
-        output = self.block(mx.nd.array(images))
-        return (output[self.place] if isinstance(output, (list, tuple)) else output).asnumpy()
+        with self.lock:
+            output = self.block(mx.nd.array(images))
+            return (output[self.place] if isinstance(output, (list, tuple)) else output).asnumpy()
 
 
 def _names(block, metadata, where):

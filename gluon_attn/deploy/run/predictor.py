@@ -1,8 +1,9 @@
-"""`Predictor`: pictures in, class names out, from a stored file or a name of the zoo, on either engine."""
+"""`Predictor`: pictures in, class names out, from a stored file or a name of the zoo, on any engine."""
 
 from __future__ import annotations
 
 import os
+from typing import Any, Optional
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from gluon_attn.deploy.run import engines
 from gluon_attn.deploy.run.from_zoo import from_zoo
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.weights.card import Card
+
+MOST_THREADS = 1024  # an engine that is asked for more ends the process
 
 
 class Predictor:
@@ -20,47 +23,63 @@ class Predictor:
     path_or_name : a file of `gluon-attn export` (`.onnx`, `-symbol.json`), or a name of the zoo
     pretrained : of a name: True (the default), a tag, or the path of a file
     options : of a name: `classes`, and the arguments of the network
-    engine : 'onnxruntime' or 'mxnet'; by default what the file is for, and onnxruntime for a name
-    precision : 'float32' or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo)
+    engine : 'openvino', 'onnxruntime' or 'mxnet'; by default what the file is for: of ONNX files, and of names, the
+        first that is installed
+    precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
+        which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
+        int8 stays so
     batch_size, threads : of one run; threads=0 means one a core
-    card : what an ONNX file of other origin does not say (weights.card.Card)
+    cache : a folder where openvino keeps what it compiled
+    card : what an ONNX file of other origin does not say (deploy.Card)
 
     Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
-    Paths and Pillow images are turned upright and get a white ground, as in `gluon-attn predict`.
+    Paths and Pillow images are turned upright and get a white ground, as in `gluon-attn predict`. Safe in threads.
+
+    >>> predict = Predictor("net.onnx", precision="bfloat16")
+    >>> predict(["cat.jpg"], top=1)
+    [[('cat', 0.98)]]
     """
 
     def __init__(
         self,
-        path_or_name,
-        pretrained=None,
-        engine=None,
-        precision="float32",
-        calibration=None,
+        path_or_name: Any,
+        pretrained: Any = None,
+        engine: Optional[str] = None,
+        precision: str = "float32",
+        calibration: Any = None,
         *,
-        batch_size=16,
-        threads=0,
-        card=None,
-        **options,
+        batch_size: int = 16,
+        threads: int = 0,
+        cache: Any = None,
+        card: Optional[Card] = None,
+        **options: Any,
     ):
-        path = os.fspath(path_or_name)
-        stored = path.endswith(engines.SUFFIXES)
-        engine = engine or engines.default(path)
-        _check(engine, precision, calibration, path)
-        if stored and (pretrained is not None or options):
+        path = _path(path_or_name)
+        self.name = engine or engines.default(path, precision)
+        self.batch_size = _count("batch_size", batch_size, 1)
+        self.threads = _count("threads", threads, 0, MOST_THREADS)
+        _check(self.name, precision, calibration, path, cache, card)
+        if not path.endswith(engines.SUFFIXES):
+            source, found = from_zoo(path, pretrained, options, engines.find(self.name).suffix, card)
+        elif pretrained is None and not options:
+            source, found = path, None
+        else:
             raise GluonAttnError(
                 f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo."
             )
-        if stored:
-            source, found = path, None
-        else:
-            source, found = from_zoo(path, pretrained, options, engines.find(engine).suffix, card)
-        self.engine = engines.load(engine)(source, threads, precision)
+        self.engine = engines.load(self.name)(source, self.threads, precision, cache)
         self.card = card or found or Card.from_metadata(self.engine.metadata, path)
-        self.name, self.precision, self.threads = engine, precision, threads
-        self.batch_size, self.transform = batch_size, self.card.transform()
+        self.transform = self.card.transform()
+        self._choose_precision(precision, calibration)
+        self.engine.prepare(self.card.input_size, self.batch_size)
+
+    def _choose_precision(self, precision, calibration):
         if calibration is not None:
             self.engine.quantize(self._calibration_batches(calibration))
-        self.engine.prepare(self.card.input_size)
+        elif precision == "int8" and self.card.precision != "int8":
+            raise GluonAttnError("precision='int8' needs calibration=: images of the kind that will be classified.")
+        computed = getattr(self.engine, "precision", precision)
+        self.precision = "int8" if self.card.precision == "int8" else computed
 
     def __call__(self, images, top=5):
         """[(class name, probability), ...] for every image, the `top` most probable."""
@@ -68,6 +87,7 @@ class Predictor:
 
     def named(self, logits, top=5):
         """What a call gives, of the logits (N, classes)."""
+        _count("top", top, 1)
         names, results = self.card.classes, []
         for row in _softmax(logits):
             order = np.argsort(-row, kind="stable")[:top]
@@ -80,15 +100,26 @@ class Predictor:
 
     def logits(self, images):
         """(len(images), classes) float32, batch by batch."""
-        if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim == 3):
-            raise GluonAttnError("Predictor takes a list of images: write [image] for one.")
+        images = _listed(images)
         starts = range(0, len(images), self.batch_size)
         batches = [self.run(self._prepare(images[i : i + self.batch_size])) for i in starts]
         return np.concatenate(batches) if batches else np.zeros((0, len(self.card.classes)), "float32")
 
     def run(self, prepared):
         """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
-        return self.engine(prepared)
+        try:
+            logits = self.engine(prepared)
+        except Exception as problem:  # each engine has exceptions of its own, of which some are plain RuntimeErrors
+            reason = " ".join(str(problem).split())[:300]
+            raise GluonAttnError(f"{self.name} cannot run the network on images {prepared.shape}: {reason}") from None
+        if logits.shape != (len(prepared), len(self.card.classes)):
+            raise GluonAttnError(
+                f"The network gives {logits.shape} for {len(prepared)} images, and its card names "
+                f"{len(self.card.classes)} classes: export it again, or give another card=."
+            )
+        if not np.isfinite(logits).all():
+            raise GluonAttnError(f"The network of {self.card.model} gives NaN or infinite logits: the file is damaged.")
+        return logits
 
     def __repr__(self):
         card = self.card
@@ -114,16 +145,33 @@ def _softmax(logits):
     return powers / powers.sum(1, keepdims=True)
 
 
+def _listed(images):
+    if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim == 3):
+        raise GluonAttnError("Predictor takes a list of images: write [image] for one.")
+    try:
+        return images if hasattr(images, "__len__") and hasattr(images, "__getitem__") else list(images)
+    except TypeError:
+        raise GluonAttnError(f"Predictor takes a list of images; this is {images!r}.") from None
+
+
 def readable(image):
     """A path, Pillow image or array as what the transforms take: uint8 RGB (H, W, 3)."""
+    from PIL.Image import Image
+
     from gluon_attn.data.images import as_seen, read_picture
 
     if isinstance(image, (str, os.PathLike)):
         return read_picture(image)
-    if not isinstance(image, np.ndarray):
+    if isinstance(image, Image):
+        if not all(image.size):
+            raise GluonAttnError(f"An image of {image.size[0]}x{image.size[1]} pixels has nothing to classify.")
         return as_seen(image)
+    if not isinstance(image, np.ndarray):
+        raise GluonAttnError(f"An image is a path, a Pillow image or an array uint8 (H, W, 3); this is {image!r:.80}.")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise GluonAttnError(f"An array image is uint8 (H, W, 3) RGB; this one is {image.dtype} {image.shape}.")
+    if not image.size:
+        raise GluonAttnError(f"An image of {image.shape[1]}x{image.shape[0]} pixels has nothing to classify.")
     return image
 
 
@@ -133,6 +181,7 @@ def calibration_images(calibration, most=256):
         from gluon_attn.predict import find_pictures
 
         calibration = find_pictures([calibration])
+    calibration = _listed(calibration)
     if not len(calibration):
         raise GluonAttnError("calibration is empty: give a few hundred images of the kind that will be classified.")
     indices = np.unique(np.linspace(0, len(calibration) - 1, most).astype(int))
@@ -140,13 +189,32 @@ def calibration_images(calibration, most=256):
     return [image[0] if isinstance(image, tuple) else image for image in chosen]
 
 
-def _check(engine, precision, calibration, path):
+def _path(path_or_name):
+    try:
+        return os.fspath(path_or_name)
+    except TypeError:
+        raise GluonAttnError(
+            f"Predictor takes a file of `gluon-attn export` or a name of the zoo; this is {path_or_name!r:.80}."
+        ) from None
+
+
+def _count(key, value, least, most=None):
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        limits = f"from {least} to {most}" if most is not None else f"of {least} or more"
+        raise GluonAttnError(f"{key}={value!r:.40} is not possible: give a whole number {limits}.")
+    return int(value)
+
+
+def _check(engine, precision, calibration, path, cache, card):
     record = engines.find(engine)
     if precision not in record.precisions:
         raise unknown("precision", precision, record.precisions)
-    if precision == "int8" and calibration is None:
-        raise GluonAttnError("precision='int8' needs calibration=: images of the kind that will be classified.")
-    if precision == "float32" and calibration is not None:
+    if precision != "int8" and calibration is not None:
         raise GluonAttnError("calibration= is for precision='int8'.")
     if path.endswith(engines.SUFFIXES) and not path.endswith(record.suffix):
         raise GluonAttnError(f"engine={engine!r} reads files that end in {record.suffix!r}; {path} does not.")
+    if cache is not None and not record.caches:
+        raise GluonAttnError(f"cache= is for engine='openvino': {engine} compiles nothing.")
+    if card is not None and not isinstance(card, Card):
+        raise GluonAttnError(f"card={card!r:.80} is no gluon_attn.deploy.Card.")

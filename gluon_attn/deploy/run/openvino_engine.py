@@ -1,0 +1,102 @@
+"""ONNX files in OpenVINO, on the CPU: float32, bfloat16 where the CPU has it, and our int8 files."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import openvino
+
+from gluon_attn.deploy.run.engines import place_of_logits
+from gluon_attn.deploy.run.onnx_source import OnnxSource
+from gluon_attn.errors import GluonAttnError
+
+_METADATA = "framework"  # where OpenVINO's reader keeps an ONNX file's metadata
+
+
+class OpenvinoEngine:
+    """source: the path of an ONNX file, or its bytes.
+
+    A graph whose shapes are known runs up to a quarter faster than one with a free batch (small networks, few images at
+    once), but is compiled for one batch size. So there are three at most, each compiled when it is first needed: for
+    one image, for `batch_size` of them, and for any other number. cache : a folder in which what was compiled is kept
+    for the next process.
+
+    Safe in threads: each has infer requests of its own, and the compiled graphs are shared.
+    """
+
+    def __init__(self, source, threads=0, precision="float32", cache=None):
+        self.core = openvino.Core()
+        self.source, self.requests, self.lock = OnnxSource(source), threading.local(), threading.Lock()
+        self.options = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads:
+            self.options["INFERENCE_NUM_THREADS"] = threads
+        if cache:
+            self.options["CACHE_DIR"] = str(cache)
+        self.precision = self._arithmetic(precision)
+        self.compiled = {}
+        self._open()
+
+    def _arithmetic(self, precision):
+        """What is computed in. Left alone, OpenVINO takes bfloat16 for float32 wherever the CPU has it.
+
+        int8 files are left alone: what they keep in float is then as exact as their int8.
+        """
+        if precision == "bfloat16" and "BF16" not in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            precision = "float32"  # as OpenVINO does it, which would not say so
+        if precision != "int8":
+            self.options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
+        return precision
+
+    def _open(self):
+        model = self._read()
+        notes = dict(model.get_rt_info().items())
+        self.metadata = {key: str(value.value) for key, value in notes.get(_METADATA, {}).items()}
+        names = [output.get_any_name() for output in model.outputs]
+        self.place = place_of_logits(names, self.source.where)
+        self._check_values(model)
+
+    def _check_values(self, model):
+        """OpenVINO's ReLU makes 0 of NaN: broken weights would give answers that look sound."""
+        for node in model.get_ops():
+            constant = node.get_type_name() == "Constant" and node.get_element_type().is_real()
+            if constant and not np.isfinite(node.get_data()).all():
+                raise GluonAttnError(f"{self.source.where} holds NaN or infinite weights: it is damaged.")
+
+    def _read(self):
+        try:
+            return self.core.read_model(self.source.source)
+        except Exception as problem:  # RuntimeError, and what nanobind makes of others
+            raise self.source.refused("OpenVINO", problem) from None
+
+    def quantize(self, batches):
+        self.source = self.source.quantized(batches)
+        self._open()
+
+    def prepare(self, size, batch_size):
+        self.size, self.fixed = size, {1, batch_size}
+        self._request(batch_size)
+
+    def _request(self, count):
+        """This thread's infer request for `count` images."""
+        key = count if count in self.fixed else -1
+        mine = self.requests.__dict__
+        if key not in mine:
+            with self.lock:
+                if key not in self.compiled:
+                    self.compiled[key] = self._compile(key)
+                mine[key] = self.compiled[key].create_infer_request()
+        return mine[key]
+
+    def _compile(self, count):
+        model = self._read()
+        try:
+            model.reshape({model.inputs[0]: openvino.PartialShape([count, 3, self.size, self.size])})
+            return self.core.compile_model(model, "CPU", self.options)
+        except Exception as problem:
+            raise self.source.refused("OpenVINO", problem) from None
+
+    def __call__(self, images):
+        request = self._request(len(images))
+        request.infer({0: images}, share_inputs=True)
+        return request.get_output_tensor(self.place).data.copy()

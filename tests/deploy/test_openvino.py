@@ -1,0 +1,116 @@
+"""OpenVINO gives what onnxruntime gives, at every batch size, in every thread, from the same files."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from gluon_attn import data
+from gluon_attn.deploy import Predictor, export_onnx, quantize
+from gluon_attn.deploy.run import engines
+from gluon_attn.weights.card import Card
+from tests.helpers import build
+
+pytest.importorskip("openvino")
+onnx = pytest.importorskip("onnx")
+DIGITS = data.get_dataset("digits", "test")
+CARD = Card("cifar_aff_resnet20", DIGITS.classes, DIGITS.mean, DIGITS.std, 32, 1.0)
+PICTURES = [DIGITS[i][0] for i in range(0, 200, 10)]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "net.onnx"
+    export_onnx(build("cifar_aff_resnet20", classes=10), path, 32, card=CARD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(file):
+    return Predictor(file, engine="onnxruntime").logits(PICTURES)
+
+
+def test_it_is_taken_where_it_is_installed(file, expected):
+    predictor = Predictor(file, threads=1)
+    assert predictor.name == "openvino" and predictor.card == CARD
+    assert predictor.describe() == "openvino float32, 1 threads"
+    np.testing.assert_allclose(predictor.logits(PICTURES), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_threads_are_honoured(file):
+    compiled = Predictor(file, threads=1).engine.compiled
+    assert all(graph.get_property("INFERENCE_NUM_THREADS") == 1 for graph in compiled.values()) and compiled
+
+
+def test_three_graphs_serve_every_batch(file, expected):
+    predictor = Predictor(file, engine="openvino", batch_size=8, threads=1)
+    for count in (8, 1, 3, 5, 2, 7, 20):
+        found = np.concatenate([predictor.run(batch) for batch in _batches(predictor, count)])
+        np.testing.assert_allclose(found, expected[:count], rtol=1e-4, atol=1e-5)
+    assert sorted(predictor.engine.compiled) == [-1, 1, 8]
+
+
+def _batches(predictor, count):
+    prepared = predictor._prepare(PICTURES[:count])
+    return [prepared[i : i + predictor.batch_size] for i in range(0, count, predictor.batch_size)]
+
+
+def test_answers_are_not_overwritten_by_the_next(file):
+    predictor = Predictor(file, engine="openvino", threads=1)
+    first = predictor.logits(PICTURES[:1])
+    kept = first.copy()
+    predictor.logits(PICTURES[1:2])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_safe_in_threads(file, expected):
+    predictor, wrong = Predictor(file, engine="openvino", threads=1), []
+
+    def work(seed):
+        order = np.random.RandomState(seed).permutation(len(PICTURES))
+        for count in (1, 4, 16):
+            chosen = order[:count]
+            found = predictor.logits([PICTURES[i] for i in chosen])
+            if not np.allclose(found, expected[chosen], rtol=1e-4, atol=1e-5):
+                wrong.append(seed)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_the_cache_is_written_and_read(file, expected, tmp_path):
+    for _ in range(2):
+        found = Predictor(file, engine="openvino", cache=tmp_path / "cache", threads=1).logits(PICTURES)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        blobs = sorted((tmp_path / "cache").glob("**/*.blob"))
+    assert len(blobs) == 2  # of 16 images, and of the last 4
+
+
+def test_our_int8_file(file, expected, tmp_path):
+    prepared = Predictor(file, engine="onnxruntime")._prepare(PICTURES)
+    onnx.save(quantize(file, [prepared]), str(tmp_path / "int8.onnx"))
+    for precision in ("float32", "int8"):
+        predictor = Predictor(tmp_path / "int8.onnx", engine="openvino", precision=precision, threads=1)
+        assert predictor.precision == "int8"
+        found = predictor.logits(PICTURES)
+        assert 0 < abs(found - expected).max() < 0.1 * abs(expected).max()
+
+
+def test_bfloat16_is_said_where_it_is_computed(file, expected):
+    predictor = Predictor(file, precision="bfloat16", threads=1)
+    has_it = "BF16" in predictor.engine.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert predictor.precision == ("bfloat16" if has_it else "float32")
+    assert abs(predictor.logits(PICTURES) - expected).max() < 0.02 * abs(expected).max()
+
+
+def test_without_it_onnxruntime_is_taken(monkeypatch):
+    monkeypatch.setattr(engines.util, "find_spec", lambda name: None)
+    assert engines.default("net.onnx", "float32") == "onnxruntime"
+    assert engines.default("net-symbol.json", "float32") == "mxnet"
+    assert engines.default("net.onnx", "bfloat16") == "openvino"
