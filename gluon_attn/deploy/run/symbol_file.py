@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 import mxnet as mx
+import numpy as np
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.card import Card
@@ -37,6 +38,7 @@ def load_symbol(path):
             )
     where, parameters = f"{prefix}-symbol.json", f"{prefix}-0000.params"
     arrays = read_arrays(read_file(parameters), parameters)
+    _demand_finite(arrays, parameters)
     card = Path(f"{prefix}-card.json")
     metadata = Card.read(card).to_metadata() if card.is_file() else {}
     try:
@@ -126,6 +128,12 @@ def _demand_weights(symbol, block, arrays, where, parameters):
         raise GluonAttnError(
             f"{parameters} does not hold the weights of {where} ({', '.join(odd)}): export both again."
         )
+
+
+def _demand_finite(arrays, parameters):
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise GluonAttnError(f"{parameters} is damaged: {name} holds NaN or infinite values.")
 
 
 def _demand_size(symbol, arrays, sides, where):
