@@ -53,6 +53,17 @@ class PyramidHead(nn.HybridBlock):
         return self.classifier(attended_map), attention, interaction, diversity_loss(F, fused, scales)
 
 
+class Pointwise(nn.Conv1D):
+    """A convolution of one place, (B, C, P) -> (B, d, P), as a 1x1 one of a map: the same parameters and values.
+
+    An inference lays a three-dimensional weight out anew, in which form MXNet can neither save it nor copy it.
+    """
+
+    def hybrid_forward(self, F, x, weight, bias):
+        flat = F.expand_dims(x, axis=3), F.expand_dims(weight, axis=3), bias
+        return F.reshape(F.Convolution(*flat, kernel=(1, 1), num_filter=self._channels), (0, 0, -1))
+
+
 class PyramidAttention(nn.HybridBlock):
     r"""A X_last from a pyramid of N maps X_1 ... X_N of one network, the last the smallest.
 
@@ -78,7 +89,7 @@ class PyramidAttention(nn.HybridBlock):
         self.halve = SAMPLINGS[sampling]()
         self.scores = nn.HybridSequential()
         for width in channels:
-            self.scores.add(nn.Conv1D(map_size**2, 1, in_channels=width))
+            self.scores.add(Pointwise(map_size**2, 1, in_channels=width))
 
     def hybrid_forward(self, F, *maps):
         columns = [self._columns(F, x, len(maps) - 1 - j) for j, x in enumerate(maps)]

@@ -18,7 +18,7 @@ PLACES = {
     "fuse": ("channels",),
     "stage": ("channels",),
     "conv": ("channels", "stride", "groups", "dilation"),
-    "head": ("net", "plan"),
+    "head": ("plan", "channels", "classes"),  # of a function, and of a class
 }
 KINDS = {"stage": "stage attention"}  # what errors call a slot, where not by its own name
 
@@ -59,10 +59,19 @@ def made_by(slot: str, chosen: Any) -> Callable:
     return chosen
 
 
+def is_class(made: Callable) -> bool:
+    """Whether it is a class, or one with some of its arguments given.
+
+    >>> is_class(functools.partial(SE, reduction=8))
+    True
+    """
+    return inspect.isclass(getattr(made, "func", made))
+
+
 def refuse_what_makes_no_block(slot: str, made: Any):
     """A sentence for what is no class (or function) that takes first what the slot tells it."""
-    first = PLACES[slot][0]
-    wanted = f"give a HybridBlock class whose first argument is `{first}`"
+    first = ("channels", "classes") if slot == "head" and is_class(made) else PLACES[slot][:1]
+    wanted = "give a HybridBlock class whose first argument is `channels`" + ", the second `classes`" * (slot == "head")
     if not callable(made) or isinstance(made, Block):
         raise GluonAttnError(
             f"{slot}={_short(made)} is neither a name nor a class: {wanted}, or one of {', '.join(TABLES[slot])}."
@@ -70,9 +79,10 @@ def refuse_what_makes_no_block(slot: str, made: Any):
     if inspect.isclass(made) and not issubclass(made, HybridBlock):
         raise GluonAttnError(f"{made.__name__} is no HybridBlock, so no network with it can be exported: {wanted}.")
     names = [p.name for p in inspect.signature(made).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD,)]
-    if names[:1] != [first]:
-        given = f"{names[0]!r}" if names else "nothing"
-        raise GluonAttnError(f"{called(made)} takes {given} first, and a {slot} is told `{first}` first: {wanted}.")
+    if names[: len(first)] != list(first):
+        given = " and ".join(map(repr, names[: len(first)])) or "nothing"
+        told = " and ".join(f"`{name}`" for name in first)
+        raise GluonAttnError(f"{called(made)} takes {given} first, and a {slot} is told {told} first: {wanted}.")
 
 
 def _short(made):
@@ -89,21 +99,35 @@ def check(slot: str, made: Callable, arguments: Mapping):
         if keyword not in accepted(slot, made):
             raise unknown(f"argument of {called(made)}", keyword, accepted(slot, made) or ["(none)"])
     if slot == "head":
-        return
+        return _check_head(made, arguments)
     inputs = [mx.sym.Variable(f"x{i}") for i in range(2 if slot == "fuse" else 1)]
     how = f"as a {slot} it is called with {' and '.join(('x', 'the shortcut')[: len(inputs)])}"
+    shape = _traced(made, (_CHANNELS,), {**_PLACE.get(slot, {}), **arguments}, inputs, how)
+    if shape not in (None, _SHAPE):
+        raise GluonAttnError(f"{called(made)} makes {shape} of {_SHAPE}; {how}, and gives one map of the same shape.")
+
+
+def _check_head(made, arguments):
+    if not is_class(made):
+        return  # a function of the plan, which only a network has
+    how = "as a head it is called with the last map"
+    shape = _traced(made, (_CHANNELS, 10), arguments, [mx.sym.Variable("x0")], how)
+    if shape not in (None, (2, 10)):
+        raise GluonAttnError(f"{called(made)} makes {shape} of {_SHAPE}; {how}, and gives logits: (2, 10) of 10.")
+
+
+def _traced(made, place, arguments, inputs, how):
+    """The shape of what the block makes of `inputs`; a sentence where it makes nothing."""
     try:
-        output = made(_CHANNELS, **_PLACE.get(slot, {}), **arguments)(*inputs)
+        output = made(*place, **arguments)(*inputs)
     except GluonAttnError:
         raise
     except Exception as problem:  # whatever a class of somebody else's raises
-        given = ", ".join([str(_CHANNELS), *(f"{k}={v!r}" for k, v in arguments.items())])
+        given = ", ".join([*map(str, place), *(f"{k}={v!r}" for k, v in arguments.items())])
         raise GluonAttnError(
             f"{called(made)}({given}) does not work: {type(problem).__name__}: {problem}. Note that {how}."
         ) from problem
-    shape = _shape_of(output, [x.name for x in inputs])
-    if shape not in (None, _SHAPE):
-        raise GluonAttnError(f"{called(made)} makes {shape} of {_SHAPE}; {how}, and gives one map of the same shape.")
+    return _shape_of(output, [x.name for x in inputs])
 
 
 _CHANNELS = 64

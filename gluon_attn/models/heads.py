@@ -1,13 +1,13 @@
 """Heads: what stands on the stages of a network, and what it gives besides logits.
 
-A head is a function `attach(net, plan, *, ...options)` that sets `net.head`, and where the mechanism asks for it
-`net.branch`, `net.reads`, `net.gives` and `net.trained` (see Network). A new one is such a function and a record.
+A head is a function `(plan, *, ...options) -> Head`, or a HybridBlock class `(channels, classes, ...options)` that
+makes logits of the last stage's map. A new one is such a function and a record in gluon_attn/catalogue/mechanisms.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Callable, Union
+from dataclasses import dataclass, field
+from typing import Callable, Mapping, Optional, Tuple, Union
 
 from mxnet.gluon import nn
 
@@ -15,7 +15,10 @@ from gluon_attn.attention.abn import AttentionBranch
 from gluon_attn.attention.danet import DualAttention
 from gluon_attn.attention.ltpa import LTPAHead
 from gluon_attn.attention.pyramid import PyramidHead
+from gluon_attn.attention.slots import is_class
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.layers import batch_norm, relu, sequence
+from gluon_attn.losses import DIVERSITY, INTERACTION
 from gluon_attn.models.network import Classifier
 
 
@@ -31,19 +34,53 @@ class Plan:
     attended: tuple = ()  # stages whose features are local ones for a head that asks for such; by default all
 
 
-def classifier(net, plan):
+@dataclass(frozen=True)
+class Head:
+    """What a head adds to a network (see Network for what the names mean).
+
+    block : stands on the stages in `reads`, by default the last one; gives what `gives` names, but for the branch's
+    branch : a block before the last stage
+    trained : names of the logits that each get a cross-entropy
+    losses : {name of an output (N,): its weight}, which are added to the cross-entropies as they are
+    frames : more than 1 for clips
+    """
+
+    block: nn.HybridBlock
+    branch: Optional[nn.HybridBlock] = None
+    reads: Tuple[str, ...] = ()
+    gives: Tuple[str, ...] = ("logits",)
+    trained: Tuple[str, ...] = ("logits",)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    frames: int = 1
+
+
+def made(how: Callable, plan: Plan, **options) -> Head:
+    """The Head that a function of this file makes, or that a class is.
+
+    >>> made(classifier, Plan((16, 32), 10, None)).gives
+    ('logits',)
+    """
+    if not is_class(how):
+        return how(plan, **options)
+    block = how(plan.channels[-1], plan.classes, **options)
+    if plan.normalise:
+        norm = plan.normalise if isinstance(plan.normalise, dict) else {}
+        block = sequence(batch_norm(plan.channels[-1], **norm), relu(), block)
+    return Head(block)
+
+
+def classifier(plan):
     """Global average pooling and a Dense layer."""
-    net.head = Classifier(plan.channels[-1], plan.classes, plan.normalise, plan.dropout)
+    return Head(Classifier(plan.channels[-1], plan.classes, plan.normalise, plan.dropout))
 
 
-def abn(net, plan, *, attention_map="conv", branch_norm=True):
+def abn(plan, *, attention_map="conv", branch_norm=True):
     """An attention branch before the last stage (see attention/abn.py); the perception logits are the network's."""
     if len(plan.channels) < 2:
         raise GluonAttnError("head='abn' stands between two stages; this network has only one.")
     branch = AttentionBranch(plan.last_stage(1), plan.channels[-1], plan.classes, attention_map, branch_norm)
-    net.branch, net.gives = branch, ("attention_logits", "logits", "map")
-    net.trained = ("attention_logits", "logits")
-    classifier(net, plan)
+    both = ("attention_logits", "logits")
+    return Head(classifier(plan).block, branch, gives=(*both, "map"), trained=both)
 
 
 class DualAttentionClassifier(nn.HybridBlock):
@@ -60,12 +97,12 @@ class DualAttentionClassifier(nn.HybridBlock):
         return self.classifier(position + channel)
 
 
-def danet(net, plan, *, channel_form="max_minus"):
+def danet(plan, *, channel_form="max_minus"):
     """Dual attention on the last stage (attention/danet.py), then a classifier of its sum."""
-    net.head = DualAttentionClassifier(plan.channels[-1], plan.classes, plan.dropout, channel_form)
+    return Head(DualAttentionClassifier(plan.channels[-1], plan.classes, plan.dropout, channel_form))
 
 
-def ltpa(net, plan, *, levels=3, compatibility="pc", combine="concat", project="global"):
+def ltpa(plan, *, levels=3, compatibility="pc", combine="concat", project="global"):
     """Attention over the features of the last `levels` stages, guided by the global feature (attention/ltpa.py)."""
     stages = plan.attended or tuple(range(1, len(plan.channels) + 1))
     if levels not in range(1, len(stages) + 1):
@@ -73,19 +110,38 @@ def ltpa(net, plan, *, levels=3, compatibility="pc", combine="concat", project="
     stages = stages[-levels:]
     channels = [plan.channels[number - 1] for number in stages]
     how = dict(compatibility=compatibility, project=project)
-    net.head = LTPAHead(channels, plan.channels[-1], plan.classes, combine, plan.normalise, **how)
-    net.reads = (*(f"stage{number}" for number in stages), f"stage{len(plan.channels)}")
-    net.gives = ("logits", *(f"map{number}" for number in stages))
+    return Head(
+        LTPAHead(channels, plan.channels[-1], plan.classes, combine, plan.normalise, **how),
+        reads=(*(f"stage{number}" for number in stages), f"stage{len(plan.channels)}"),
+        gives=("logits", *(f"map{number}" for number in stages)),
+    )
 
 
-def pyramid(net, plan, *, map_size, levels=2, frames=1, fusion="mean", sampling="mean"):
+def pyramid(
+    plan,
+    *,
+    map_size,
+    levels=2,
+    frames=1,
+    fusion="mean",
+    sampling="mean",
+    interaction=INTERACTION,
+    diversity=DIVERSITY,
+):
     """Attention over the positions of the last stage, from score maps of the last `levels` (attention/pyramid.py).
 
     frames : for clips (N, frames, 3, H, W), whose frames share one attention and give one prediction
+    interaction, diversity : weights of its two losses in training (losses.PyramidLoss)
     """
     if levels not in range(1, len(plan.channels) + 1):
         raise GluonAttnError(f"levels={levels!r}: this network has {len(plan.channels)} stages, so 1 to that.")
     how = dict(map_size=map_size, frames=frames, fusion=fusion, sampling=sampling)
-    net.head = PyramidHead(plan.channels[-levels:], Classifier(plan.channels[-1], plan.classes, plan.normalise), **how)
-    net.reads = tuple(f"stage{number + 1}" for number in range(len(plan.channels) - levels, len(plan.channels)))
-    net.gives, net.frames = ("logits", "attention", "interaction", "diversity"), frames
+    last = Classifier(plan.channels[-1], plan.classes, plan.normalise)
+    first = len(plan.channels) - levels
+    return Head(
+        PyramidHead(plan.channels[-levels:], last, **how),
+        reads=tuple(f"stage{number + 1}" for number in range(first, len(plan.channels))),
+        gives=("logits", "attention", "interaction", "diversity"),
+        losses={"interaction": interaction, "diversity": diversity},
+        frames=frames,
+    )

@@ -67,14 +67,14 @@ class Classifier(nn.HybridBlock):
 class Network(nn.HybridBlock):
     """stem -> stage1 ... stageN -> head; input (N, in_channels, H, W) float32, normalised.
 
-    Subclasses set `stem`, `stages` (a HybridSequential of stages) and `head`. A head that is more than a classifier
-    also sets (models/heads.py)
+    Subclasses set `stem` and `stages` (a HybridSequential of stages), and `take` a head (models/heads.py), which says
 
     branch : a block before the last stage: x -> (x for the last stage, *what it calls by the names in `branch.gives`)
     reads : names of the stages that the head takes; by default the last one
     gives : names of everything that the network gives with outputs='all', 'logits' among them, in order; the head
         returns those that are not the branch's
     trained : names of those that each get a cross-entropy in training (gluon_attn/losses.py)
+    losses : {name: weight} of those that are losses themselves, one value an image
     frames : more than 1 for clips (N, frames, in_channels, H, W), whose images pass the stages one by one
     """
 
@@ -82,8 +82,16 @@ class Network(nn.HybridBlock):
     reads = ()
     gives = ("logits",)
     trained = ("logits",)
+    losses = {}
     outputs = "logits"
     frames = 1
+
+    def take(self, head):
+        """Give the network, whose stem and stages stand, its head (models.heads.Head)."""
+        if head.branch is not None:
+            self.branch = head.branch
+        self.head, self.reads, self.gives = head.block, head.reads, head.gives
+        self.trained, self.losses, self.frames = head.trained, dict(head.losses), head.frames
 
     def choose_outputs(self, outputs):
         """'logits' (N, classes), or 'all': the tuple of everything that `gives` names."""

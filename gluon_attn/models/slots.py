@@ -61,9 +61,9 @@ class Slots:
         block = plain_conv(channels, **place) if plain else self._create("conv", number, channels, **place)
         return [block] if getattr(block, "normalised", False) else [block, batch_norm(channels), relu()]
 
-    def attach_head(self, net, plan):
-        """Give the network whose stem and stages stand its head, as the plan (heads.Plan) says."""
-        made_by("head", self.names["head"])(net, plan, **self.head_arguments)
+    def head(self, plan):
+        """The head, as the plan (heads.Plan) of the network says."""
+        return heads.made(made_by("head", self.names["head"]), plan, **self.head_arguments)
 
 
 def assemble(net, slots, stem, make_stage, strides, classes, outputs, **plan):
@@ -84,7 +84,7 @@ def assemble(net, slots, stem, make_stage, strides, classes, outputs, **plan):
     def last_stage(stride):
         return make_stage(len(strides), widths[-2], stride)[1]
 
-    slots.attach_head(net, heads.Plan(tuple(widths[1:]), classes, last_stage, **plan))
+    net.take(slots.head(heads.Plan(tuple(widths[1:]), classes, last_stage, **plan)))
     net.choose_outputs(outputs)
 
 

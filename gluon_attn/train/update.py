@@ -7,7 +7,7 @@ import math
 import mxnet as mx
 from mxnet import autograd, gluon
 
-from gluon_attn.losses import for_training
+from gluon_attn.losses import for_training, parts
 from gluon_attn.train.build import exempt_from_decay
 from gluon_attn.train.objective import prepare
 
@@ -54,7 +54,8 @@ class Updater:
     """`updater(images, labels, ...)` moves the weights once and adds the loss to `self.totals`; waits for no device."""
 
     def __init__(self, net, trainer, objective, devices, recipe, classes):
-        self.forward, self.trainer, self.objective = for_training(net, static_alloc=True), trainer, objective
+        self.net, self.forward = net, for_training(net, static_alloc=True)
+        self.trainer, self.objective = trainer, objective
         self.devices, self.pieces, self.classes = devices, recipe.accumulate, classes
         self.smoothing, self.dtype = recipe.label_smoothing, recipe.dtype
         self.weights = [p for p in net.collect_params().values() if p.grad_req != "null"]
@@ -82,9 +83,9 @@ class Updater:
             x = x.astype("float16", copy=False) if self.dtype == "float16" else x
             opinion = self.objective.teach(x)
             with autograd.record():
-                outputs = self.forward(x)
-                outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-                losses.append(self.objective(outputs, targets, opinion))
+                logits, own = parts(self.net, self.forward(x))
+                loss = self.objective(logits, targets, opinion)
+                losses.append(loss if own is None else loss + own)
             total += losses[-1].detach()
         autograd.backward(losses)
         for device in self.devices[len(shares) :]:

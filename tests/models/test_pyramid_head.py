@@ -9,8 +9,11 @@ import pytest
 import gluon_attn
 from gluon_attn import GluonAttnError
 from gluon_attn.attention.pyramid import diversity_loss, interaction_loss
-from gluon_attn.losses import PyramidLoss
+from gluon_attn.losses import DIVERSITY, INTERACTION, PyramidLoss, for_training, parts
+from gluon_attn.train import fit
+from gluon_attn.train.objective import cross_entropy
 from tests.helpers import build, images
+from tests.train.tiny import TINY, tiny
 
 
 def test_everything_it_gives_is_the_layers(frames=2):
@@ -57,6 +60,28 @@ def test_loss_adds_the_three_terms():
     z = logits.asnumpy()
     entropy = np.log(np.exp(z).sum(1)) - z[range(4), [0, 1, 2, 0]]
     np.testing.assert_allclose(got, entropy + 0.5 * np.arange(1, 5) + 0.25 * np.arange(5, 9), rtol=1e-5)
+
+
+def test_a_recipe_trains_it_with_its_own_losses(tmp_path):
+    """Their gradient is in the update, with the head's weights; without them it is another network."""
+    trained = {}
+    for interaction, diversity in ((0.0, 0.0), (2.0, 0.5)):
+        arch, folder = dict(TINY, interaction=interaction, diversity=diversity), tmp_path / str(interaction)
+        fit(tiny(folder, model="cifar_pyramid_resnet20", arch=arch, epochs=1), progress=False)
+        net = gluon_attn.get_model("cifar_pyramid_resnet20", classes=10, **arch)
+        net.load_parameters(str(folder / "last.params"))
+        trained[interaction] = net.head.attention.scores[0].weight.data().asnumpy()
+    assert abs(trained[0.0] - trained[2.0]).max() > 1e-4
+
+
+def test_what_it_is_trained_with_is_pyramid_loss():
+    net = build("cifar_pyramid_resnet20", layers=(1, 1, 1), classes=5)
+    assert (net.trained, net.losses) == (("logits",), {"interaction": INTERACTION, "diversity": DIVERSITY})
+    x, labels = mx.nd.array(images(3, 3, 32, 32)), mx.nd.array([0, 1, 4])
+    logits, own = parts(net, for_training(net)(x))
+    expected = PyramidLoss()(net.give(x, net.gives), labels).sum().asscalar()
+    got = cross_entropy(logits[0], mx.nd.one_hot(labels, 5)).asscalar() + own.asscalar()
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_another_input_size_keeps_the_output_size():

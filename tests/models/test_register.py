@@ -123,6 +123,49 @@ def test_classes_in_place_of_names():
         gluon_attn.get_model("cifar_resnet20", gate=Mine, powr=2)
 
 
+class Peak(nn.HybridBlock):
+    """Logits of the maxima over the positions."""
+
+    def __init__(self, channels, classes, scale=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale, self.fc = scale, nn.Dense(classes, in_units=channels)
+
+    def hybrid_forward(self, F, x):
+        return self.scale * self.fc(F.max(x, axis=(2, 3)))
+
+
+class Map(Peak):
+    def hybrid_forward(self, F, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    "backbone", ["cifar_resnet20", "cifar_preresnet32_w4", "cifar_densenet40_k12", "cifar_mobilenet"]
+)
+def test_a_head_of_ones_own(backbone):
+    net = build(backbone, head=Peak, classes=5, scale=2.0)
+    x = mx.nd.array(images(2, 3, 32, 32))
+    last, head = list(net.features_at(x).values())[-1], net.head
+    if isinstance(head, nn.HybridSequential):  # BN and ReLU, where the blocks are pre-activated
+        last, head = head[1](head[0](last)), head[2]
+    assert isinstance(head, Peak)
+    expected = 2 * head.fc(last.max(axis=(2, 3)))
+    np.testing.assert_allclose(net(x).asnumpy(), expected.asnumpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_registered_head():
+    names = gluon_attn.register_attention("peak", "head", Peak, scale=3.0)
+    try:
+        assert {"peak_resnet50", "cifar_peak_mobilenet"} <= set(names)
+        assert gluon_attn.get_model("cifar_peak_resnet20").head.scale == 3
+    finally:
+        gluon_attn.forget_attention("peak")
+    with pytest.raises(GluonAttnError, match="as a head it is called with the last map, and gives logits"):
+        gluon_attn.register_attention("peak", "head", Map)
+    with pytest.raises(GluonAttnError, match="Mine takes 'channels' and 'power' first.*`channels` and `classes`"):
+        gluon_attn.get_model("cifar_resnet20", head=Mine)
+
+
 def test_the_readme_does_it():
     text = (Path(__file__).parents[2] / "README.md").read_text()
     (code,) = re.findall(r"## A mechanism of your own.*?```python\n(.*?)```", text, re.DOTALL)

@@ -45,12 +45,12 @@ def interaction(rows, columns):
 
 
 CHANGES = (dict(levels=1), dict(levels=3), dict(frames=2), dict(fusion="sum"), dict(fusion="max"))
-CHANGES += (dict(fusion="product"), dict(sampling="max"), {})
+CHANGES += (dict(fusion="product"), dict(sampling="max"), dict(interaction=0.1, diversity=0.1), {})
 FORMS = [dict(map_size=4, **change) for change in CHANGES]
 
 
 @reference("pyramid", *FORMS)
-def pyramid(features, p, map_size=4, levels=2, frames=1, fusion="mean", sampling="mean"):
+def pyramid(features, p, map_size=4, levels=2, frames=1, fusion="mean", sampling="mean", **weights):
     maps = [features[f"stage{number}"] for number in (1, 2, 3)[-levels:]]
     how = dict(frames=frames, fusion=fusion, reduce={"mean": np.mean, "max": np.max}[sampling])
     m, columns, unit, a, *scales = attended(maps, p, map_size, path="head.attention.", **how)
