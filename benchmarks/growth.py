@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.common import DOCS, options, show, write
+from gluon_attn.figures import new_figure
 
 NETWORK = "aff_resnet18"
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -84,12 +85,9 @@ def _workers(count):
 
 
 def plot(rows, path):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     axes = list(dict.fromkeys(row["axis"] for row in rows))
-    figure = Figure(figsize=(3.2 * len(axes), 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.2 * len(axes), 5)
     grid = figure.subplots(2, len(axes), squeeze=False)
     for column, axis in enumerate(axes):
         for line, key in enumerate(("images_per_second", "memory_mib")):

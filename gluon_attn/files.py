@@ -12,7 +12,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from gluon_attn.errors import GluonAttnError, WriteError
+from gluon_attn.errors import WriteError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -90,15 +90,6 @@ def append_text(path, text):
                 raise
     except OSError as error:
         raise not_written(path, error) from error
-
-
-def save_figure(figure, path, dpi):
-    """A matplotlib figure in the format that the file's name ends in; PNG where it has no ending."""
-    kind, known = Path(path).suffix[1:].lower() or "png", figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise GluonAttnError(f"{path}: pictures are not written as .{kind}. Choices: {', '.join(sorted(known))}.")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=dpi)
 
 
 def _sync_folder(folder):

@@ -17,7 +17,7 @@ from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
-from gluon_attn.files import save_figure
+from gluon_attn.figures import new_figure, save_figure
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -110,14 +110,11 @@ def named_by(entry):
 
 def draw(predictions, path, columns=8, most=64):
     """Write one picture with (at most `most` of) the images, each under its class and probability."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     shown = predictions[:most]
     rows = -(-len(shown) // columns)
     columns = -(-len(shown) // rows)  # rows of equal length
-    figure = Figure(figsize=(1.6 * columns, 1.9 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.6 * columns, 1.9 * rows)
     for axes, prediction in zip(np.ravel(figure.subplots(rows, columns)), shown):
         name, probability = prediction.classes[0]
         axes.imshow(_thumbnail(prediction.path))

@@ -30,6 +30,7 @@ LAYERS = (
         "parser",
         "accuracy",
         "files",
+        "figures",
         "devices",
         "threads",
         "layers",

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from gluon_attn import files
 from gluon_attn.errors import GluonAttnError, WriteError
+from gluon_attn.figures import save_figure
 from gluon_attn.weights.files import write_parameters
 from tests.full_disk import full_disk
 
@@ -36,7 +37,7 @@ WRITERS = {
     "bytes": lambda path: files.write_bytes(path, b"new" * 100),
     "table": lambda path: files.write_csv(path, ROWS),
     "lines": lambda path: files.append_text(path, "new" * 100),
-    "picture": lambda path: files.save_figure(figure(), path, dpi=50),
+    "picture": lambda path: save_figure(figure(), path, dpi=50),
     "weights": lambda path: write_parameters(path, dense()),
 }
 
@@ -86,7 +87,7 @@ def test_a_device_is_written_to(tmp_path):
 
 def test_a_picture_of_no_known_kind_is_a_sentence(tmp_path):
     with pytest.raises(GluonAttnError, match=r"are not written as .xyz. Choices: .*png"):
-        files.save_figure(figure(), tmp_path / "a.xyz", dpi=50)
+        save_figure(figure(), tmp_path / "a.xyz", dpi=50)
     assert not list(tmp_path.iterdir())
 
 

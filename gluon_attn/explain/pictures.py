@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gluon_attn.files import save_figure
+from gluon_attn.figures import new_figure, save_figure
 
 COLOURS = (
     "inferno"  # perceptually uniform: equal steps of the map look like equal steps, in print and to the colour-blind
@@ -32,13 +32,10 @@ def draw(rows, path, names, labels=None, boxes=None):
     names : names of the classes
     labels, boxes : true class and box (x0, y0, x1, y1) of every picture, where they are known
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     lines = _lines(rows)
     columns = len(next(iter(rows.values())))
-    figure = Figure(figsize=(1.5 * columns + 1.2, 1.62 * (len(lines) + 1)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.5 * columns + 1.2, 1.62 * (len(lines) + 1))
     grid = figure.subplots(len(lines) + 1, columns, squeeze=False)
     first = next(iter(rows.values()))
     for column, view in enumerate(first):

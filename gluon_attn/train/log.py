@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from gluon_attn._version import __version__
 from gluon_attn.errors import WriteError
-from gluon_attn.files import save_figure, write_csv, write_text
+from gluon_attn.figures import new_figure, save_figure
+from gluon_attn.files import write_csv, write_text
 
 COLUMNS = ("epoch", "lr", "train_loss", "top1", "top5", "seconds", "images_per_second")
 
@@ -118,12 +119,9 @@ def versions():
 
 def draw_curves(rows, title, path):
     """Training loss and learning rate, and accuracy of the evaluated split, over epochs; the legend has the figures."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.6), constrained_layout=True)
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 3.6)
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     _curve(left, rows, "train_loss", "training loss", "{last:.4f}", color="C0")

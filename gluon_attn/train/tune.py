@@ -12,7 +12,8 @@ import statistics
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.files import save_figure, write_csv, write_text
+from gluon_attn.figures import new_figure, save_figure
+from gluon_attn.files import write_csv, write_text
 from gluon_attn.zoo import find
 
 PATIENCE = 3  # epochs before a trial can be ended, and trials before there is a median
@@ -159,11 +160,8 @@ def is_behind(curve, others):
 
 def draw(trials, path):
     """Accuracy of the trials in their order, and the best so far."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.6), constrained_layout=True)
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 3.6)
     axes = figure.subplots()
     numbers, found = [t["trial"] for t in trials], [t["accuracy"] for t in trials]
     colours = ["tab:orange" if trial["ended"] else "tab:blue" for trial in trials]

@@ -13,7 +13,8 @@ from mxnet import gluon
 from gluon_attn import _compat
 from gluon_attn.data import random_state
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import save_figure, write_csv, write_text
+from gluon_attn.figures import new_figure, save_figure
+from gluon_attn.files import write_csv, write_text
 from gluon_attn.models.network import logits_of
 from gluon_attn.train.build import Evaluated
 from gluon_attn.weights.files import write_parameters
@@ -114,11 +115,10 @@ def draw(path, images, truths, predictions, titles, names):
     images : uint8 (N, H, W, 3); truths (N, H, W), -1 where unknown; predictions : one (N, H, W) a title
     names : of the classes, the background first, which is nearly white
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     columns, colours = ["image", "truth", *titles], class_colours(len(names))
-    figure = Figure(figsize=(1.5 * len(columns), 1.55 * len(images) + 0.5), layout="constrained")
+    figure = new_figure(1.5 * len(columns), 1.55 * len(images) + 0.5)
     axes = figure.subplots(len(images), len(columns), squeeze=False)
     for row, panels in zip(axes, zip(images, truths, *predictions)):
         for axis, panel in zip(row, panels):
