@@ -14,27 +14,36 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Union
 
 from gluon_attn import _compat, _gluoncv, errors
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.catalogue.mechanisms import Mechanism
-from gluon_attn.catalogue.names import SPECS
+from gluon_attn.catalogue.names import SPECS, Spec
+
+if TYPE_CHECKING:
+    from mxnet.gluon import HybridBlock
 
 __all__ = ["find", "forget_attention", "get_model", "list_models", "load_run", "model_info", "register_attention"]
 
 
-def find(name):
-    """The Spec of a name (any case, as in GluonCV)."""
+def find(name: str) -> Spec:
+    """The Spec of a name (any case, as in GluonCV).
+
+    >>> find("cifar_aff_resnet20").backbone
+    'cifar_resnet20'
+    """
     spec = SPECS.get(str(name).lower())
     if spec is None:
         raise errors.unknown("model", name, SPECS, near=spellings.nearest(name, sorted(SPECS, key=_natural)))
     return spec
 
 
-def list_models(pattern="*", pretrained=False, exclude=()):
+def list_models(
+    pattern: Union[str, Iterable[str]] = "*", pretrained: bool = False, exclude: Union[str, Iterable[str]] = ()
+) -> List[str]:
     """Names, in natural order; with pretrained=True those that have weights.
 
     pattern, exclude : a shell pattern, a name, or a word of names ('aff'), in any case; or several of them
@@ -59,16 +68,16 @@ def _natural(name):
 
 @_compat.mxnet_explained()
 def get_model(
-    name,
-    pretrained=False,
-    variant=None,
-    classes=None,
-    in_channels=3,
-    ctx=None,
-    root=None,
-    features=False,
-    **arch,
-):
+    name: str,
+    pretrained: Any = False,
+    variant: Optional[str] = None,
+    classes: Optional[int] = None,
+    in_channels: int = 3,
+    ctx: Any = None,
+    root: Optional[str] = None,
+    features: Any = False,
+    **arch: Any,
+) -> HybridBlock:
     """The network `name`; input (N, in_channels, H, W) float32, normalised; output logits (N, classes).
 
     Parameters
@@ -83,6 +92,9 @@ def get_model(
 
     Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`. With it,
     `net.card` (weights.card.Card) says the classes' names and how pictures are prepared for it.
+
+    >>> net = gluon_attn.get_model("cifar_aff_resnet20", pretrained="digits")
+    >>> net = gluon_attn.get_model("resnet50", gate="se", stages=(3, 4), classes=10)
     """
     spec = find(name)
     _refuse_other_words(arch)
@@ -332,8 +344,12 @@ class ModelInfo:
 
 
 @_compat.mxnet_explained()
-def model_info(name):
-    """ModelInfo of a name: parameters and MACs are counted on the network itself, from shapes."""
+def model_info(name: str) -> ModelInfo:
+    """ModelInfo of a name: parameters and MACs are counted on the network itself, from shapes.
+
+    >>> gluon_attn.model_info("aff_resnet50").parameters
+    30373192
+    """
     from gluon_attn import weights
     from gluon_attn.complexity import complexity, stage_complexity
 

@@ -18,7 +18,7 @@ PLACES = {
     "fuse": ("channels",),
     "stage": ("channels",),
     "conv": ("channels", "stride", "groups", "dilation"),
-    "head": ("plan", "channels", "classes"),  # of a function, and of a class
+    "head": ("trunk", "channels", "classes"),  # of a function, and of a class
 }
 KINDS = {"stage": "stage attention"}  # what errors call a slot, where not by its own name
 
@@ -109,7 +109,7 @@ def check(slot: str, made: Callable, arguments: Mapping):
 
 def _check_head(made, arguments):
     if not is_class(made):
-        return  # a function of the plan, which only a network has
+        return  # a function of the trunk, which only a network has
     how = "as a head it is called with the last map"
     shape = _traced(made, (_CHANNELS, 10), arguments, [mx.sym.Variable("x0")], how)
     if shape not in (None, (2, 10)):

@@ -1,6 +1,6 @@
 """Heads: what stands on the stages of a network, and what it gives besides logits.
 
-A head is a function `(plan, *, ...options) -> Head`, or a HybridBlock class `(channels, classes, ...options)` that
+A head is a function `(trunk, *, ...options) -> Head`, or a HybridBlock class `(channels, classes, ...options)` that
 makes logits of the last stage's map. A new one is such a function and a record in gluon_attn/catalogue/mechanisms.py.
 """
 
@@ -23,8 +23,8 @@ from gluon_attn.models.network import Classifier
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a family tells the heads about the network that it has built."""
+class Trunk:
+    """What a family tells a head about the network that it has built: stem and stages, without the head."""
 
     channels: tuple  # output channels of every stage
     classes: int
@@ -54,33 +54,33 @@ class Head:
     frames: int = 1
 
 
-def made(how: Callable, plan: Plan, **options) -> Head:
+def made(how: Callable, trunk: Trunk, **options) -> Head:
     """The Head that a function of this file makes, or that a class is.
 
-    >>> made(classifier, Plan((16, 32), 10, None)).gives
+    >>> made(classifier, Trunk((16, 32), 10, None)).gives
     ('logits',)
     """
     if not is_class(how):
-        return how(plan, **options)
-    block = how(plan.channels[-1], plan.classes, **options)
-    if plan.normalise:
-        norm = plan.normalise if isinstance(plan.normalise, dict) else {}
-        block = sequence(batch_norm(plan.channels[-1], **norm), relu(), block)
+        return how(trunk, **options)
+    block = how(trunk.channels[-1], trunk.classes, **options)
+    if trunk.normalise:
+        norm = trunk.normalise if isinstance(trunk.normalise, dict) else {}
+        block = sequence(batch_norm(trunk.channels[-1], **norm), relu(), block)
     return Head(block)
 
 
-def classifier(plan):
+def classifier(trunk):
     """Global average pooling and a Dense layer."""
-    return Head(Classifier(plan.channels[-1], plan.classes, plan.normalise, plan.dropout))
+    return Head(Classifier(trunk.channels[-1], trunk.classes, trunk.normalise, trunk.dropout))
 
 
-def abn(plan, *, attention_map="conv", branch_norm=True):
+def abn(trunk, *, attention_map="conv", branch_norm=True):
     """An attention branch before the last stage (see attention/abn.py); the perception logits are the network's."""
-    if len(plan.channels) < 2:
+    if len(trunk.channels) < 2:
         raise GluonAttnError("head='abn' stands between two stages; this network has only one.")
-    branch = AttentionBranch(plan.last_stage(1), plan.channels[-1], plan.classes, attention_map, branch_norm)
+    branch = AttentionBranch(trunk.last_stage(1), trunk.channels[-1], trunk.classes, attention_map, branch_norm)
     both = ("attention_logits", "logits")
-    return Head(classifier(plan).block, branch, gives=(*both, "map"), trained=both)
+    return Head(classifier(trunk).block, branch, gives=(*both, "map"), trained=both)
 
 
 class DualAttentionClassifier(nn.HybridBlock):
@@ -97,28 +97,28 @@ class DualAttentionClassifier(nn.HybridBlock):
         return self.classifier(position + channel)
 
 
-def danet(plan, *, channel_form="max_minus"):
+def danet(trunk, *, channel_form="max_minus"):
     """Dual attention on the last stage (attention/danet.py), then a classifier of its sum."""
-    return Head(DualAttentionClassifier(plan.channels[-1], plan.classes, plan.dropout, channel_form))
+    return Head(DualAttentionClassifier(trunk.channels[-1], trunk.classes, trunk.dropout, channel_form))
 
 
-def ltpa(plan, *, levels=3, compatibility="pc", combine="concat", project="global"):
+def ltpa(trunk, *, levels=3, compatibility="pc", combine="concat", project="global"):
     """Attention over the features of the last `levels` stages, guided by the global feature (attention/ltpa.py)."""
-    stages = plan.attended or tuple(range(1, len(plan.channels) + 1))
+    stages = trunk.attended or tuple(range(1, len(trunk.channels) + 1))
     if levels not in range(1, len(stages) + 1):
         raise GluonAttnError(f"levels={levels!r}: this network has {len(stages)} stages to attend to, so 1 to that.")
     stages = stages[-levels:]
-    channels = [plan.channels[number - 1] for number in stages]
+    channels = [trunk.channels[number - 1] for number in stages]
     how = dict(compatibility=compatibility, project=project)
     return Head(
-        LTPAHead(channels, plan.channels[-1], plan.classes, combine, plan.normalise, **how),
-        reads=(*(f"stage{number}" for number in stages), f"stage{len(plan.channels)}"),
+        LTPAHead(channels, trunk.channels[-1], trunk.classes, combine, trunk.normalise, **how),
+        reads=(*(f"stage{number}" for number in stages), f"stage{len(trunk.channels)}"),
         gives=("logits", *(f"map{number}" for number in stages)),
     )
 
 
 def pyramid(
-    plan,
+    trunk,
     *,
     map_size,
     levels=2,
@@ -133,14 +133,14 @@ def pyramid(
     frames : for clips (N, frames, 3, H, W), whose frames share one attention and give one prediction
     interaction, diversity : weights of its two losses in training (losses.PyramidLoss)
     """
-    if levels not in range(1, len(plan.channels) + 1):
-        raise GluonAttnError(f"levels={levels!r}: this network has {len(plan.channels)} stages, so 1 to that.")
+    if levels not in range(1, len(trunk.channels) + 1):
+        raise GluonAttnError(f"levels={levels!r}: this network has {len(trunk.channels)} stages, so 1 to that.")
     how = dict(map_size=map_size, frames=frames, fusion=fusion, sampling=sampling)
-    last = Classifier(plan.channels[-1], plan.classes, plan.normalise)
-    first = len(plan.channels) - levels
+    last = Classifier(trunk.channels[-1], trunk.classes, trunk.normalise)
+    first = len(trunk.channels) - levels
     return Head(
-        PyramidHead(plan.channels[-levels:], last, **how),
-        reads=tuple(f"stage{number + 1}" for number in range(first, len(plan.channels))),
+        PyramidHead(trunk.channels[-levels:], last, **how),
+        reads=tuple(f"stage{number + 1}" for number in range(first, len(trunk.channels))),
         gives=("logits", "attention", "interaction", "diversity"),
         losses={"interaction": interaction, "diversity": diversity},
         frames=frames,

@@ -61,17 +61,17 @@ class Slots:
         block = plain_conv(channels, **place) if plain else self._create("conv", number, channels, **place)
         return [block] if getattr(block, "normalised", False) else [block, batch_norm(channels), relu()]
 
-    def head(self, plan):
-        """The head, as the plan (heads.Plan) of the network says."""
-        return heads.made(made_by("head", self.names["head"]), plan, **self.head_arguments)
+    def head(self, trunk):
+        """The head on a network of which heads.Trunk tells."""
+        return heads.made(made_by("head", self.names["head"]), trunk, **self.head_arguments)
 
 
-def assemble(net, slots, stem, make_stage, strides, classes, outputs, **plan):
+def assemble(net, slots, stem, make_stage, strides, classes, outputs, **trunk):
     """Set the stem, the stages and the head of `net`.
 
     stem : (output channels, block)
     make_stage : (number, in_channels, stride) -> (output channels, HybridSequential)
-    plan : what else the head is told (heads.Plan)
+    trunk : what else the head is told (heads.Trunk)
     """
     channels, net.stem = stem
     widths = [channels]
@@ -84,7 +84,7 @@ def assemble(net, slots, stem, make_stage, strides, classes, outputs, **plan):
     def last_stage(stride):
         return make_stage(len(strides), widths[-2], stride)[1]
 
-    net.take(slots.head(heads.Plan(tuple(widths[1:]), classes, last_stage, **plan)))
+    net.take(slots.head(heads.Trunk(tuple(widths[1:]), classes, last_stage, **trunk)))
     net.choose_outputs(outputs)
 
 
