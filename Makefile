@@ -42,8 +42,9 @@ demo: $(READY)  ## train a small AFF network on real digits, evaluate the stored
 	  --picture $(DEMO)/predictions.png docs/digits/*.png
 	@echo "weights, log, metrics, curves and the picture predictions.png are in $(DEMO)/"
 
-test: $(READY)  ## all fast tests
-	$(BIN)/python -m pytest
+# Two processes of one thread each: MXNet on small networks gains little from a second core, tests from a second process.
+test: $(READY)  ## all fast tests, and which were the slowest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 
 test-slow: $(READY)  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
