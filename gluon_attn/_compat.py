@@ -53,6 +53,7 @@ _REMEDIES = {
     "onnx": "gluon_attn[deploy]",
     "onnxruntime": "gluon_attn[serve]",
     "openvino": "gluon_attn[serve]",
+    "torch": "gluon_attn[torch]",
 }
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "evaluate": "top-1 and top-5 of stored or published weights",
     "predict": "classes of image files",
     "explain": "pictures of what a network attends to, and a score for them",
-    "export": "ONNX or symbol files",
+    "export": "ONNX, PyTorch or symbol files",
     "benchmark": "images per second and memory, as ratios",
     "data": "fetch a data set, verify and unpack it",
     "pack": "image folders into RecordIO",

@@ -1,4 +1,4 @@
-"""`gluon-attn export`: a network with its weights as ONNX or as MXNet's symbol files, checked against Gluon."""
+"""`gluon-attn export`: a network with its weights as ONNX, for PyTorch or MXNet's other languages, checked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import re
 from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
 from gluon_attn.errors import unknown
 
-FORMATS = ("onnx", "symbol")
+SUFFIXES = {"onnx": ".onnx", "symbol": "", "torch": ".safetensors"}  # of the file that -o means
+FORMATS = tuple(SUFFIXES)
 
 
 def add_arguments(parser):
     add_network_arguments(parser)
     parser.add_argument("--format", default="onnx", metavar="|".join(FORMATS), help="(default: onnx)")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="net (.onnx is added), or the prefix of symbol files"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="net (.onnx or .safetensors is added), or the prefix of symbol files",
     )
     parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
@@ -36,10 +41,10 @@ def run(args):
     take_run(args)
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
     loaded = load_network(args, dataset)
-    export = {"onnx": deploy.export_onnx, "symbol": deploy.export_symbol}[args.format]
+    export = getattr(deploy, f"export_{args.format}")
     output = written_as(args.output, args.format)
     found = export(loaded.net, output, loaded.card.input_size, card=loaded.card, tolerance=args.tolerance)
-    name = output if args.format == "onnx" else f"{output}-symbol.json"
+    name = output if SUFFIXES[args.format] else f"{output}-symbol.json"
     print(f"{name}: largest difference from Gluon {found:.2g} of the largest output")
 
 
@@ -49,6 +54,7 @@ def written_as(output, format):
     >>> written_as("out/net", "onnx"), written_as("net-symbol.json", "symbol")
     ('out/net.onnx', 'net')
     """
-    if format == "onnx":
-        return output if output.endswith(".onnx") else f"{output}.onnx"
+    suffix = SUFFIXES[format]
+    if suffix:
+        return output if output.endswith(suffix) else f"{output}{suffix}"
     return re.sub(r"(-symbol\.json|-\d{4}\.params|-card\.json)$", "", output)

@@ -12,7 +12,7 @@ import numpy as np
 from gluon_attn import cpu
 from gluon_attn.deploy.run.mxnet_engine import INPUT
 from gluon_attn.deploy.run.symbol_json import Graph, read_graph
-from gluon_attn.deploy.run.torch_graph import build, store
+from gluon_attn.deploy.run.torch_graph import build
 from gluon_attn.errors import GluonAttnError
 
 
@@ -29,13 +29,8 @@ def to_torch(net: mx.gluon.HybridBlock, inputs: Optional[int] = None):
     >>> logits = module(torch.zeros(1, 3, 224, 224))
     """
     graph, arrays, structure = named_graph(net, inputs)
-    used = {node.name for node in graph.nodes if node.is_variable}
-    module = build(graph, {name: array for name, array in arrays.items() if name in used}, "the network", structure)
-    fixed = _fixed(net)
-    for name, array in arrays.items():
-        if name not in used:  # Gluon saves it, so that it is saved here, too
-            store(module, name, array, trained=name not in fixed)
-    return module
+    # Gluon saves parameters that the graph does not use, so that they are kept here, too.
+    return build(graph, arrays, "the network", structure, unused=True)
 
 
 def named_graph(net, inputs=None):

@@ -25,12 +25,14 @@ _HERE = "gluon_attn.deploy.run"
 
 @dataclass(frozen=True)
 class Engine:
-    """Where an engine's class is, what the files that it reads end in, its arithmetic, and whether it takes `cache`."""
+    """Where an engine's class is, what the files that it reads end in, its arithmetic, and whether it takes `cache` and
+    `device`."""
 
     cls: str
     suffix: str
     precisions: tuple = ("float32", "int8")
     caches: bool = False
+    devices: bool = False
 
 
 ENGINES = {
@@ -39,6 +41,7 @@ ENGINES = {
     ),
     "onnxruntime": Engine(f"{_HERE}.onnxruntime_engine:OnnxruntimeEngine", ".onnx"),
     "mxnet": Engine(f"{_HERE}.mxnet_engine:MxnetEngine", "-symbol.json"),
+    "torch": Engine(f"{_HERE}.torch_engine:TorchEngine", ".safetensors", ("float32", "bfloat16"), devices=True),
 }
 SUFFIXES = tuple(dict.fromkeys(engine.suffix for engine in ENGINES.values()))
 
@@ -52,8 +55,9 @@ def find(name: str) -> Engine:
 
 def default(path: str, precision: str) -> str:
     """The engine that is taken where none is named: OpenVINO where it is installed, or where only it can."""
-    if path.endswith("-symbol.json"):
-        return "mxnet"
+    for name in ("mxnet", "torch"):
+        if path.endswith(ENGINES[name].suffix):
+            return name
     return "openvino" if precision == "bfloat16" or util.find_spec("openvino") else "onnxruntime"
 
 

@@ -29,11 +29,13 @@ def _network(name, pretrained, options):
 
 
 def _exported(net, suffix, size):
-    """The network in the form of files that end in `suffix`: ONNX bytes, or (SymbolBlock, names of its outputs)."""
+    """The network in the form of files that end in `suffix`: ONNX bytes, or (block or module, names of its outputs)."""
     if suffix == ".onnx":
         from gluon_attn.deploy.export.onnx_file import verified
 
         return verified(net, size)[0].SerializeToString()
     from gluon_attn.deploy.export.trace import as_block, names_of, trace
 
+    if suffix == ".safetensors":
+        from gluon_attn.deploy.export.torch_module import to_torch as as_block
     return as_block(net), names_of(net, len(trace(net).list_outputs()))

@@ -20,16 +20,17 @@ class Predictor:
 
     Parameters
     ----------
-    path_or_name : a file of `gluon-attn export` (`.onnx`, `-symbol.json`), or a name of the zoo
+    path_or_name : a file of `gluon-attn export` (`.onnx`, `.safetensors`, `-symbol.json`), or a name of the zoo
     pretrained : of a name: True (the default), a tag, or the path of a file
     options : of a name: `classes`, and the arguments of the network
-    engine : 'openvino', 'onnxruntime' or 'mxnet'; by default what the file is for: of ONNX files, and of names, the
-        first that is installed
+    engine : 'openvino', 'onnxruntime', 'mxnet' or 'torch'; by default what the file is for: of ONNX
+        files, and of names, the first that is installed
     precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
         which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
         int8 stays so
     batch_size, threads : of one run; threads=0 means one a core
     cache : a folder where openvino keeps what it compiled
+    device : of the engine torch: 'cpu' (the default), 'cuda', 'cuda:1', ...
     card : what an ONNX file of other origin does not say (deploy.Card)
 
     Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
@@ -52,6 +53,7 @@ class Predictor:
         threads: int = 0,
         cache: Any = None,
         card: Optional[Card] = None,
+        device: Optional[str] = None,
         **options: Any,
     ):
         path = _path(path_or_name)
@@ -67,7 +69,10 @@ class Predictor:
             raise GluonAttnError(
                 f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo."
             )
-        self.engine = engines.load(self.name)(source, self.threads, precision, cache)
+        place = {} if device is None else {"device": device}
+        if place and not engines.find(self.name).devices:
+            raise GluonAttnError(f"device={device!r} is for engine='torch'; {self.name!r} runs on the CPU.")
+        self.engine = engines.load(self.name)(source, self.threads, precision, cache, **place)
         self.card = card or found or Card.from_metadata(self.engine.metadata, path)
         self.transform = self.card.transform()
         self._choose_precision(precision, calibration)

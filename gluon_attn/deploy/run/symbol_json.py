@@ -64,6 +64,21 @@ def read_graph(text: str, where: str = "the graph") -> Graph:
     return graph
 
 
+def write_graph(graph: Graph) -> str:
+    """The Graph as a symbol file, which MXNet reads, too."""
+    nodes = [
+        {
+            "op": node.operator,
+            "name": node.name,
+            "attrs": {key: str(value) for key, value in {**node.attributes, **node.notes}.items()},
+            "inputs": [[source, output, 0] for source, output in node.inputs],
+        }
+        for node in graph.nodes
+    ]
+    variables = [index for index, node in enumerate(graph.nodes) if node.is_variable]
+    return json.dumps({"nodes": nodes, "arg_nodes": variables, "heads": [[*head, 0] for head in graph.outputs]})
+
+
 def _node(raw):
     # MXNet 1.x writes `attrs`, 0.9 to 0.12 `attr`, and older ones `param`.
     given = {**raw.get("param", {}), **raw.get("attr", {}), **raw.get("attrs", {})}

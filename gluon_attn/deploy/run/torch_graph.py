@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 
 from gluon_attn.deploy.run.symbol_json import Graph, Node, read_graph
+from gluon_attn.deploy.run.torch_file import read_pair
 from gluon_attn.deploy.run.torch_operators import operator_of
 from gluon_attn.errors import GluonAttnError, WeightsError
 from gluon_attn.weights.files import read_arrays, read_file
@@ -21,15 +22,21 @@ _CONSTANTS, _STATEFUL = "constants", "operators"  # submodules for what has no n
 _SHOWN = 6
 
 
-def load_torch(symbol_json, params) -> nn.Module:
+def load_torch(symbol_json, params=None) -> nn.Module:
     """The network in MXNet's pair of files `net-symbol.json` and `net-0000.params`, as a PyTorch module in eval mode.
 
-    Parameters and running statistics keep their names in the file; floating-point values become float32. Needs torch
-    and numpy only: the graph is JSON, and the weights are read by our own reader, never unpickled.
+    Or that in one file `net.safetensors` of `gluon-attn export --format torch`, given alone; `module.metadata` is then
+    its card. Parameters and running statistics keep their names in the file; floating-point values become float32.
+    Needs torch and numpy only: the graph is JSON, and the weights are read by our own reader, never unpickled.
 
     >>> net = load_torch("net-symbol.json", "net-0000.params")
     >>> logits = net(images)
     """
+    if params is None:
+        graph, arrays, metadata = read_pair(symbol_json)
+        module = build(graph, arrays, str(symbol_json), unused=True)
+        module.metadata = metadata
+        return module
     data = read_file(symbol_json)
     try:
         text = bytes(data).decode("utf-8")
@@ -38,22 +45,26 @@ def load_torch(symbol_json, params) -> nn.Module:
     return build(read_graph(text, symbol_json), read_arrays(read_file(params), params), str(params))
 
 
-def build(graph: Graph, arrays, where="the weights", outputs=None) -> fx.GraphModule:
+def build(graph: Graph, arrays, where="the weights", outputs=None, unused=False) -> fx.GraphModule:
     """The module of a Graph with {variable: array}; variables without an array are the inputs, in the graph's order.
 
     where : named in errors
     outputs : makes the module's result of the list of the graph's outputs; by default the only one, or a tuple
+    unused : keep arrays that are not in the graph; otherwise they are an error
     """
     inputs = _inputs(graph, arrays, where)
     names = {node.name for node in graph.nodes if node.is_variable}
     extra = [name for name in arrays if name not in names]
-    if extra:
+    if extra and not unused:
         raise WeightsError(f"{where} holds what the graph does not use: {_some(extra)}. Is it of another network?")
     builder = _Builder(graph, arrays, inputs)
     results = builder.run()
     given = outputs(results) if outputs else (results[0] if len(results) == 1 else tuple(results))
     builder.traced.output(given)
-    return fx.GraphModule(builder.root, builder.traced, class_name="GluonNetwork").eval()
+    module = fx.GraphModule(builder.root, builder.traced, class_name="GluonNetwork").eval()
+    for name in extra:
+        store(module, name, arrays[name], statistic=name.endswith(("running_mean", "running_var")))
+    return module
 
 
 class _Builder:

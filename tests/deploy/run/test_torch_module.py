@@ -12,10 +12,12 @@ torch = pytest.importorskip("torch")
 mx = pytest.importorskip("mxnet")
 
 from mxnet.gluon import nn  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
 import gluon_attn  # noqa: E402
-from gluon_attn import GluonAttnError, zoo  # noqa: E402
-from gluon_attn.deploy import load_torch, to_torch  # noqa: E402
+from gluon_attn import GluonAttnError, cli, zoo  # noqa: E402
+from gluon_attn.deploy import Card, Predictor, export_torch, load_torch, to_torch  # noqa: E402
+from gluon_attn.deploy.export import torch_pair  # noqa: E402
 from gluon_attn.deploy.export.symbol_file import export_symbol  # noqa: E402
 from tests.deploy.run import agreement  # noqa: E402
 from tests.deploy.test_export import SMALLEST  # noqa: E402
@@ -157,3 +159,62 @@ def test_load_torch_reads_symbol_files(tmp_path):
     (tmp_path / "no.json").write_text('{"nodes": []}')
     with pytest.raises(GluonAttnError, match="is no MXNet graph"):
         load_torch(tmp_path / "no.json", tmp_path / "net-0000.params")
+
+
+def _card(names):
+    return Card("cifar_se_resnet20", names, (0.5,) * 3, (0.25,) * 3, 32)
+
+
+def test_one_file_has_weights_graph_and_card(tmp_path):
+    net, x = _small("cifar_abn_resnet20")
+    path = tmp_path / "out" / "net.safetensors"
+    assert export_torch(net, path, 32, card=_card([str(i) for i in range(100)])) < 1e-5
+    module = load_torch(path)
+    with torch.no_grad():
+        assert torch.equal(module(torch.from_numpy(x)), to_torch(net)(torch.from_numpy(x)))
+    assert Card.from_metadata(module.metadata, path).classes[99] == "99"
+    trained = {name for name, p in to_torch(net).named_parameters() if p.requires_grad}
+    assert {name for name, p in module.named_parameters() if p.requires_grad} == trained
+    back = gluon_attn.get_model("cifar_abn_resnet20", pretrained=str(path), **shallow("cifar_abn_resnet20"))
+    assert (back(mx.nd.array(x)) == net(mx.nd.array(x))).asnumpy().all()
+    predictor = Predictor(str(path))
+    assert predictor.name == "torch" and predictor.card.model == "cifar_se_resnet20"
+    found = predictor.run(x)
+    np.testing.assert_allclose(found, net(mx.nd.array(x)).asnumpy(), rtol=1e-4, atol=1e-5)
+    half = Predictor(str(path), precision="bfloat16", device="cpu").run(x)
+    assert 1e-6 < abs(half - found).max() / abs(found).max() < 0.05
+    for options, said in (({"device": "tpu9"}, "'tpu9' cannot be used"), ({"precision": "int8"}, "precision 'int8'")):
+        with pytest.raises(GluonAttnError, match=said):
+            Predictor(str(path), **options)
+    with pytest.raises(GluonAttnError, match="device='cpu' is for engine='torch'"):
+        Predictor("net.onnx", engine="onnxruntime", device="cpu")
+
+
+def test_a_pair_that_was_taken_apart_is_refused(tmp_path):
+    net, path = build("cifar_resnet20", layers=(1, 1, 1)), tmp_path / "net.safetensors"
+    export_torch(net, path, 32)
+    whole = path.read_bytes()
+    for at in (len(whole) - 5, whole.index(b"Convolution") + 2):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(GluonAttnError, match="is damaged"):
+            load_torch(path)
+    save_file({"stem.0.weight": np.ones(3, "float32")}, str(path))
+    with pytest.raises(GluonAttnError, match="without their graph"):
+        load_torch(path)
+
+
+def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_pair, "to_torch", lambda net: to_torch(build("cifar_resnet20", 1, layers=(1, 1, 1))))
+    with pytest.raises(GluonAttnError, match="differs from Gluon's"):
+        export_torch(build("cifar_resnet20", layers=(1, 1, 1)), tmp_path / "net.safetensors", 32)
+    assert not list(tmp_path.iterdir())
+
+
+def test_command(tmp_path, capsys):
+    weights, output = tmp_path / "w.params", tmp_path / "net"
+    build("cifar_se_resnet20", classes=10).save_parameters(str(weights))
+    words = f"export --model cifar_se_resnet20 --pretrained {weights} --dataset digits --devices cpu:0 --format torch"
+    assert cli.main([*words.split(), "-o", str(output)]) == 0
+    assert "net.safetensors: largest difference from Gluon" in capsys.readouterr().out
+    predictor = Predictor(f"{output}.safetensors", engine="torch", device="cpu")
+    assert predictor.card.classes == tuple("0123456789") and predictor.card.input_size == 32

@@ -1,0 +1,40 @@
+"""`export_torch`: a Gluon network as one verified file for PyTorch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from gluon_attn.deploy.export import check
+from gluon_attn.deploy.export.torch_module import named_graph, to_torch
+from gluon_attn.deploy.export.trace import names_of
+from gluon_attn.deploy.run.torch_file import write_pair
+from gluon_attn.errors import GluonAttnError
+
+
+def export_torch(net, path, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
+    """Write `net` as `path` (.safetensors: weights, graph and card), and return the largest difference from Gluon.
+
+    `deploy.load_torch(path)` makes a module of it where there is no MXNet, and `Predictor(path)` serves it. Above
+    `tolerance` nothing is written.
+    """
+    graph, arrays, _ = named_graph(net)
+    module = to_torch(net)
+
+    def run(images):
+        with torch.no_grad():
+            outputs = module(torch.from_numpy(images))
+        return [y.numpy() for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
+
+    found = check.difference(net, run, size, in_channels)
+    check.demand(found, tolerance)
+    names = names_of(net, len(graph.outputs)) if len(graph.outputs) == 1 or hasattr(net, "gives") else None
+    if card is not None and names is None:
+        raise GluonAttnError(f"{type(net).__name__} does not say what it gives: set its `gives`, a name an output.")
+    metadata = {"outputs": json.dumps(names)} if names else {}
+    metadata.update(card.but(outputs=names).to_metadata() if card is not None else {})
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_pair(path, graph, arrays, metadata)
+    return found
