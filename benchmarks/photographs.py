@@ -1,0 +1,164 @@
+"""What attention brings on photographs: accuracy, size, time and int8 accuracy of the networks in params/tiny-imagenet.
+
+    python -m benchmarks.photographs --data-root $TINY --threads 2      # writes results/photographs.csv
+    python -m benchmarks.photographs --data-root $TINY --only resnet18,aff_resnet18 --rounds 0 --calibration 0
+
+One row a network and its keywords, over its seeds (the tags that were stored): top-1 and top-5 of the last epoch on
+the official validation images, as the logs have them. Speeds are measured here, in turns with the plain network
+(`--rounds 0`: not at all); int8 and bfloat16 accuracies with the engines that have them (`--calibration 0`: not).
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+from benchmarks.common import options, show, write
+
+DATASET = "tiny-imagenet"
+NAME = "photographs"
+PLAIN = "resnet18"
+BATCH = 64
+LOW_PRECISION = ("int8", "bfloat16")
+
+
+def main(argv=None):
+    args = options(__doc__, argv, data_root="", only="", rounds=5, calibration=256)
+    groups = grouped(stored(args.only))
+    speeds = measured_speeds(groups, args) if args.rounds else {}
+    rows = []
+    for key, runs in groups.items():
+        low = low_precision(runs[0], args) if args.calibration else {}
+        rows.append(show({**row_of(key, runs), **speeds.get(key, blank(SPEEDS)), **{**blank(LOW_PRECISION), **low}}))
+    if rows:
+        write(NAME, rows, args)
+    return rows
+
+
+def stored(only="", dataset=DATASET):
+    """Every stored run as (entry of the table of weights, its metrics.json), in the order of the zoo's names."""
+    from gluon_attn import weights, zoo
+
+    wanted = [name for name in only.split(",") if name]
+    found = []
+    for name in zoo.list_models():
+        if wanted and name not in wanted:
+            continue
+        for entry in weights.entries(name):
+            if entry.path and entry.dataset == dataset:
+                metrics = json.loads((Path(entry.path).parent / "metrics.json").read_text(encoding="utf-8"))
+                found.append((entry, metrics))
+    return found
+
+
+def grouped(runs):
+    """{label: [(entry, metrics), ...]}: runs that differ in the seed alone stand together; the plain network first."""
+    groups = defaultdict(list)
+    for entry, metrics in runs:
+        groups[label_of(entry)].append((entry, metrics))
+    ordered = sorted(groups, key=lambda label: (label != PLAIN, label))
+    return {label: sorted(groups[label], key=lambda run: run[1]["seed"]) for label in ordered}
+
+
+def label_of(entry):
+    """The name, with the keywords that are about its attention: 'inv_se_resnet18 alpha=0.5'."""
+    own = {key: value for key, value in entry.arch.items() if key in ("alpha", "gating", "reduction")}
+    usual = network_keywords(entry.model)
+    own = {key: value for key, value in own.items() if usual.get(key) != value}
+    return " ".join([entry.model, *(f"{key}={value}" for key, value in sorted(own.items()))])
+
+
+def network_keywords(model):
+    from gluon_attn import zoo
+
+    return zoo.find(model).arch
+
+
+def build(entry):
+    """The stored network, uninitialised."""
+    from gluon_attn import zoo
+
+    return zoo.get_model(entry.model, variant=entry.tag, classes=entry.classes)
+
+
+def row_of(label, runs):
+    """What the logs say, and what counting says."""
+    from gluon_attn.complexity import complexity
+
+    entry = runs[0][0]
+    cost = complexity(build(entry), entry.preprocessing["input_size"])
+    top1 = [100 - run.top1_error for run, _ in runs]
+    top5 = [100 - run.top5_error for run, _ in runs]
+    return {
+        "network": label,
+        "seeds": len(runs),
+        "top1": f"{statistics.mean(top1):.2f}",
+        "top1_std": f"{statistics.stdev(top1):.2f}" if len(top1) > 1 else "",
+        "top5": f"{statistics.mean(top5):.2f}",
+        "each": " ".join(f"{value:.2f}" for value in top1),
+        "epochs": runs[0][1]["epochs"],
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        "stored_bytes": Path(entry.path).stat().st_size,
+        "minutes": f"{statistics.mean(metrics['seconds'] for _, metrics in runs) / 60:.0f}",
+        "training_threads": " ".join(sorted({str(metrics["threads"]) for _, metrics in runs})),
+    }
+
+
+SPEEDS = ("training_images_per_second", "training_time_ratio", "inference_images_per_second", "inference_time_ratio")
+
+
+def blank(columns):
+    return dict.fromkeys(columns, "")
+
+
+def measured_speeds(groups, args):
+    """{label: images a second, and time as a ratio to the plain network's, of training and of inference}."""
+    from gluon_attn.cost import jobs
+    from gluon_attn.cost.timing import interleaved
+
+    rows = {label: {} for label in groups}
+    for mode, make in (("training", jobs.training_step), ("inference", jobs.inference)):
+        steps = {}
+        for label, runs in groups.items():
+            entry = runs[0][0]
+            steps[label] = make(build(entry), BATCH, entry.preprocessing["input_size"])
+        times = interleaved(steps, args.rounds, 1, args.clock)
+        for label, timing in times.items():
+            ratio = f"{1 / timing.faster_than(times[PLAIN]):.2f}" if PLAIN in times else ""
+            rows[label][f"{mode}_images_per_second"] = f"{BATCH / timing.median:.1f}"
+            rows[label][f"{mode}_time_ratio"] = ratio
+    return rows
+
+
+def low_precision(run, args):
+    """{precision: top-1 in percent} of those that an engine here has; int8 is calibrated on training images."""
+    import numpy as np
+
+    from gluon_attn import data
+    from gluon_attn.deploy import Predictor
+    from gluon_attn.deploy.run.engines import ENGINES
+    from gluon_attn.deploy.run.score import score
+
+    entry, _ = run
+    root = args.data_root or None
+    test = data.get_dataset(DATASET, "test", root=root)
+    found = {}
+    for precision in LOW_PRECISION:
+        engine = next((name for name, record in ENGINES.items() if precision in record.precisions), None)
+        if engine is None:
+            continue
+        extra = {}
+        if precision == "int8":
+            train = data.get_dataset(DATASET, "train", root=root)
+            chosen = np.unique(np.linspace(0, len(train) - 1, args.calibration).astype(int))
+            extra["calibration"] = [train[int(index)][0] for index in chosen]
+        predictor = Predictor(entry.model, entry.tag, engine, precision, batch_size=BATCH, **extra)
+        found[precision] = f"{100 * score(predictor, test)['top1']:.2f}"
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""docs/attention_on_photographs.md with its plots, out of the tables that `benchmarks.photographs*` write.
+
+python -m benchmarks.photographs_page
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.common import DOCS, RESULTS, read
+from benchmarks.photographs import PLAIN
+
+PAGE, ACCURACY, MAPS = "attention_on_photographs.md", "photographs_accuracy.png", "photographs_maps.png"
+NOTHING = "Nothing is stored yet: the commands below write this part."
+
+TOP = """# Attention on photographs
+
+![accuracy of each network, a point a run, against its time]({accuracy_plot})
+
+![pointing game and energy of each network's maps, beside the centre of the picture]({maps_plot})
+
+Networks of one recipe (`tiny_imagenet`: {recipe}) on Tiny ImageNet: 200 classes, 100,000 training and 10,000
+validation photographs of 64x64 with a box each (Stanford CS231n). Accuracies are those of the last epoch on the
+official validation images, which had no part in any choice. Written by `python -m benchmarks.photographs_page`.
+
+## Does attention pay?
+
+{verdict}
+
+{table}
+
+Deviations are over seeds; times are ratios to the plain network in one run of `python -m benchmarks.photographs
+--data-root $TINY --threads 2`; int8 is calibrated on 256 training images.
+
+## Do attentions look at the object?
+
+{maps_verdict}
+
+{maps}
+
+On {images} photographs, for the true class, in percent; behind each the gap to the plain network's map of the same
+kind, photograph by photograph, with its standard error. *centre* is one map for all: the middle of the picture.
+Deletion and sanity (rank correlation with the map of shuffled weights) are good when low.
+`python -m benchmarks.photographs_maps --data-root $TINY`.
+
+## Does an inverse gate suppress what is not the object?
+
+{gates_verdict}
+
+{gates}
+
+*outside*: share of the quarter of the picture where a gate keeps least that lies outside of the box; by *chance* that
+is the box's own complement. *aim*: how much more of what is taken away lies outside than of the activation that was
+there; a gate without aim has 0.
+
+## What was tried
+
+The recipe was chosen on held-out training images, at equal cost (`python -m benchmarks.photographs_settings --data-root
+$TINY`):
+
+{settings}
+"""
+
+
+def main():
+    table, maps, gates = (read(RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates"))
+    settings = read(RESULTS / "photographs_settings.csv")
+    write_page(DOCS, table, maps, gates, settings)
+
+
+def write_page(folder, table, maps, gates, settings):
+    """The page and its two plots in `folder`, of the rows of the tables as text."""
+    folder = Path(folder)
+    text = TOP.format(
+        accuracy_plot=ACCURACY,
+        maps_plot=MAPS,
+        recipe=recipe_in_words(),
+        verdict=verdict(table),
+        table=markdown(TABLE, table),
+        maps_verdict=maps_verdict(maps),
+        maps=markdown(MAP_TABLE, maps),
+        images=maps[0]["images"] if maps else "1,000",
+        gates_verdict=gates_verdict(gates),
+        gates=markdown(GATE_TABLE, gates),
+        settings=markdown(SETTINGS, settings),
+    )
+    if not table:
+        text = text.replace(f"![accuracy of each network, a point a run, against its time]({ACCURACY})\n\n", "")
+    if not maps:
+        text = text.replace(
+            f"![pointing game and energy of each network's maps, beside the centre of the picture]({MAPS})\n\n", ""
+        )
+    (folder / PAGE).write_text(text, encoding="utf-8")
+    if table:
+        plot_accuracy(table, folder / ACCURACY)
+    if maps:
+        plot_maps(maps, folder / MAPS)
+    return folder / PAGE
+
+
+def recipe_in_words():
+    from gluon_attn.recipe.recipe import Recipe
+
+    recipe = Recipe.load("tiny_imagenet")
+    sizes = ", ".join(f"{size} from epoch {int(start) + 1}" for start, size in recipe.progressive.items())
+    return f"{recipe.epochs} epochs, image sizes {sizes}"
+
+
+def _percent(key):
+    return lambda row: f"{100 * float(row[key]):.1f}" if row.get(key) else "-"
+
+
+def _with_gap(key, factor=100, digits=1):
+    def cell(row):
+        gap = ""
+        if row[f"{key}_over_plain"] and row["network"] != PLAIN:
+            numbers = (factor * float(row[f"{key}_over_plain{end}"]) for end in ("", "_error"))
+            gap = " ({:+.{d}f} ± {:.{d}f})".format(*numbers, d=digits)
+        return f"{factor * float(row[key]):.{digits}f}{gap}"
+
+    return cell
+
+
+def _plain(key):
+    return lambda row: row.get(key) or "-"
+
+
+def _accuracy(row):
+    return row["top1"] + (f" ± {row['top1_std']}" if row["top1_std"] else "")
+
+
+TABLE = (
+    ("network", _plain("network")),
+    ("runs", _plain("seeds")),
+    ("top-1 %", _accuracy),
+    ("top-5 %", _plain("top5")),
+    ("parameters", lambda row: f"{int(row['parameters']):,}"),
+    ("M MACs", lambda row: f"{int(row['macs']) / 1e6:.1f}"),
+    ("minutes to train", _plain("minutes")),
+    ("time of training", _plain("training_time_ratio")),
+    ("of inference", _plain("inference_time_ratio")),
+    ("int8 top-1 %", _plain("int8")),
+    ("bfloat16", _plain("bfloat16")),
+    ("MB stored", lambda row: f"{int(row['stored_bytes']) / 1e6:.1f}"),
+)
+MAP_TABLE = (
+    ("network", _plain("network")),
+    ("map", _plain("method")),
+    ("pointing", _with_gap("pointing")),
+    ("energy in the box", _with_gap("energy")),
+    ("deletion", _with_gap("deletion")),
+    ("insertion", _with_gap("insertion")),
+    ("sanity", lambda row: f"{float(row['similarity']):.2f}"),
+)
+GATE_TABLE = (
+    ("network", _plain("network")),
+    ("stage", _plain("stage")),
+    ("outside %", _percent("outside")),
+    ("chance %", _percent("chance")),
+    ("aim, points", lambda row: _gap(row, "removed_over_present")),
+)
+SETTINGS = tuple((key.replace("_", " "), _plain(key)) for key in ("setting", "changes", "epochs", "seconds", "top1"))
+
+
+def _gap(row, key):
+    return f"{100 * float(row[key]):+.2f} ± {100 * float(row[key + '_error']):.2f}"
+
+
+def markdown(columns, rows):
+    if not rows:
+        return NOTHING
+    lines = [
+        [head for head, _ in columns],
+        ["---"] * len(columns),
+        *[[cell(row) for _, cell in columns] for row in rows],
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def verdict(table):
+    """Each network beside the plain one, in the units of the plain one's deviation over seeds."""
+    plain = next((row for row in table if row["network"] == PLAIN), None)
+    others = [row for row in table if row is not plain]
+    if plain is None or not others:
+        return "" if table else NOTHING
+    noise = max(float(row["top1_std"] or 0) for row in table)
+    if not noise:
+        return "One run a network: the noise between seeds is not known yet, so no gap can be read."
+    words = {1: [], 0: [], -1: []}
+    for row in others:
+        gap = float(row["top1"]) - float(plain["top1"])
+        words[(gap > 2 * noise) - (gap < -2 * noise)].append(f"`{row['network']}` ({gap:+.2f})")
+    said = {1: "better than the plain network", 0: "not told apart from it", -1: "worse"}
+    parts = [f"{', '.join(found)}: {said[sign]}" for sign, found in words.items() if found]
+    return f"With noise of {noise:.2f} points between seeds (twice that counts as a gap): {'; '.join(parts)}."
+
+
+def maps_verdict(maps):
+    """Which maps point better than the centre of the picture, and than the plain network's."""
+    if not maps:
+        return NOTHING
+    centre = next(row for row in maps if row["method"] == "centre")
+    parts = [
+        f"The centre of the picture lies in the box in {100 * float(centre['pointing']):.1f} % of the photographs."
+    ]
+    for baseline, said in (("centre", "than the centre"), ("plain", "than the plain network's map")):
+        better = [row for row in maps if row["method"] != "centre" and _clear(row, f"pointing_over_{baseline}") > 0]
+        if baseline == "plain":
+            better = [row for row in better if row["network"] != PLAIN]
+        names = ", ".join(f"`{row['network']}` {row['method']}" for row in better) or "none"
+        parts.append(f"Pointing clearly better {said}: {names}.")
+    return " ".join(parts)
+
+
+def gates_verdict(gates):
+    if not gates:
+        return NOTHING
+    names = list(dict.fromkeys(row["network"] for row in gates))
+    parts = []
+    for name in names:
+        rows = [row for row in gates if row["network"] == name]
+        clear = [row["stage"] for row in rows if _clear(row, "removed_over_present") > 0]
+        parts.append(f"`{name}` in {'stage ' + ', '.join(clear) if clear else 'no stage'}")
+    return f"More of what is taken away lies outside than of what was there: {'; '.join(parts)}."
+
+
+def _clear(row, key):
+    """1 or -1 where the gap is more than twice its standard error, else 0."""
+    if not row.get(key):
+        return 0
+    gap, error = float(row[key]), float(row[f"{key}_error"])
+    return (gap > 2 * error) - (gap < -2 * error)
+
+
+def _figure(width, height):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plot_accuracy(table, path):
+    """A point a run; the networks by their mean."""
+    figure = _figure(7, 0.4 * len(table) + 1.2)
+    axes = figure.subplots()
+    rows = sorted(table, key=lambda row: float(row["top1"]))
+    for place, row in enumerate(rows):
+        values = [float(value) for value in row["each"].split()]
+        axes.plot(values, [place] * len(values), "o", color="#c44e52" if row["network"] == PLAIN else "#4c72b0")
+    plain = next((float(row["top1"]) for row in rows if row["network"] == PLAIN), None)
+    if plain is not None:
+        axes.axvline(plain, color="#c44e52", linewidth=0.8)
+    times = [f"{row['network']}  ({row['minutes']} min)" for row in rows]
+    axes.set_yticks(range(len(rows)), times, parse_math=False)
+    axes.set_xlabel("top-1 accuracy on the official validation images, %")
+    figure.savefig(path, dpi=120)
+
+
+def plot_maps(maps, path):
+    """Pointing game and energy, a group of bars a network; the centre of the picture as a line."""
+    names = list(dict.fromkeys(row["network"] for row in maps))
+    methods = [m for m in dict.fromkeys(row["method"] for row in maps) if m != "centre"]
+    figure = _figure(9, 0.55 * len(names) + 1.2)
+    for axes, measure in zip(figure.subplots(1, 2, sharey=True), ("pointing", "energy")):
+        for offset, method in enumerate(methods):
+            found = [
+                (names.index(row["network"]), 100 * float(row[measure])) for row in maps if row["method"] == method
+            ]
+            places = [place + 0.25 * (offset - 1) for place, _ in found]
+            axes.barh(places, [value for _, value in found], height=0.22, label=method)
+        centre = next(100 * float(row[measure]) for row in maps if row["method"] == "centre")
+        axes.axvline(centre, color="black", linewidth=0.8, linestyle="--", label="centre of the picture")
+        axes.set_yticks(range(len(names)), names, parse_math=False)
+        axes.set_xlabel({"pointing": "pointing game, %", "energy": "energy in the box, %"}[measure])
+    figure.axes[0].legend(fontsize=7)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The tables and the page on photographs, from runs on a made-up Tiny ImageNet."""
+
+from __future__ import annotations
+
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+import gluon_attn
+from benchmarks import common, photographs, photographs_maps, photographs_page, photographs_settings
+from gluon_attn.commands.store import store
+from gluon_attn.explain.score import pointing
+from tests.data import tiny_tree
+
+ARCH = {"stem": "half", "stem_widths": [8], "widths": [8, 8, 16, 16], "layers": [1, 1, 1, 1], "shortcut": "conv"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tiny_tree.write_folder(tmp_path_factory.mktemp("data"), train=4, val=2)
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    """An empty folder of stored weights; tables and pages go beside it."""
+    folder = tmp_path / "params"
+    monkeypatch.setenv("GLUON_ATTN_PARAMS", str(folder))
+    monkeypatch.setattr(common, "RESULTS", tmp_path / "results")
+    return folder
+
+
+def finished_run(root, folder, model, seed=0, accuracy=0.5, **arch):
+    """What training leaves, with random weights."""
+    mx.random.seed(seed)
+    arch = {**ARCH, **arch}
+    net = gluon_attn.get_model(model, classes=3, **arch)
+    net.initialize(mx.init.MSRAPrelu())
+    folder.mkdir(parents=True)
+    net.save_parameters(str(folder / "last.params"))
+    (folder / "train.log").write_text("log\n")
+    (folder / "history.csv").write_text(f"epoch,top1,top5\n0,{accuracy},1.0\n")
+    recipe = dict(dataset_options={}, data_root=str(root), classes=0, arch=arch, image_size=0)
+    metrics = dict(model=model, dataset="tiny-imagenet", best_epoch=0, last_accuracy=accuracy, seed=seed, epochs=1)
+    metrics.update(command="train_imagenet.py --recipe tiny_imagenet", seconds=120.0, threads=2, recipe=recipe)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+@pytest.fixture
+def stored(root, params, tmp_path):
+    """Two seeds of the plain network, one each of two attentions."""
+    runs = tmp_path / "runs"
+    store(finished_run(root, runs / "a", "resnet18", accuracy=0.5), params)
+    store(finished_run(root, runs / "b", "resnet18", seed=1, accuracy=0.54), params, tag="seed1")
+    store(finished_run(root, runs / "c", "inv_se_resnet18", accuracy=0.6, alpha=0.5), params)
+    store(finished_run(root, runs / "d", "cbam_resnet18", accuracy=0.4), params)
+    return params
+
+
+def test_runs_of_one_network_are_one_row(stored, root):
+    rows = photographs.main(["--data-root", str(root), "--rounds", "0", "--calibration", "0"])
+    assert [row["network"] for row in rows] == ["resnet18", "cbam_resnet18", "inv_se_resnet18 alpha=0.5"]
+    plain = rows[0]
+    assert (plain["seeds"], plain["top1"], plain["top1_std"], plain["each"]) == (2, "52.00", "2.83", "50.00 54.00")
+    assert plain["minutes"] == "2" and plain["int8"] == ""
+    net = gluon_attn.get_model("resnet18", classes=3, **ARCH)
+    count = sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
+    assert plain["parameters"] == count
+
+
+@pytest.mark.slow
+def test_speeds_and_int8_are_measured(stored, root):
+    rows = photographs.main(["--data-root", str(root), "--rounds", "1", "--calibration", "6", "--only", "resnet18"])
+    assert float(rows[0]["training_time_ratio"]) == 1 and float(rows[0]["inference_images_per_second"]) > 1
+    assert 0 <= float(rows[0]["int8"]) <= 100
+
+
+def test_the_centre_is_a_map_like_any_other():
+    maps = photographs_maps.centre(None, np.zeros((2, 3, 6, 8)))
+    assert maps.shape == (2, 6, 8) and maps.min() == 0 and (maps[0] == maps[1]).all()
+    assert pointing(maps, [(3, 2, 5, 4), (0, 0, 3, 6)]).tolist() == [1, 0]
+
+
+def test_maps_are_compared_photograph_by_photograph(stored, root):
+    words = ["--data-root", str(root), "--images", "6", "--only", "resnet18,cbam_resnet18"]
+    rows, gates = photographs_maps.main(words)
+    kinds = [(row["network"], row["method"]) for row in rows]
+    plain = [("resnet18", method) for method in ("centre", "gradcam", "gradcam_pp")]
+    attended = [("cbam_resnet18", method) for method in ("centre", "gradcam", "gradcam_pp", "attention")]
+    assert kinds == plain + attended
+    by_kind = dict(zip(kinds, rows))
+    cbam, base = by_kind["cbam_resnet18", "gradcam"], by_kind["resnet18", "gradcam"]
+    assert float(cbam["energy_over_plain"]) == pytest.approx(float(cbam["energy"]) - float(base["energy"]), abs=2e-4)
+    centre = by_kind["resnet18", "centre"]
+    assert float(base["energy_over_centre"]) == pytest.approx(float(base["energy"]) - float(centre["energy"]), abs=2e-4)
+    assert by_kind["cbam_resnet18", "attention"]["energy_over_plain"] == ""
+    assert [(row["network"], row["stage"]) for row in gates] == [("cbam_resnet18", stage) for stage in (1, 2, 3, 4)]
+
+
+def test_what_a_gate_takes_away_is_found_where_it_is():
+    """A gate that halves the left half of the picture, on activation that is equal everywhere; the box is the right."""
+    present = np.ones((1, 4, 4))
+    kept = np.ones((1, 4, 4))
+    kept[:, :, :2] = 0.5
+    found = photographs_maps.outside(kept, present * (1 - kept), present, [(32, 0, 64, 64)], (64, 64))
+    assert found["outside"] == 1 and found["chance"] == 0.5 and found["present_outside"] == pytest.approx(0.5)
+    assert found["removed_outside"] > 0.9  # the map is enlarged smoothly over the edge
+
+
+def test_gates_are_watched_with_what_goes_in_and_comes_out():
+    net = gluon_attn.get_model("se_resnet18", classes=3, **ARCH)
+    net.initialize(mx.init.MSRAPrelu())
+    with photographs_maps.watched(net) as seen:
+        net(mx.nd.ones((2, 3, 64, 64))).wait_to_read()
+        assert [stage for stage, _, _ in seen] == [1, 2, 3, 4]
+        _, x, y = seen[0]
+        np.testing.assert_allclose(net.stages[0][0].gate(x).asnumpy(), y.asnumpy(), rtol=1e-5)
+        seen.clear()
+    net(mx.nd.ones((2, 3, 64, 64))).wait_to_read()
+    assert seen == []
+
+
+def test_the_page_is_written_from_the_tables(stored, root, tmp_path):
+    photographs.main(["--data-root", str(root), "--rounds", "0", "--calibration", "0"])
+    photographs_maps.main(["--data-root", str(root), "--images", "6", "--only", "resnet18,cbam_resnet18"])
+    tables = [common.read(common.RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates", "_settings")]
+    text = photographs_page.write_page(tmp_path, *tables).read_text()
+    assert "| inv_se_resnet18 alpha=0.5 | 1 | 60.00 |" in text and "| resnet18 | 2 | 52.00 ± 2.83 |" in text
+    assert "`cbam_resnet18` (-12.00): worse" in text and "`inv_se_resnet18 alpha=0.5` (+8.00): better" in text
+    assert text.index("photographs_accuracy.png") < text.index("## Does attention pay?")
+    for name in ("photographs_accuracy.png", "photographs_maps.png"):
+        assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_without_runs_the_page_says_so(tmp_path):
+    text = photographs_page.write_page(tmp_path, [], [], [], []).read_text()
+    assert photographs_page.NOTHING in text and ".png" not in text
+
+
+def test_a_setting_is_judged_on_training_images(root, params, tmp_path, monkeypatch):
+    monkeypatch.setattr(photographs_settings, "PER_CLASS", 2)
+    monkeypatch.setattr(photographs_settings, "HELD_OUT", 1)
+    changes = {"arch": ARCH, "progressive": {0: 32}, "batch_size": 4, "warmup_epochs": 0}
+    monkeypatch.setitem(photographs_settings.SETTINGS, "mine", (changes, 1))
+    words = ["--data-root", str(root), "--only", "mine", "--output", str(tmp_path / "runs")]
+    (row,) = photographs_settings.main(words)
+    assert row["setting"] == "mine" and "progressive={0: 32}" in row["changes"]
+    metrics = json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())
+    assert metrics["best_chosen_on"] == "validation" and row["top1"] == f"{100 * metrics['last_accuracy']:.2f}"
