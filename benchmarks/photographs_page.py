@@ -5,6 +5,7 @@ python -m benchmarks.photographs_page
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from benchmarks.common import DOCS, RESULTS, read
@@ -62,7 +63,8 @@ $TINY`):
 """
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     table, maps, gates = (read(RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates"))
     settings = read(RESULTS / "photographs_settings.csv")
     write_page(DOCS, table, maps, gates, settings)

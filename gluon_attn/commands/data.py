@@ -32,6 +32,7 @@ class Archive:
 def add_arguments(parser):
     parser.add_argument("name", metavar="NAME", help=f"one of: {', '.join(_published())}")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the archive and what is in it")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be fetched")
 
 
 def run(args):
@@ -42,6 +43,9 @@ def run(args):
     unpacked = folder / Path(archive.file_name).stem
     if archive.file_name.endswith(".zip") and unpacked.is_dir():
         print(f"{args.name} is there: {unpacked}")
+        return 0
+    if args.dry_run:
+        print(f"{args.name}: {archive.url} (md5 {archive.hash}) into {folder}")
         return 0
     path = _fetched(archive, folder)
     print(f"{args.name}: {_unpacked(path, folder) if path.suffix == '.zip' else path}")
