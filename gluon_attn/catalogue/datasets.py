@@ -179,6 +179,15 @@ _RECORDS = (
         **_IMAGENET,
     ),
     DatasetRecord(
+        "folder",
+        "your own pictures: <class>/*, or train/<class>/* with val, valid, validation or test beside it",
+        source="folder:folder",
+        classes=2,
+        image_size=224,
+        crop="resized",
+        **_RGB,
+    ),
+    DatasetRecord(
         "imagenet-rec",
         "RecordIO: train.rec, train.idx, val.rec, val.idx",
         source="imagenet:imagenet_rec",
@@ -201,7 +210,10 @@ def find(name: str, options: Optional[Mapping] = None) -> DatasetRecord:
     'cifar100-coarse'
     """
     if name not in openable():
-        raise unknown("dataset", name, openable(), error=DataError)
+        problem = unknown("dataset", name, openable(), error=DataError)
+        if Path(name).expanduser().is_dir():
+            problem = DataError(f"{problem} {name} is a folder: --dataset folder --data-root {name} takes it as one.")
+        raise problem
     given = dict(options or {})
     for record in DATASETS.values():
         if record.of == name and all(given.get(key) == value for key, value in record.options.items()):

@@ -72,6 +72,8 @@ def data_of_run(args):
     args.dataset = recipe.dataset or None
     args.data_root = args.data_root or recipe.data_root or None
     args.dataset_options = dict(recipe.dataset_options)
+    if recipe.validation:
+        args.dataset_options["validation"] = recipe.validation  # of a folder that is not divided: what is tested on
 
 
 def load_network(args, dataset=None):
@@ -178,7 +180,18 @@ def open_dataset(args, entry, split="test"):
     known = datasets.DATASETS.get(entry.dataset) if entry else None
     if known is not None and known.of == args.dataset:
         options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
+    if args.dataset == "folder":
+        options = {**_names_of_file(args), **options}
     return data.get_dataset(args.dataset, getattr(args, "split", split), root=args.data_root, **options)
+
+
+def _names_of_file(args):
+    """The classes in the network's order, as its card has them: a test half may lack some of them."""
+    from gluon_attn import zoo
+    from gluon_attn.weights.card import Card
+
+    card = Card.beside(args.pretrained) if zoo.is_path(args.pretrained) else None
+    return {"names": list(card.classes)} if card and card.dataset == "folder" else {}
 
 
 def check_classes(args, entry, card, dataset):

@@ -84,8 +84,11 @@ class Subset(Dataset):
         return self.dataset.sample(self.indices[index])
 
 
-def stratified_indices(labels, per_class, seed=0):
+def stratified_indices(labels, per_class, seed=0, names=None):
     """(indices left, indices drawn): ``per_class`` images of every class drawn at random, both sorted.
+
+    per_class : how many; below 1 the share of each class, of which at least one image is drawn and one left
+    names : of the classes, for errors
 
     The same seed gives the same split on every machine.
     """
@@ -94,11 +97,15 @@ def stratified_indices(labels, per_class, seed=0):
     drawn = []
     for label in np.unique(labels[labels >= 0]):  # -1: a damaged record
         members = np.flatnonzero(labels == label)
-        if not 0 < per_class < len(members):
+        count = per_class
+        if 0 < per_class < 1:
+            count = min(max(round(per_class * len(members)), 1), len(members) - 1)
+        if count != int(count) or not 0 < count < len(members):
+            name = repr(names[label]) if names else label
             raise DataError(
-                f"Cannot take {per_class} images of class {label} out of its {len(members)}: "
-                f"choose a number from 1 to {len(members) - 1}."
+                f"Cannot take {per_class:g} images of class {name} out of its {len(members)}: "
+                + (f"choose a number from 1 to {len(members) - 1}." if len(members) > 1 else "it needs two or more.")
             )
-        drawn.append(rng.permutation(members)[:per_class])
+        drawn.append(rng.permutation(members)[: int(count)])
     drawn = np.sort(np.concatenate(drawn))
     return np.setdiff1d(np.arange(len(labels)), drawn), drawn

@@ -22,8 +22,9 @@ def list_datasets():
 def get_dataset(name, split="train", root=None, validation=0, per_class=0, **options):
     """The data set ``name``; ``root`` is its folder (or archive), where it has one.
 
-    split: 'train', 'validation', or 'test' (= 'val'). ``validation=k`` holds k images of every class out of the
-    training images, always the same ones: they are the 'validation' split, and 'train' is the rest. ``per_class=k``
+    split: 'train', 'validation', or 'test' (= 'val'). ``validation=k`` holds k images (or, below 1, that share) of
+    every class out of the training images, always the same ones: they are the 'validation' split, and 'train' is the
+    rest. Of a 'folder' that is not divided they are the 'test' split as well (see `own_splits`). ``per_class=k``
     makes the task harder: only k images of every class are left of 'train', always the same ones.
     """
     record = datasets.find(name)
@@ -34,7 +35,11 @@ def get_dataset(name, split="train", root=None, validation=0, per_class=0, **opt
     build = getattr(importlib.import_module(f"gluon_attn.data.{module}"), function)
     options = {**record.options, **options}
     _check_options(name, build, options)
-    if split == "test":
+    own = own_splits(name, root)
+    if not own:
+        dataset = build("train" if split == "train" else "test", root, validation=validation, **options)
+        return _fewer(dataset, split, per_class)
+    if split == "test" or (split in own and split == "validation" and not validation):
         return build(split, root, **options)
     if split == "validation" and not validation:
         raise DataError("split='validation' needs validation=k: how many training images of each class to hold out.")
@@ -42,8 +47,21 @@ def get_dataset(name, split="train", root=None, validation=0, per_class=0, **opt
     if validation:
         left, drawn = _draw(dataset, "validation", validation)
         dataset = Subset(dataset, left if split == "train" else drawn)
+    return _fewer(dataset, split, per_class)
+
+
+def own_splits(name, root):
+    """The splits that are there without holding anything out: () of a folder of classes that nobody has divided."""
+    if name != "folder" or root is None:
+        return ("train", "test")
+    from gluon_attn.data.folder import layout
+
+    return layout(root).splits
+
+
+def _fewer(dataset, split, per_class):
     if per_class and split == "train":
-        dataset = Subset(dataset, _draw(dataset, "per_class", per_class)[1])
+        return Subset(dataset, _draw(dataset, "per_class", per_class)[1])
     return dataset
 
 

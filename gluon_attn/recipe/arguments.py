@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 
 from gluon_attn import threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check_numbers
-from gluon_attn.recipe.recipe import Recipe, list_recipes, merged, read_file
+from gluon_attn.recipe.recipe import IN_RUN, Recipe, list_recipes, merged, read_file
 
 
 def add_arguments(parser):
@@ -30,13 +31,21 @@ def recipe_from(args, **defaults):
     """
     flags = {spec.name for spec in dataclasses.fields(Recipe)}
     given = {name: value for name, value in vars(args).items() if name in flags}
-    recipe = Recipe.of(merged({**defaults, **(read_file(args.recipe) if args.recipe else {})}, given))
+    recipe = Recipe.of(merged({**defaults, **_underlying(args, given)}, given))
     for name in ("model", "dataset"):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
     check_numbers(recipe)
     threads.take(recipe.threads)
     return recipe
+
+
+def _underlying(args, given):
+    """The recipe file that flags go over: --recipe, or that of the run which --resume goes on with."""
+    if args.recipe:
+        return read_file(args.recipe)
+    kept = Path(given.get("output") or "").expanduser() / IN_RUN
+    return read_file(kept) if given.get("resume") and given.get("output") and kept.is_file() else {}
 
 
 def _shape(spec):

@@ -53,6 +53,19 @@ def _faults(r):
     mixed = r.mixup > 0 or r.cutmix > 0
     yield from _progressive_faults(r)
     yield (
+        r.validation > 1 and r.validation != int(r.validation),
+        f"--validation {r.validation:g} is neither a share (0.2) nor a number of images of each class (20).",
+    )
+    yield (
+        r.patience > 0 and r.kvstore.startswith("dist"),
+        f"--patience with --kvstore {r.kvstore}: only the first worker evaluates, so the others would not end. Leave "
+        "it out.",
+    )
+    yield (
+        (bool(r.freeze) or r.new_head) and r.pretrained in ("", "false"),
+        f"--{'freeze' if r.freeze else 'new-head'} is for trained weights: give --pretrained true, TAG or FILE, too.",
+    )
+    yield (
         r.warmup_epochs > r.epochs,
         f"--warmup-epochs {r.warmup_epochs} leaves none of the {r.epochs} epochs at full rate: give fewer.",
     )

@@ -48,6 +48,13 @@ class Recipe:
     last_gamma: bool = option(
         False, "start each residual branch at zero: its last BatchNorm's gamma is 0", group="model"
     )
+    new_head: bool = option(False, "start with a new head, also where the weights have as many classes", group="model")
+    freeze: list = option(
+        [],
+        "parts that no update moves, BatchNorm in inference mode, as in stem,stage1 (also stage2 ..., branch, head)",
+        kind=str,
+        group="model",
+    )
     init: str = option("msra", "initialisation of the weights", choices=("msra", "xavier"), group="model")
     use_global_stats: bool = option(False, "BatchNorm in inference mode, while training too", group="model")
     sync_bn: bool = option(False, "BatchNorm statistics over all devices of this machine", group="model")
@@ -66,8 +73,10 @@ class Recipe:
         keys=(int,),
         group="data",
     )
-    validation: int = option(
-        0, "hold out so many training images of each class and choose the best epoch on them", group="data"
+    validation: float = option(
+        0.0,
+        "hold out so many training images of each class (below 1: this share) and choose the best epoch on them",
+        group="data",
     )
     reader: str = option(
         "pil", "native: MXNet's ImageRecordIter, as the published AFF runs", choices=("pil", "native"), group="data"
@@ -112,12 +121,18 @@ class Recipe:
     accumulate: int = option(
         1, "compute each batch in this many pieces, to need less memory", least=1, group="optimiser"
     )
-    optimizer: str = option("nag", "sgd: momentum; nag: Nesterov's", choices=("sgd", "nag"), group="optimiser")
+    optimizer: str = option(
+        "nag",
+        "sgd: momentum; nag: Nesterov's; adamw: Adam with decoupled decay, for which --wd 0.05 is usual",
+        choices=("sgd", "nag", "adamw"),
+        group="optimiser",
+    )
     lr: float = option(0.1, "learning rate after warm-up", above=0, group="optimiser")
     lr_batch: int = option(
         0, "batch size that --lr is meant for: another one scales it; 0: no scaling", group="optimiser"
     )
-    momentum: float = option(0.9, "momentum", below=1, group="optimiser")
+    head_lr: float = option(1.0, "factor of the learning rate of the head", above=0, group="optimiser")
+    momentum: float = option(0.9, "momentum of sgd and nag", below=1, group="optimiser")
     wd: float = option(1e-4, "weight decay, as MXNet defines it: gradient + wd * weight", most=1, group="optimiser")
     no_wd: bool = option(
         False, "no weight decay on biases and on the gamma and beta of normalisations", group="optimiser"
@@ -128,6 +143,9 @@ class Recipe:
     )
     lr_decay: float = option(0.1, "factor at each milestone", above=0, most=1, group="optimiser")
     warmup_epochs: float = option(0.0, "linear warm-up from 0", group="optimiser")
+    patience: int = option(
+        0, "end after so many epochs without a better accuracy on the split that chooses; 0: never", group="optimiser"
+    )
     ema: float = option(
         0.0,
         "decay of a moving average of the weights, which is then what is evaluated; 0: off",

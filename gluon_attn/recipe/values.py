@@ -120,7 +120,9 @@ def _plain(value):
 def _items(value):
     if isinstance(value, (dict, bytes)):
         raise ValueError
-    return value.split(",") if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",")] if value.strip() else []
+    return value
 
 
 def _boolean(value):

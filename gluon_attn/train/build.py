@@ -7,6 +7,7 @@ from mxnet.gluon import nn
 
 from gluon_attn import zoo
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.train import parts
 from gluon_attn.weights.find import weights_word
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
@@ -17,12 +18,17 @@ NORMALISATIONS = (nn.BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm)
 
 def build(recipe, classes, devices):
     """The hybridized network on ``devices``, with pretrained or seeded random weights."""
+    mx.random.seed(recipe.seed)  # a head for other classes than the file's is drawn, too
     net = create(recipe, classes)
-    if not recipe.pretrained:
-        mx.random.seed(recipe.seed)
-        net.initialize(INITIALISERS[recipe.init](), ctx=devices)
-    else:
+    initialiser = INITIALISERS[recipe.init]()
+    if weights_word(recipe.pretrained):
         net.collect_params().reset_ctx(devices)
+        if recipe.new_head:
+            parts.renew_head(net, create(recipe.replace(pretrained=""), classes + 1), initialiser)
+    else:
+        net.initialize(initialiser, ctx=devices)
+    parts.freeze(net, recipe.freeze)
+    parts.scale_rate(net, recipe.head_lr)
     if recipe.use_global_stats:
         for block in batch_norms(net):
             block._kwargs["use_global_stats"] = True
@@ -103,8 +109,9 @@ def refuse_sync_on_cpu(devices):
 
 def average_running_statistics(net):
     """Give every device the mean of the devices' running statistics: what is evaluated is then what is saved."""
+    frozen = {parameter.name for parameter in getattr(net, "frozen", ())}
     for parameter in net.collect_params().values():
-        if parameter.grad_req == "null" and len(parameter.list_ctx()) > 1:
+        if parameter.grad_req == "null" and parameter.name not in frozen and len(parameter.list_ctx()) > 1:
             copies = [array.as_in_context(mx.cpu()) for array in parameter.list_data()]
             parameter.set_data(sum(copies[1:], copies[0].copy()) / len(copies))
 
@@ -134,9 +141,12 @@ class Evaluated:
     def __init__(self, trained, net, decay=0.0):
         """``net``: a second network of the same build on the same devices."""
         self.net, self.decay = net, decay
-        pairs = zip(net.collect_params().values(), trained.collect_params().values())
-        self.pairs = [(a, w) for ours, theirs in pairs for a, w in zip(ours.list_data(), theirs.list_data())]
+        frozen = {parameter.name for parameter in getattr(trained, "frozen", ())}
+        pairs = list(zip(net.collect_params().values(), trained.collect_params().values()))
+        self.pairs = _arrays(pairs)
         self._copy()
+        # An average of equal numbers may differ from them in its last bit.
+        self.pairs = _arrays([pair for pair in pairs if pair[1].name not in frozen])
 
     def update(self, step):
         """To be called after update number ``step``."""
@@ -155,3 +165,8 @@ class Evaluated:
     def _copy(self):
         for copy, weight in self.pairs:
             copy[:] = weight
+
+
+def _arrays(pairs):
+    """(copy, weight) of every device."""
+    return [(a, w) for ours, theirs in pairs for a, w in zip(ours.list_data(), theirs.list_data())]

@@ -153,7 +153,7 @@ def _restore_optimiser(arrays, trainer):
         for updater, weight in zip(trainer._updaters, parameter.list_data()):
             state = trainer.optimizer.create_state_multi_precision(index, weight)
             for k, array in enumerate(_flat(state)):
-                array[:] = mx.nd.array(arrays[f"optimiser/{index}/{k}"], dtype=array.dtype, ctx=array.context)
+                array[:] = mx.nd.array(_found(arrays, f"optimiser/{index}/{k}"), dtype=array.dtype, ctx=array.context)
             updater.states[index] = state
             updater.states_synced[index] = True
     for name in [name for name in arrays if name.startswith("optimiser/")]:
@@ -161,9 +161,17 @@ def _restore_optimiser(arrays, trainer):
 
 
 def _take(arrays, name):
+    found = _found(arrays, name)
+    del arrays[name]
+    return found
+
+
+def _found(arrays, name):
     if name not in arrays:
-        raise GluonAttnError(f"The checkpoint has no {name!r}: it belongs to another network or other devices.")
-    return arrays.pop(name)
+        raise GluonAttnError(
+            f"The checkpoint has no {name!r}: it belongs to another network, optimiser or other devices."
+        )
+    return arrays[name]
 
 
 def _flat(state):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check
 from gluon_attn.train.inputs import card_of, facts, open_datasets
+from gluon_attn.train.parts import freeze
 from gluon_attn.train.update import learning_rate
 
 
@@ -21,6 +22,7 @@ def plan(recipe):
     for name in filter(None, (recipe.pretrained, recipe.teacher and recipe.teacher_weights)):
         missing += _missing_weights(recipe, name)
     net = network.create(recipe.replace(pretrained=""), classes)
+    freeze(net, recipe.freeze)
     cost = complexity(net, size)
     steps = images // recipe.batch_size + (recipe.last_batch == "keep" and images % recipe.batch_size > 0)
     lines = [
@@ -29,8 +31,7 @@ def plan(recipe):
         f"data      {data}",
         f"augment   {_augmentation(recipe, known)}",
         f"evaluate  {card.preparation}",
-        f"optimise  {recipe.optimizer}, momentum {recipe.momentum:g}, wd {recipe.wd:g}"
-        + (" (none on biases and normalisations)" if recipe.no_wd else ""),
+        f"optimise  {_optimiser(recipe)}",
         f"schedule  {recipe.epochs} epochs of {steps} updates of {recipe.batch_size}; " + _rates(recipe, steps),
         f"run       {recipe.dtype} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
         *missing,
@@ -46,6 +47,7 @@ def _data(recipe, known):
         names = known.class_names or range(known.classes)
         return f"MISSING: {error}", known.images, card_of(recipe, known, names)
     sizes = f"{len(train)} training images, {len(chosen)} of split {split!r}" + (f", {len(test)} test" if test else "")
+    sizes += f"; {train.division}" if getattr(train, "division", "") else ""
     return f"{recipe.dataset}: {sizes}", len(train), card_of(recipe, train)
 
 
@@ -68,6 +70,18 @@ def _augmentation(recipe, known):
         recipe.mixup_off_epochs and f"(no mixing in the last {recipe.mixup_off_epochs} epochs)",
         recipe.label_smoothing and f"label smoothing {recipe.label_smoothing:g}",
         f"reader {recipe.reader}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _optimiser(recipe):
+    parts = [
+        recipe.optimizer,
+        recipe.optimizer != "adamw" and f"momentum {recipe.momentum:g}",
+        f"wd {recipe.wd:g}" + (" (none on biases and normalisations)" if recipe.no_wd else ""),
+        recipe.head_lr != 1 and f"rate of the head x {recipe.head_lr:g}",
+        recipe.freeze and f"frozen: {', '.join(recipe.freeze)}",
+        recipe.patience and f"ends after {recipe.patience} epochs without a better accuracy",
     ]
     return ", ".join(part for part in parts if part)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gluon_attn import data, weights, zoo
 from gluon_attn.catalogue.datasets import centre_share, for_recipes
 from gluon_attn.data.native import NativeLoader
+from gluon_attn.data.sources import own_splits
 from gluon_attn.data.transforms import PADDING, ByEpoch
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.card import Card
@@ -26,6 +27,7 @@ class Inputs:
     chosen_on: str
     card: Card
     images: int
+    division: str = ""  # how a folder of pictures is divided
 
     @property
     def classes(self):
@@ -47,6 +49,7 @@ def open_inputs(recipe, rank=0, workers=1):
         chosen_on,
         card,
         images=len(train_set),
+        division=getattr(train_set, "division", ""),
     )
 
 
@@ -87,6 +90,14 @@ def _pretrained_size(recipe):
 def open_datasets(recipe):
     """(train, the one that chooses the best epoch, test where that is another one, name of the choosing split)."""
     options = dict(recipe.dataset_options, root=recipe.data_root or None)
+    own = own_splits(recipe.dataset, options["root"])
+    if not own:
+        held_out = dict(options, validation=recipe.validation)
+        train, chosen = (data.get_dataset(recipe.dataset, split, **held_out) for split in ("train", "validation"))
+        return train, chosen, None, "validation"
+    if not recipe.validation and "validation" in own:
+        splits = (data.get_dataset(recipe.dataset, split, **options) for split in ("train", "validation", "test"))
+        return (*splits, "validation")
     if not recipe.validation:
         train, test = (data.get_dataset(recipe.dataset, split, **options) for split in ("train", "test"))
         return train, test, None, "test"

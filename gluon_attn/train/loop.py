@@ -34,7 +34,7 @@ def fit(recipe, progress=True, on_epoch=None):
 
 
 def _epochs(run, stop, on_epoch):
-    while run.epoch < run.recipe.epochs:
+    while run.epoch < run.recipe.epochs and not run.out_of_patience():
         _updates(run, stop)
         row = _evaluation(run, stop)
         run.record(row)

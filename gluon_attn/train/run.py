@@ -26,6 +26,7 @@ from gluon_attn.train.build import Evaluated
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
+from gluon_attn.train.parts import weights_in_all
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
 from gluon_attn.weights.find import weights_word
@@ -67,6 +68,8 @@ class Run:
     def _card(self):
         chosen = f"the first epoch of the highest accuracy on the {self.inputs.chosen_on} images"
         notes = dict(best=chosen, seed=self.recipe.seed, validation=self.recipe.validation, versions=versions())
+        if self.inputs.division:
+            notes["division"] = self.inputs.division
         return self.inputs.card.but(arch=zoo.own_arch(self.net, zoo.find(self.recipe.model)), notes=notes)
 
     def _objective(self):
@@ -87,9 +90,6 @@ class Run:
 
     def begin(self):
         """Start afresh, or go on from a checkpoint, as --resume says."""
-        if self.rank == 0:
-            self.card.write(self.folder)
-            write_text(self.folder / IN_RUN, self.recipe.to_yaml())
         found = None
         if self.recipe.resume == "auto":
             found = self.checkpoints.newest(self.log.warn)
@@ -97,14 +97,29 @@ class Run:
             found = checkpoint.read(self.recipe.resume)
         if found is not None:
             self._resume(*found)
+            self._say_what_it_is()
             return
         if self.rank == 0:
             self.checkpoints.clear()  # an earlier run's here: a later --resume must not find them
+        self._say_what_it_is()
         self.log.line(
-            f"{self.recipe.model} on {self.recipe.dataset}: {count_parameters(self.net):,} parameters, "
+            f"{self.recipe.model} on {self.recipe.dataset}: {self._size()}, "
             f"{self.inputs.images} training images, {self.recipe.epochs} epochs of {len(self.inputs.train)} updates "
             f"on {self._where()}"
         )
+        if self.inputs.division:
+            self.log.line(self.inputs.division)
+
+    def _say_what_it_is(self):
+        """The files that make the folder a model, once it is sure that the run will go on."""
+        if self.rank == 0:
+            self.card.write(self.folder)
+            write_text(self.folder / IN_RUN, self.recipe.to_yaml())
+
+    def _size(self):
+        count, trained = weights_in_all(self.net), count_parameters(self.net)
+        frozen = f" ({trained:,} of them trained, {', '.join(self.recipe.freeze)} frozen)" if self.recipe.freeze else ""
+        return f"{count:,} parameters{frozen}"
 
     def _where(self):
         where = ", ".join(map(str, self.devices)) + (f", {self.workers} workers" if self.workers > 1 else "")
@@ -116,6 +131,9 @@ class Run:
         # An option that is younger than the checkpoint had its default.
         before = {**Recipe().as_dict(), **meta["recipe"]}
         changed = [k for k, v in self.recipe.as_dict().items() if k not in FREE and before[k] != v]
+        self._refuse_other_optimiser(before["optimizer"])
+        if self._more_epochs(before, changed):
+            changed.remove("epochs")
         if changed and self.recipe.resume == "auto":
             was = ", ".join(f"--{k.replace('_', '-')} {before[k]}" for k in changed)
             raise GluonAttnError(
@@ -129,10 +147,31 @@ class Run:
             )
         checkpoint.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
         self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
+        self.trainer.optimizer.begin_num_update = self.step  # AdamW's count of updates
         self.history, self.clock = meta["history"], Clock(meta["seconds"])
         self.kept = meta.get("kept", self.best["epoch"] if self.accuracies else None)
         other = f", with other {', '.join(changed)}" if changed else ""
         self.log.line(f"resumed at epoch {self.epoch + 1}, batch {self.batch}{other}")
+
+    def _refuse_other_optimiser(self, before):
+        if "adamw" in (before, self.recipe.optimizer) and before != self.recipe.optimizer:
+            raise GluonAttnError(
+                f"--optimizer {self.recipe.optimizer} cannot go on with what {before} remembers of this run: start "
+                f"anew from its weights, --pretrained {self.folder / 'last.params'}."
+            )
+
+    def _more_epochs(self, before, changed):
+        """Whether the run is to go on for longer: all that was done stands, as the step schedule's rates do."""
+        if "epochs" not in changed or self.recipe.epochs < before["epochs"]:
+            return False
+        if self.recipe.schedule != "step" or self.recipe.mixup_off_epochs:
+            what = "--mixup-off-epochs" if self.recipe.schedule == "step" else "the cosine schedule"
+            raise GluonAttnError(
+                f"This run was started with --epochs {before['epochs']}, on which {what} depends from the first epoch: "
+                f"with {self.recipe.epochs} it would be another run. Repeat --epochs {before['epochs']}, or start anew "
+                f"from its weights: --pretrained {self.folder / 'last.params'}, with another --output."
+            )
+        return True
 
     def mean_loss(self, totals, images):
         """The loss an image of this worker; one that is no number ends the run, with what was saved intact."""
@@ -202,6 +241,20 @@ class Run:
     def accuracies(self):
         """Rows of the epochs after which the network was evaluated."""
         return [row for row in self.history if "top1" in row]
+
+    def out_of_patience(self):
+        """Whether --patience epochs have passed without a better accuracy. It is all in the history, so in checkpoints.
+
+        Asked before every epoch; the line in the log is said once.
+        """
+        patience = self.recipe.patience
+        if not patience or not self.accuracies or self.batch or self.epoch - 1 - self.best["epoch"] < patience:
+            return False
+        if self.epoch < self.recipe.epochs:
+            self.log.line(
+                f"ended after epoch {self.epoch}: no better accuracy on {self.inputs.chosen_on} for {patience} epochs"
+            )
+        return True
 
     @property
     def best(self):
@@ -284,7 +337,7 @@ class Run:
             epochs_done=self.epoch,
             seed=self.recipe.seed,
             seconds=round(self.clock.seconds, 2),
-            parameters=count_parameters(self.net),
+            parameters=weights_in_all(self.net),
             skipped_images=dict(self._skipped()),
             devices=[str(device) for device in self.devices],
             workers=self.workers,

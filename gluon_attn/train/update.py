@@ -8,6 +8,7 @@ import mxnet as mx
 from mxnet import autograd, gluon
 
 from gluon_attn.losses import for_training, parts
+from gluon_attn.train.adamw import AdamW
 from gluon_attn.train.build import exempt_from_decay
 from gluon_attn.train.objective import prepare
 
@@ -38,11 +39,14 @@ def create_trainer(net, recipe, kvstore):
     """A Trainer with the recipe's optimiser; the learning rate is set before each update."""
     if recipe.no_wd:
         exempt_from_decay(net)
-    options = dict(momentum=recipe.momentum, wd=recipe.wd, learning_rate=recipe.peak_lr)
-    if recipe.dtype == "float16":
-        options["multi_precision"] = True
+    half = recipe.dtype == "float16"
+    common = dict(wd=recipe.wd, learning_rate=recipe.peak_lr, **({"multi_precision": True} if half else {}))
+    if recipe.optimizer == "adamw":
+        optimiser = AdamW(**common)
+    else:
+        optimiser = mx.optimizer.create(recipe.optimizer, momentum=recipe.momentum, **common)
     # The updates run here and not in the parameter server: their state can then be saved, and AMP needs it.
-    trainer = gluon.Trainer(net.collect_params(), recipe.optimizer, options, kvstore=kvstore, update_on_kvstore=False)
+    trainer = gluon.Trainer(net.collect_params(), optimiser, kvstore=kvstore, update_on_kvstore=False)
     # Now, and not in the first update: it gives all devices the first one's running statistics, which on resuming
     # would undo what the checkpoint says.
     trainer._init_kvstore()

@@ -1,0 +1,167 @@
+"""Folders of pictures as people have them: one folder a class, already divided or not.
+
+Pictures are read as `gluon-attn predict` reads a person's: turned upright by their EXIF tag, white where transparent.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from gluon_attn.data.dataset import stratified_indices
+from gluon_attn.data.imagenet import EncodedDataset
+from gluon_attn.data.images import ORIENTATION, Encoded, reading
+from gluon_attn.data.limits import read_content
+from gluon_attn.errors import DataError
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+CHOOSING = ("val", "valid", "validation")
+SHARE = 0.2  # of each class, held out of a folder that is not divided where nobody says how much
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which folder holds which pictures; None where there is none. `test` is `choosing` where only one of them is."""
+
+    train: Optional[Path]
+    choosing: Optional[Path]
+    test: Optional[Path]
+
+    @property
+    def splits(self):
+        """What the folders say by themselves; () where nothing is divided."""
+        if self.test is None:
+            return ()
+        chosen = ("validation",) if self.choosing not in (None, self.test) else ()
+        return (*(("train",) if self.train else ()), *chosen, "test")
+
+
+def layout(root) -> Layout:
+    """What is in `root`: `train` with val, valid, validation or test; one of those alone; or the classes themselves."""
+    root = _existing(root)
+    parts = {name: root / name for name in ("train", *CHOOSING, "test") if _class_names(root / name)}
+    choosing = next((parts[name] for name in CHOOSING if name in parts), None)
+    test = parts.get("test", choosing)
+    if "train" in parts:
+        return Layout(parts["train"], choosing, test)
+    # Without train these may be classes: `test` and `val` beside `cat` are two more.
+    if test is not None and set(_class_names(root)) <= {*CHOOSING, "test"}:
+        return Layout(None, choosing, test)
+    return Layout(root, None, None)
+
+
+def folder(split, root=None, image_size=224, validation=0, names=None):
+    """`root/<class>/*`, or `root/train/<class>/*` with `val`, `valid`, `validation` or `test` beside it.
+
+    validation : of a folder that is not divided: the share (or number) of pictures of each class that is held out, the
+        same ones each time; they are what is tested on. By default a fifth.
+    names : the classes in the order of a network's outputs; by default the folders' in alphabetical order
+    """
+    found = layout(root)
+    if found.splits:
+        return _divided(found, split, image_size, names)
+    whole = PictureFolder(found.train, names or _several(found.train), image_size)
+    share = validation or SHARE
+    left, drawn = stratified_indices(whole.labels, share, names=whole.classes)
+    part = whole.at(left if split == "train" else drawn)
+    part.division = (
+        f"{found.train} is not divided: of its {len(whole)} pictures {len(drawn)} are held out "
+        f"({share:g} of each class, always the same)"
+    )
+    return part
+
+
+def _divided(found, split, image_size, names):
+    where = {"train": found.train, "validation": found.choosing, "test": found.test}[split]
+    if where is None:
+        raise DataError(f"There is no folder `train` beside {found.test}: only its test pictures can be used.")
+    classes = names or _several(found.train or found.test)
+    strange = sorted(set(_class_names(where)) - set(classes))
+    if strange:
+        raise DataError(
+            f"{where} has folders for which there is no class: {', '.join(strange[:5])}. The classes are "
+            f"{', '.join(classes[:10])}{', ...' * (len(classes) > 10)}, as {found.train or 'the network'} has them."
+        )
+    part = PictureFolder(where, classes, image_size)
+    part.division = ", ".join(f"{name}: {path}" for name, path in vars(found).items() if path and name != "choosing")
+    if found.choosing not in (None, found.test):
+        part.division += f", chosen on: {found.choosing}"
+    return part
+
+
+class PictureFolder(EncodedDataset):
+    """``folder/<class>/**/<picture>``; class i is the i-th of ``classes``. Hidden files are passed over."""
+
+    def __init__(self, folder, classes, image_size=224):
+        super().__init__("folder", image_size)
+        self.classes, self.paths, labels = list(classes), [], []
+        for label, name in enumerate(self.classes):
+            files = _pictures_in(Path(folder) / name)
+            self.paths += files
+            labels += [label] * len(files)
+        self.labels = np.array(labels, np.int32)
+        if not self.paths:
+            raise DataError(f"No picture in {folder}/<class>/: their names must end in {', '.join(SUFFIXES)}.")
+
+    def sample(self, index):
+        path = self.paths[index]
+        picture = Encoded(read_content(path), path)
+        # What needs neither turning nor a ground stays encoded: then no more is decoded than is needed.
+        return (picture.seen() if _needs_care(picture) else picture), int(self.labels[index])
+
+    def at(self, indices):
+        """The pictures at `indices` as a data set."""
+        part = object.__new__(PictureFolder)
+        part.__dict__.update(self.__dict__)
+        part.paths, part.labels = [self.paths[index] for index in indices], self.labels[indices]
+        return part
+
+
+def _needs_care(picture):
+    with reading(picture.name):
+        head = picture.open()
+        transparent = head.mode in ("RGBA", "LA", "PA") or "transparency" in head.info
+        return transparent or head.getexif().get(ORIENTATION, 1) != 1
+
+
+def _several(where):
+    names = _class_names(where)
+    if len(names) < 2:
+        raise DataError(
+            f"{where} has {len(names)} folder{'s' * (len(names) != 1)} with pictures: a network needs two classes or "
+            f"more, each a folder of pictures in it{f' (there is {names[0]!r})' if names else ''}."
+        )
+    return names
+
+
+def _class_names(where):
+    """Names of the folders in `where` that hold a picture, hidden ones and Apple's leftovers passed over."""
+    if not where.is_dir():
+        return []
+    names = sorted(entry.name for entry in os.scandir(where) if entry.is_dir())
+    return [name for name in names if name[0] not in "._" and _pictures_in(where / name, most=1)]
+
+
+def _pictures_in(where, most=None):
+    """Paths of the pictures below a folder, in natural order of the file system's names."""
+    found = []
+    for parent, folders, files in os.walk(where):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        inside = sorted(name for name in files if name[0] != "." and name.lower().endswith(SUFFIXES))
+        found += [os.path.join(parent, name) for name in inside]
+        if most and len(found) >= most:
+            break
+    return found
+
+
+def _existing(root):
+    if root is None:
+        raise DataError("Which folder? Give root (--data-root), one with <class>/* or train/<class>/* in it.")
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder: give one with <class>/* or train/<class>/* in it.")
+    return root
