@@ -75,7 +75,8 @@ def test_the_published_imagenet_runs_read_without_autoaugment():
     options = {"rec_train": "T", "rec_train_idx": "TI", "rec_val": "V", "rec_val_idx": "VI"}
     assert got.dataset_options == options and got.devices == "gpu:0,gpu:1"
     assert (got.batch_size, got.peak_lr, got.dtype, got.output) == (256, 0.075, "float16", "D")
-    assert got.last_gamma and got.no_wd and got.warmup_epochs == 5 and got.mixup == 0.2
+    assert not got.last_gamma, "the flag is inverted in the original's ResNeXt"
+    assert got.no_wd and got.warmup_epochs == 5 and got.mixup == 0.2
 
 
 def test_folders_get_the_autoaugment_that_they_ask_for():
