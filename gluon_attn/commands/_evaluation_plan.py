@@ -12,6 +12,7 @@ from gluon_attn.errors import GluonAttnError
 def plan(args):
     """The plan as text. Mistakes in the flags raise; missing weights, data and devices are reported in it."""
     from gluon_attn.complexity import count_parameters
+    from gluon_attn.weights import load_weights
 
     record = datasets.find(args.dataset)
     entry, path, weights = _weights(args)
@@ -19,6 +20,8 @@ def plan(args):
     net, card = build_network(args, entry, path, dataset, record.classes)
     if dataset is not None:
         check_classes(args, entry, card, dataset)
+    if path is not None:
+        load_weights(net, path)  # they fit the network, or the run would say so
     lines = [
         f"model     {args.model}: {len(card.classes)} classes, {count_parameters(net):,} parameters",
         f"weights   {weights}",

@@ -150,3 +150,19 @@ def test_mistakes_are_one_sentence(case, capsys, weights, tmp_path):
     status, _, err = call(capsys, "evaluate", *default, *flags)
     assert status == 2 and message in err and err.count("\n") == 1
     assert not (tmp_path / "r.csv").exists()
+
+
+@pytest.mark.parametrize("classes, words", [(2, ["(2,) for (3,)"]), (3, [])])
+def test_a_dry_run_tries_the_weights(capsys, tmp_path, classes, words):
+    """Weights for two classes on a folder of three: the run would fail, and so does its plan."""
+    net = gluon_attn.get_model(MODEL, classes=classes)
+    net.initialize()
+    net.save_parameters(str(tmp_path / "w.params"))
+    for name in ("train/a", "train/b", "train/c", "val/a", "val/b", "val/c"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8, 3), "uint8")).save(tmp_path / name / "0.png")
+    flags = ["--pretrained", tmp_path / "w.params", "--dataset", "imagenet-folder", "--data-root", tmp_path]
+    status, out, err = call(capsys, "evaluate", "--model", MODEL, *flags, "--dry-run")
+    assert status == (2 if words else 0) and all(word in err for word in words), out + err
+    status, _, err = call(capsys, "evaluate", "--model", MODEL, *flags, "--classes", 2, "--dry-run")
+    assert status == 2 and "has 2 classes" in err
