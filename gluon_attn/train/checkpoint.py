@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from pathlib import Path
 
@@ -46,21 +47,24 @@ class Checkpoints:
         for path in self.paths()[KEPT:]:
             path.unlink()
 
-    def newest(self, warn):
+    def newest(self, warn, check=lambda arrays, meta: None):
         """(arrays, meta) of the newest whole checkpoint, or None where the folder has none.
 
-        A damaged one is passed over and named by ``warn``; where all are damaged, an error says so.
+        A damaged one, or one that ``check`` raises a GluonAttnError for, is passed over and named by ``warn``; where
+        all are so, an error says it.
         """
         paths = self.paths()
         for path in paths:
             try:
-                return read(path)
+                found = read(path)
+                check(*found)
+                return found
             except GluonAttnError as error:
-                warn(str(error))
+                warn(str(error) if str(path) in str(error) else f"The checkpoint {str(path)!r} does not fit. {error}")
         if paths:
             raise GluonAttnError(
-                f"None of the {len(paths)} checkpoints in {str(self.folder)!r} can be read: "
-                "remove them to start afresh."
+                f"None of the {len(paths)} checkpoints in {str(self.folder)!r} can be used: "
+                "take another --output, or remove that folder to start afresh."
             )
         return None
 
@@ -95,7 +99,63 @@ def read(path):
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         found = meta.get("format") if isinstance(meta, dict) else meta
         raise GluonAttnError(f"The checkpoint {str(path)!r} has format {str(found)[:40]!r}, not {FORMAT}.")
+    _check_meta(path, meta)
+    _check_kinds(path, arrays)
     return arrays, meta
+
+
+def _check_meta(path, meta):
+    """GluonAttnError where the facts are not those of a run: what is missing, or has an impossible value."""
+
+    def count(value):
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+    def row(value):
+        return isinstance(value, dict) and count(value.get("epoch")) and isinstance(value.get("train_loss"), float)
+
+    tests = dict(
+        recipe=lambda value: isinstance(value, dict),
+        epoch=count,
+        batch=count,
+        images=count,
+        history=lambda value: isinstance(value, list) and len(value) == meta["epoch"] and all(map(row, value)),
+        seconds=lambda value: isinstance(value, (int, float)) and 0 <= value < math.inf,
+    )
+    for key, test in tests.items():
+        if key not in meta:
+            raise GluonAttnError(f"The checkpoint {str(path)!r} does not say {key!r}: it is no whole one.")
+        if not test(meta[key]):
+            shown = str(meta[key])[:60]
+            raise GluonAttnError(f"The checkpoint {str(path)!r} says {key} = {shown}, which no run can have.")
+
+
+def _check_kinds(path, arrays):
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise GluonAttnError(
+                f"The checkpoint {str(path)!r} has {name!r} of type {array.dtype}: its arrays are real numbers."
+            )
+        if not np.isfinite(array).all():
+            raise GluonAttnError(f"The checkpoint {str(path)!r} has numbers in {name!r} that are not finite.")
+
+
+def check_arrays(arrays, net, trainer, totals, evaluated):
+    """GluonAttnError where ``restore`` would miss an array, find one too many, or one of another shape."""
+    wanted = {name: array.shape for name, array in capture(net, trainer, totals, evaluated).items()}
+    if any(name.startswith("optimiser/") for name in arrays):
+        for index, parameter in enumerate(trainer._params):
+            if parameter.grad_req != "null":
+                state = trainer.optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+                wanted.update({f"optimiser/{index}/{k}": a.shape for k, a in enumerate(_flat(state))})
+    wanted = {name: shape for name, shape in wanted.items() if not name.startswith("loss/") or name in arrays}
+    for name, shape in wanted.items():
+        if name not in arrays:
+            raise GluonAttnError(f"The checkpoint has no {name!r}: it belongs to another network or other devices.")
+        if arrays[name].shape != shape:
+            raise GluonAttnError(f"The checkpoint's {name!r} has shape {arrays[name].shape}, this run's has {shape}.")
+    more = sorted(set(arrays) - set(wanted))
+    if more:
+        raise GluonAttnError(f"The checkpoint holds what this run has no place for: {', '.join(more[:5])}.")
 
 
 def capture(net, trainer, totals, evaluated):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check
+from gluon_attn.train.folder import refuse_another_run
 from gluon_attn.train.inputs import card_of, facts, open_datasets
 from gluon_attn.train.parts import freeze
 from gluon_attn.train.update import learning_rate
@@ -34,9 +35,18 @@ def plan(recipe):
         f"optimise  {_optimiser(recipe)}",
         f"schedule  {recipe.epochs} epochs of {steps} updates of {recipe.batch_size}; " + _rates(recipe, steps),
         f"run       {recipe.dtype} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
+        *_taken(recipe),
         *missing,
     ]
     return "\n".join(lines)
+
+
+def _taken(recipe):
+    try:
+        refuse_another_run(recipe.folder, recipe.resume)
+    except GluonAttnError as error:
+        return [f"output    TAKEN: {error}"]
+    return []
 
 
 def _data(recipe, known):

@@ -30,7 +30,7 @@ def fit(recipe, progress=True, on_epoch=None):
                 raise
         return run.finish()
     finally:
-        run.log.close()
+        run.close()
 
 
 def _epochs(run, stop, on_epoch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
@@ -23,6 +24,7 @@ from gluon_attn.recipe.recipe import IN_RUN, Recipe
 from gluon_attn.train import build as network
 from gluon_attn.train import checkpoint
 from gluon_attn.train.build import Evaluated
+from gluon_attn.train.folder import claimed, refuse_another_run
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
@@ -46,6 +48,8 @@ class Run:
         prepare_arithmetic(recipe.dtype, self.devices)
         store = mx.kv.create(recipe.kvstore) if recipe.kvstore.startswith("dist") else None
         self.rank, self.workers = (store.rank, store.num_workers) if store else (0, 1)
+        if self.rank == 0:
+            refuse_another_run(self.folder, recipe.resume)
         # The loaders fork their workers: before the network, whose memory they need not share.
         self.inputs = open_inputs(recipe, self.rank, self.workers)
         self.net = self._network()
@@ -59,6 +63,9 @@ class Run:
         self.history, self.clock = [], Clock()
         self._said = set()
         self.kept = None  # the epoch whose weights best.params has: a full disk may have kept it from the best one's
+        self._open = contextlib.ExitStack()
+        if self.rank == 0:  # only now: the loaders' workers would hold the lock of a killed run
+            self._open.enter_context(claimed(self.folder))
         self.log = RunLog(self.folder, writes=self.rank == 0, console=progress)
         self.checkpoints = checkpoint.Checkpoints(self.folder)
 
@@ -92,9 +99,10 @@ class Run:
         """Start afresh, or go on from a checkpoint, as --resume says."""
         found = None
         if self.recipe.resume == "auto":
-            found = self.checkpoints.newest(self.log.warn)
+            found = self.checkpoints.newest(self.log.warn, self._check_fit)
         elif self.recipe.resume:
             found = checkpoint.read(self.recipe.resume)
+            self._check_fit(*found)
         if found is not None:
             self._resume(*found)
             self._say_what_it_is()
@@ -120,6 +128,25 @@ class Run:
         count, trained = weights_in_all(self.net), count_parameters(self.net)
         frozen = f" ({trained:,} of them trained, {', '.join(self.recipe.freeze)} frozen)" if self.recipe.freeze else ""
         return f"{count:,} parameters{frozen}"
+
+    def close(self):
+        self.log.close()
+        self._open.close()
+
+    def _check_fit(self, arrays, meta):
+        """GluonAttnError where a checkpoint is not one of such a run; one of other settings is `_resume`'s to judge."""
+        if self.recipe.resume == "auto" and set(self._changed(meta)) - {"epochs"}:
+            return
+        most = dict(batch=len(self.inputs.train), images=self.inputs.images)
+        for key, limit in most.items():
+            if meta[key] > limit:
+                raise GluonAttnError(f"It says {key} {meta[key]}; an epoch of this run has {limit}.")
+        checkpoint.check_arrays(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
+
+    def _changed(self, meta):
+        """Names of the options that the checkpoint's run had otherwise."""
+        before = {**Recipe().as_dict(), **meta["recipe"]}  # one that is younger than the checkpoint had its default
+        return {k: before[k] for k, v in self.recipe.as_dict().items() if k not in FREE and before[k] != v}
 
     def _where(self):
         where = ", ".join(map(str, self.devices)) + (f", {self.workers} workers" if self.workers > 1 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,12 +155,6 @@ def test_resume_auto_starts_afresh_where_there_is_nothing_and_ends_where_all_is_
     assert all((before[1][name] == array).all() for name, array in weights(tmp_path).items())
 
 
-def test_a_new_run_does_not_leave_checkpoints_of_an_old_one(tmp_path):
-    fit(tiny(tmp_path, epochs=3), progress=False)
-    fit(tiny(tmp_path, epochs=1), progress=False)
-    assert [path.name for path in Checkpoints(tmp_path).paths()] == ["checkpoint-00000004.npz"]
-
-
 def test_a_resumed_run_must_be_the_same_run_unless_a_file_is_named(tmp_path):
     fit(tiny(tmp_path, epochs=1), progress=False)
     with pytest.raises(GluonAttnError, match="was started with --epochs 1, --lr 0.05: .*another --output"):
@@ -188,7 +183,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, damage):
         np.testing.assert_array_equal(array, whole[name])
     for path in Checkpoints(folder).paths():
         path.write_bytes(b"x")
-    with pytest.raises(GluonAttnError, match="None of the 2 checkpoints .* can be read: remove them to start afresh"):
+    with pytest.raises(GluonAttnError, match="None of the 2 checkpoints .* can be used: take another --output"):
         fit(tiny(folder, resume="auto"), progress=False)
     assert before
 
@@ -273,3 +268,75 @@ def test_a_checkpoint_holds_no_pickle(tmp_path):
     assert kinds == {"param", "running", "optimiser", "ema", "loss"}
     assert {array.dtype.kind for array in arrays.values()} == {"f"}
     assert meta["epoch"] == 1 and json.dumps(meta)
+
+
+def test_a_finished_run_is_not_trained_over(tmp_path):
+    fit(tiny(tmp_path, epochs=1), progress=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(GluonAttnError, match="holds a run already .*another --output.*--resume auto"):
+        fit(tiny(tmp_path, epochs=1, lr=0.1), progress=False)
+    with pytest.raises(GluonAttnError, match="was started with --lr"):
+        fit(tiny(tmp_path, epochs=1, lr=0.1, resume="auto"), progress=False)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert all(after[name] == content for name, content in before.items() if name != "train.log")
+    for path in Checkpoints(tmp_path).paths():
+        path.unlink()
+    with pytest.raises(GluonAttnError, match="left no checkpoint to go on from"):
+        fit(tiny(tmp_path, epochs=1, resume="auto"), progress=False)
+
+
+def test_two_runs_do_not_share_a_folder_and_a_killed_one_leaves_no_lock(tmp_path):
+    words = (
+        "import time; from pathlib import Path; from gluon_attn.train.folder import claimed\n"
+        f"with claimed(Path({str(tmp_path)!r})): print('in', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", words], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "in\n"
+    with pytest.raises(GluonAttnError, match="Another process is training into"):
+        fit(tiny(tmp_path, epochs=1), progress=False)
+    other.kill()
+    other.wait()
+    assert fit(tiny(tmp_path, epochs=1), progress=False)["epochs_done"] == 1
+
+
+def edited(path, change):
+    arrays, meta = checkpoint.read(path)
+    arrays = dict(arrays)
+    change(arrays, meta)
+    checkpoint.write(path, arrays, meta)
+
+
+def _first(arrays):
+    return next(name for name in arrays if name.startswith("param/"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda arrays, meta: meta.update(batch=999), "batch 999"),
+        (lambda arrays, meta: meta.update(epoch=-5), "epoch = -5"),
+        (lambda arrays, meta: meta.pop("history"), "does not say 'history'"),
+        (lambda arrays, meta: arrays.pop(_first(arrays)), "has no 'param/"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros((2, 2), "float32")}), "has shape"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "complex64")}), "of type complex64"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.array(["a"])}), "of type <U1"),
+    ],
+)
+def test_an_edited_checkpoint_is_named_and_the_older_one_taken(two_epochs, tmp_path, change, sentence):
+    folder = tmp_path / "run"
+    shutil.copytree(two_epochs, folder)
+    newest = Checkpoints(folder).paths()[0]
+    edited(newest, change)
+    fit(tiny(folder, resume="auto"), progress=False)
+    log = (folder / "train.log").read_text()
+    assert sentence in log and str(newest) in log and "resumed at epoch 2, batch 0" in log
+    edited(newest, change)
+    with pytest.raises(GluonAttnError, match=sentence):
+        fit(tiny(folder, resume=str(newest)), progress=False)
+
+
+@pytest.fixture(scope="module")
+def two_epochs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two") / "run"
+    fit(tiny(folder), progress=False)
+    return folder

@@ -1,0 +1,47 @@
+"""One run a folder: a finished one is not trained over, and two do not write into one folder at once."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from gluon_attn.errors import GluonAttnError
+
+RESULTS = ("metrics.json", "best.params", "last.params")
+
+
+def refuse_another_run(folder: Path, resume: str) -> None:
+    """GluonAttnError where `folder` has a run's results and `resume` (the recipe's word) does not go on with them."""
+    checkpoints = [path.name for path in sorted(folder.glob("checkpoint-*.npz"))]
+    left = [name for name in RESULTS if (folder / name).exists()] + checkpoints
+    if not left or (resume == "auto" and checkpoints):
+        return
+    if resume not in ("", "auto") and Path(resume).resolve().parent == folder.resolve():
+        return
+    remedies = "Take another --output, or go on with that run (--resume auto)."
+    if not checkpoints:
+        remedies = "Take another --output: it left no checkpoint to go on from (--resume auto)."
+    raise GluonAttnError(
+        f"{str(folder)!r} holds a run already ({', '.join(left[:4])}), which this one would destroy. {remedies}"
+    )
+
+
+@contextlib.contextmanager
+def claimed(folder: Path):
+    """Within it, no other process trains into `folder`. The lock is the system's: a killed process leaves none.
+
+    It is on train.log, which a run keeps open anyway; on file systems without locks there is none.
+    """
+    import portalocker
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "train.log", "a", encoding="utf-8") as log:
+        try:
+            portalocker.lock(log, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.exceptions.AlreadyLocked:
+            raise GluonAttnError(
+                f"Another process is training into {str(folder)!r}: wait for its end, or take another --output."
+            ) from None
+        except portalocker.exceptions.LockException:
+            pass
+        yield
