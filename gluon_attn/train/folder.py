@@ -14,8 +14,8 @@ def refuse_another_run(folder: Path, resume: str) -> None:
     """GluonAttnError where `folder` has a run's results and `resume` (the recipe's word) does not go on with them."""
     checkpoints = [path.name for path in sorted(folder.glob("checkpoint-*.npz"))]
     left = [name for name in RESULTS if (folder / name).exists()] + checkpoints
-    if not left or (resume == "auto" and checkpoints):
-        return
+    if not left or (resume == "auto" and (checkpoints or "metrics.json" not in left)):
+        return  # killed before its first checkpoint, a run may have left weights
     if resume not in ("", "auto") and Path(resume).resolve().parent == folder.resolve():
         return
     remedies = "Take another --output, or go on with that run (--resume auto)."
