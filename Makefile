@@ -14,7 +14,7 @@ endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke bench golden readme constraints clean
+.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke bench golden constraints clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -81,9 +81,6 @@ bench: $(READY)  ## every benchmark, side by side with its peer; writes results/
 
 golden: $(READY)  ## rewrite what the tests expect of every name of the zoo; read its diff
 	$(BIN)/python -m tests.write_golden
-
-readme: $(READY)  ## copy the tables that commands wrote under docs/ into README.md
-	$(BIN)/python tools/write_readme.py
 
 constraints:  ## resolve the versions anew: make constraints PYTHONS="python3.8 ... python3.13"
 	python3 tools/write_constraints.py $(PYTHONS)

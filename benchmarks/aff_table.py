@@ -94,7 +94,10 @@ def document(tables):
     yield "# AFF's table, printed again"
     yield ""
     yield "Written by `python benchmarks/aff_table.py`. Parameters and MACs (224x224) are counted on this package's"
-    yield "networks; errors are single-crop ImageNet errors as published, or measured where it says so."
+    yield "networks; errors are single-crop ImageNet errors as published, or measured where it says so. The plot is"
+    yield "drawn from results/aff_table.csv by `python -m benchmarks.plots`: of two reported errors the first."
+    yield ""
+    yield "![error against MACs, and parameters, of the networks below](accuracy.png)"
     for title, table in tables:
         yield from ("", f"## {title}", "", *markdown(table))
     yield from ("", *(f"- {note}" for note in NOTES))

@@ -1,10 +1,11 @@
 """What does each attention cost, on one backbone? MACs promise one ratio; the measured ones stand beside it.
 
-python -m benchmarks.attention_cost      # writes results/attention_cost.csv and docs/attention_cost.md
+python -m benchmarks.attention_cost      # writes results/attention_cost.csv and docs/attention_cost.md, .png
 """
 
 from __future__ import annotations
 
+from benchmarks import plots
 from benchmarks.common import DOCS, options, write
 
 # backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
@@ -15,6 +16,8 @@ Written by `python -m benchmarks.attention_cost`: every attention of the zoo on 
 network (of AFF and iAFF the ResNet-D that they are built on). The MACs promise one ratio; beside it is what one
 training step and one inference take on this CPU, in MXNet, and the memory of a training step. An attention with few
 MACs still reads and writes every activation, which is what a CPU waits for.
+
+![bars: time of training and of inference of every attention, and its MACs](attention_cost.png)
 """
 COLUMNS = ("network", "parameters", "MACs", "time of training", "of inference", "memory of training")
 
@@ -36,6 +39,7 @@ def main(argv=None):
             rows += base + measure(names, mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
     write("attention_cost", rows, args)
     (DOCS / "attention_cost.md").write_text(markdown(rows), encoding="utf-8")
+    plots.attention_cost(rows, DOCS / "attention_cost.png")
 
 
 def _same(name, backbone):

@@ -19,7 +19,8 @@ def options(description, argv=None, **defaults):
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     values = {"rounds": 5, "clock": "wall", "threads": 0, **defaults}
     for name, value in values.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+        kind = {"action": "store_true"} if value is False else {"type": type(value), "default": value}
+        parser.add_argument(f"--{name.replace('_', '-')}", **kind)
     args = parser.parse_args(argv)
     threads.take(args.threads)
     return args

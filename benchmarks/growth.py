@@ -5,14 +5,15 @@ in the batch and in the square of the side; devices cpu:0 to cpu:3 share the sam
 lose what splitting costs; workers gain until the cores are busy.
 
     python -m benchmarks.growth              # writes results/growth.csv and docs/growth.png
+    python -m benchmarks.growth --redraw     # the picture anew, from what is in results/
 """
 
 from __future__ import annotations
 
 import time
 
+from benchmarks import plots
 from benchmarks.common import DOCS, options, show, write
-from gluon_attn.figures import new_figure
 
 NETWORK = "aff_resnet18"
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -22,13 +23,18 @@ WORKERS = (0, 1, 2, 4)
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=3)
+    args = options(__doc__, argv, rounds=3, redraw=False)
+    if not args.redraw:
+        measure(args)
+    plots.growth(plots.rows_of("growth"), DOCS / "growth.png")
+
+
+def measure(args):
     rows = [_step("batch", batch, batch, 64, args) for batch in BATCHES]
     rows += [_step("size", size, 2, size, args) for size in SIZES]
     rows += [_devices(count, args) for count in DEVICES]
     rows += [_workers(count) for count in WORKERS]
     write("growth", rows, args)
-    plot(rows, DOCS / "growth.png")
 
 
 def _row(axis, value, images_per_second, memory=""):
@@ -82,24 +88,6 @@ def _workers(count):
     start = time.perf_counter()
     images = sum(len(labels) for _, labels in loader.epoch(1))
     return _row("workers", count, images / (time.perf_counter() - start))
-
-
-def plot(rows, path):
-
-    axes = list(dict.fromkeys(row["axis"] for row in rows))
-    figure = new_figure(3.2 * len(axes), 5)
-    grid = figure.subplots(2, len(axes), squeeze=False)
-    for column, axis in enumerate(axes):
-        for line, key in enumerate(("images_per_second", "memory_mib")):
-            points = [(row["value"], row[key]) for row in rows if row["axis"] == axis and row[key] != ""]
-            panel = grid[line][column]
-            panel.set(xlabel=axis, ylabel=key.replace("_", " "))
-            if not points:
-                panel.set_axis_off()
-                continue
-            panel.plot(*zip(*points), marker="o")
-            panel.set_ylim(bottom=0)
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
