@@ -8,7 +8,7 @@ import sys
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import INTERRUPTED, GluonAttnError
 from gluon_attn.parser import Parser
-from gluon_attn.recipe import legacy
+from gluon_attn.recipe import gluoncv, legacy
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 
 # What a script takes where neither a recipe nor a flag says otherwise.
@@ -35,11 +35,12 @@ def main(kind, argv=None):
 
 
 def _in_our_words(kind, script, argv):
-    """open-aff's command lines run as they stand, and say what they are called here."""
-    if not legacy.is_legacy(argv):
+    """open-aff's and GluonCV's command lines run as they stand, and say what they are called here."""
+    whose = "open-aff" if legacy.is_legacy(argv) else "GluonCV" if gluoncv.is_gluoncv(kind, argv) else ""
+    if not whose:
         return argv
-    words, notes = legacy.translate(kind, argv)
-    print(f"open-aff's words; in ours:\n  python {script} {shlex.join(words)}")
+    words, notes = {"open-aff": legacy, "GluonCV": gluoncv}[whose].translate(kind, argv)
+    print(f"{whose}'s words; in ours:\n  python {script} {shlex.join(words)}")
     for note in notes:
         print(f"  {note}")
     return words

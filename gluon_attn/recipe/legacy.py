@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import Any
 
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.parser import Parser
 
 ATTENTION = {"ASKCFuse": "aff_", "ResGlobLocaforGlobLocaCha": "iaff_", "DirectAdd": ""}
 
@@ -118,8 +118,7 @@ def is_legacy(argv):
 def translate(kind, argv):
     """(our words, notes for the user). Words that are not open-aff's stay as they are."""
     table = TABLES[kind]
-    old, rest = _parser(table).parse_known_args(argv)
-    given = {flag: getattr(old, _attribute(flag)) for flag in table}
+    given, rest = read_flags(table, argv)
     words, notes = [], []
     for flag, row in table.items():
         value = given[flag]
@@ -134,8 +133,14 @@ def translate(kind, argv):
     return words, notes
 
 
+def read_flags(table, argv):
+    """({flag of the table: value}, the other words)."""
+    old, rest = _parser(table).parse_known_args(argv)
+    return {flag: getattr(old, _attribute(flag)) for flag in table}, rest
+
+
 def _parser(table):
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Parser(prog="the original's command line", add_help=False, allow_abbrev=False)
     for flag, row in table.items():
         names = ["-j", flag] if flag == "--num-data-workers" else [flag]
         if row.switch:
@@ -245,7 +250,7 @@ def _imagenet(given, notes):
         raise unknown("--lr-mode", given["--lr-mode"], ("cosine", "step"))
     words += ["--schedule", "cosine"] if given["--lr-mode"] == "cosine" else _milestones(given)
     words += ["--warmup-epochs", str(given["--warmup-epochs"])]
-    return words + (_records(given, notes) if given["--use-rec"] else _folder(given))
+    return words + (records(given, notes) if given["--use-rec"] else _folder(given))
 
 
 def _last_gamma(given, notes):
@@ -259,11 +264,11 @@ def _last_gamma(given, notes):
     return ["--last-gamma"] if zero else []
 
 
-def _records(given, notes):
+def records(given, notes):
     parts = ("train", "train-idx", "val", "val-idx")
     files = {part: given[f"--rec-{part}"] or f"~/.mxnet/datasets/imagenet/rec/{_file(part)}" for part in parts}
     options = ",".join(f"rec_{part.replace('-', '_')}={path}" for part, path in files.items())
-    if given["--auto_aug"]:
+    if given.get("--auto_aug"):
         notes.append(
             "warning: with --use-rec the original reads through MXNet's native reader, which has no AutoAugment, and "
             "ignores --auto_aug; this does the same. In our words: --reader native --auto-aug none for that, or "
