@@ -23,6 +23,7 @@ _PUBLIC = {
     "forget_attention": "zoo",
     "list_stages": "attention",
     "load_weights": "weights",
+    "save_weights": "weights",
     "GluonAttnError": "errors",
     "WeightsError": "errors",
     "DataError": "errors",

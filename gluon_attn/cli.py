@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "classes of image files",
     "explain": "pictures of what a network attends to, and a score for them",
     "export": "ONNX, PyTorch or symbol files",
+    "convert": "weights under the names of another library",
     "benchmark": "images per second and memory, as ratios",
     "data": "fetch a data set, verify and unpack it",
     "pack": "image folders into RecordIO",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gluon_attn.weights.find import weights_word
 from gluon_attn.weights.load import classes_of, identify, load_arrays, load_pretrained, load_weights, translate
+from gluon_attn.weights.save import save_weights
 from gluon_attn.weights.table import WeightsEntry, all_published, choose, entries, variants
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "load_arrays",
     "load_pretrained",
     "load_weights",
+    "save_weights",
     "translate",
     "variants",
     "weights_word",

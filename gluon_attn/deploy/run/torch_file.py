@@ -27,7 +27,7 @@ def write_pair(path: os.PathLike, graph: Graph, arrays: Dict[str, np.ndarray], m
     from safetensors.numpy import save_file
 
     text = write_graph(graph)
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
         save_file(arrays, str(temporary), {**metadata, _GRAPH: text, _HASH: _digest(text, arrays)})
         read_pair(temporary)

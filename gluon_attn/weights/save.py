@@ -1,0 +1,121 @@
+"""Out of a network into a file with somebody else's names: the inverse of `load_weights`, by the same maps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gluon_attn.catalogue.names import SPECS
+from gluon_attn.errors import WeightsError, unknown
+from gluon_attn.files import replacing
+from gluon_attn.weights.files import write_checked
+from gluon_attn.weights.layouts.inverse import FORMATS, published_names
+from gluon_attn.weights.table import all_published
+
+_PYTORCH = ("timm", "torchvision", "abn")  # they count batches beside every running mean
+# What a ResNet of those libraries may differ in without having other names than the plain one; None: not at all.
+_TIMM = {"layers", "widths", "block", "stem", "stem_widths", "shortcut", "gate", "groups", "group_width", "round_to"}
+_GATES = {"timm": ("se", "eca"), "torchvision": ()}
+
+
+def save_weights(net, path: os.PathLike, format: str = "gluon") -> None:
+    """Write the parameters of `net`, a network of the zoo, as `path`, under the names of `format`; whole or not at all.
+
+    format : 'gluon' (ours, what `net.save_parameters` writes), 'timm', 'torchvision', 'imgclsmob', 'openaff' or 'abn'
+    path : its suffix says the container: .params, .safetensors, or .pth (which needs torch)
+
+    `load_weights` reads all of them back, equal to the bit. A network that the format's own library could not build
+    raises WeightsError: names and shapes alone would not tell it (SE and its inverse have the same).
+
+    >>> save_weights(get_model("se_resnet50", pretrained=True), "seresnet50.safetensors", format="timm")
+    >>> timm.create_model("seresnet50", checkpoint_path="seresnet50.safetensors")       # elsewhere
+    """
+    if format not in FORMATS:
+        raise unknown("format of weights", format, FORMATS, WeightsError)
+    arrays = _arrays(net)
+    if format != "gluon":
+        _check_network(net, format)
+        names = published_names(format, arrays, _stem_length(net, format))
+        arrays = {names[name]: array for name, array in arrays.items()}
+    if format in _PYTORCH:
+        counters = [name[: -len("running_mean")] for name in arrays if name.endswith(".running_mean")]
+        arrays.update({f"{name}num_batches_tracked": np.zeros((), "int64") for name in counters})
+    _write(Path(path), arrays)
+
+
+def _arrays(net):
+    arrays = {}
+    for name, parameter in net._collect_params_with_prefix().items():
+        if parameter._data is None:
+            raise WeightsError(f"{name} has no values: load weights, or call net.initialize(), before saving.")
+        arrays[name] = parameter.data(parameter.list_ctx()[0]).asnumpy()
+    return arrays
+
+
+def _check_network(net, format):
+    arch = getattr(net, "zoo_arch", None)
+    if arch is None:
+        raise WeightsError(f"format={format!r} is for networks of gluon_attn.get_model; this one has no name there.")
+    if format in _GATES:
+        fits = _of_timm(arch, _GATES[format])
+    else:
+        fits = any(_same(arch, entry) for entry in all_published() if entry.source == format)
+    if not fits:
+        raise WeightsError(
+            f"{format!r} has no network with {arch}, whatever its names: save it with format='gluon', or take it to "
+            "PyTorch whole (deploy.to_torch, `gluon-attn export --format torch`)."
+        )
+
+
+def _of_timm(arch, gates):
+    """Whether it is an ImageNet ResNet or ResNeXt with one of the gates, or without."""
+    if set(arch) - _TIMM or len(arch.get("layers", ())) != 4 or arch.get("gate") not in (None, *gates):
+        return False
+    plain = arch.get("stem", "imagenet") == "imagenet" and arch.get("shortcut", "conv") == "conv"
+    return arch.get("block", "bottleneck") in ("basic", "bottleneck") and (plain or bool(gates))
+
+
+def _same(arch, entry):
+    """Whether the entry's network has that architecture, depth and classes aside."""
+    theirs = {**SPECS[entry.model].arch, **entry.arch}
+    return {**arch, "layers": None} == {**theirs, "layers": None}
+
+
+def _stem_length(net, format):
+    """Layers of the stem where open-aff counts them among its `features`; 0 where its stages are `layer1..4`."""
+    arch = getattr(net, "zoo_arch", {})
+    plain = arch.get("stem") == "deep" and not arch.get("groups")
+    return 0 if format == "openaff" and plain else len(net.stem)
+
+
+def _write(path, arrays):
+    writers = {".params": _write_params, ".safetensors": _write_safetensors, ".pth": _write_pth}
+    if path.suffix not in writers:
+        raise unknown("suffix of a file of weights", path.suffix, writers, WeightsError)
+    writers[path.suffix](path, arrays)
+
+
+def _write_params(path, arrays):
+    import mxnet as mx
+
+    if any(array.ndim == 0 for array in arrays.values()):  # which .params files cannot hold
+        arrays = {name: array for name, array in arrays.items() if array.ndim}
+    values = {name: mx.nd.array(array, dtype=array.dtype) for name, array in arrays.items()}
+    write_checked(path, lambda temporary: mx.nd.save(temporary, values))
+
+
+def _write_safetensors(path, arrays):
+    from safetensors.numpy import save_file
+
+    values = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    write_checked(path, lambda temporary: save_file(values, temporary))
+
+
+def _write_pth(path, arrays):
+    import torch
+
+    values = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        torch.save(values, temporary)

@@ -1,0 +1,41 @@
+"""`gluon-attn convert`: there and back again is the same file."""
+
+from __future__ import annotations
+
+from gluon_attn import cli, save_weights
+from gluon_attn.weights.files import read_arrays, read_file
+from tests.helpers import build
+
+
+def _read(path):
+    return read_arrays(read_file(path), path)
+
+
+def test_there_and_back(tmp_path, capsys):
+    first, other, again = (str(tmp_path / name) for name in ("a.params", "b.params", "c.safetensors"))
+    save_weights(build("cifar_se_resnet20", classes=7), first)
+    words = ["--model", "cifar_se_resnet20"]
+    assert cli.main(["convert", first, "--to", "imgclsmob", "-o", other, *words]) == 0
+    assert "under the names of imgclsmob" in capsys.readouterr().out
+    assert "features.1.0.se.conv1.weight" in _read(other)
+    assert cli.main(["convert", other, "--to", "gluon", "-o", again, *words]) == 0
+    before, after = _read(first), _read(again)
+    assert set(before) == set(after) and all((before[name] == after[name]).all() for name in before)
+
+
+def test_mistakes(tmp_path, capsys):
+    path, out = str(tmp_path / "a.params"), str(tmp_path / "b.safetensors")
+    save_weights(build("cifar_se_resnet20", classes=7), path)
+    assert cli.main(["convert", path, "--to", "timm", "-o", out]) == 2
+    assert "Give --model NAME" in capsys.readouterr().err
+    assert cli.main(["convert", path, "--to", "timm", "-o", out, "--model", "cifar_se_resnet20"]) == 2
+    assert "'timm' has no network with" in capsys.readouterr().err
+    assert cli.main(["convert", path, "--to", "keras", "-o", out, "--model", "cifar_se_resnet20"]) == 2
+    assert "Unknown format of weights 'keras'" in capsys.readouterr().err
+
+
+def test_the_card_says_whose_weights_they_are(tmp_path):
+    out = str(tmp_path / "aff.params")
+    stored = "params/digits/cifar_aff_resnet20/weights.params"
+    assert cli.main(["convert", stored, "--to", "gluon", "-o", out]) == 0
+    assert set(_read(out)) == set(_read(stored))

@@ -1,0 +1,91 @@
+"""`save_weights` is the inverse of `load_weights`: the published names, and the same values to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import gluon_attn
+from gluon_attn import WeightsError, save_weights, weights
+from gluon_attn.weights import layouts as maps
+from gluon_attn.weights.files import read_arrays, read_file
+from gluon_attn.weights.layouts.inverse import published_names
+from tests.helpers import build
+from tests.weights.published import layouts
+
+STEMS = {"imagenet/AFF-ResNeXt-50": 10, "imagenet/iAFF-ResNeXt-50": 10, "cifar100/AFF-ResNet-32": 2}
+STEMS.update({f"cifar100/AFF-ResNeXt-{depth}-32x4d": 3 for depth in (38, 47)})
+EVERY = [(source, name) for source in ("openaff", "imgclsmob", "timm", "abn") for name in layouts(source)]
+
+
+@pytest.mark.parametrize("source, layout", EVERY)
+def test_the_names_are_those_that_were_published(source, layout):
+    published = layouts(source)[layout]
+    ours = [name for name in maps.key_map(source, published).values() if name]
+    theirs = published_names(source, ours, STEMS.get(layout, 0 if source == "openaff" else 2))
+    wanted = {name for name in published if not name.endswith("num_batches_tracked")}
+    plain = {name[len("module.") :] if name.startswith("module.") else name for name in wanted}
+    assert set(theirs.values()) == plain
+
+
+@pytest.mark.parametrize(
+    "name, format, suffix",
+    [
+        ("se_resnet18", "timm", "safetensors"),
+        ("eca_resnet18", "timm", "safetensors"),
+        ("resnet18", "torchvision", "safetensors"),
+        ("resnet18d", "timm", "safetensors"),
+        ("cifar_se_resnet20", "imgclsmob", "params"),
+        ("cifar_aff_preresnet32_w4", "openaff", "params"),
+        ("cifar_aff_resnext38_32x4d", "openaff", "params"),
+        ("cifar_abn_wrn28_10", "abn", "safetensors"),
+        ("cifar_aff_resnet20", "gluon", "params"),
+        ("cifar_aff_resnet20", "gluon", "safetensors"),
+    ],
+)
+def test_there_and_back_is_equal_to_the_bit(name, format, suffix, tmp_path):
+    small = {"layers": (1, 1, 1)} if name == "cifar_abn_wrn28_10" else {}
+    net, path = build(name, **small), tmp_path / f"net.{suffix}"
+    save_weights(net, path, format=format)
+    arrays = read_arrays(read_file(path), path)
+    assert maps.recognise(arrays) == {"torchvision": "timm", "gluon": "gluon_attn"}.get(format, format)
+    back = gluon_attn.get_model(name, **small)
+    weights.load_weights(back, path)
+    for key, parameter in net._collect_params_with_prefix().items():
+        assert (parameter.data() == back._collect_params_with_prefix()[key].data()).asnumpy().all()
+
+
+@pytest.mark.parametrize(
+    "name, format",
+    [
+        ("inv_se_resnet18", "timm"),  # the names of SE, and another function
+        ("se_resnet18", "torchvision"),
+        ("aff_resnet18", "timm"),
+        ("cifar_se_resnet20", "timm"),
+        ("cifar_resnet20", "abn"),
+        ("se_resnet18", "openaff"),
+    ],
+)
+def test_what_a_format_cannot_express_is_a_sentence(name, format, tmp_path):
+    with pytest.raises(WeightsError, match=f"'{format}' has no network with"):
+        save_weights(build(name), tmp_path / "net.safetensors", format=format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_are_sentences(tmp_path):
+    net = build("cifar_resnet20")
+    with pytest.raises(WeightsError, match="Unknown format of weights 'tim'.*Did you mean 'timm'"):
+        save_weights(net, tmp_path / "a.params", format="tim")
+    with pytest.raises(WeightsError, match="suffix of a file of weights '.h5'"):
+        save_weights(net, tmp_path / "a.h5")
+    with pytest.raises(WeightsError, match="has no values"):
+        save_weights(gluon_attn.get_model("cifar_resnet20"), tmp_path / "a.params")
+    with pytest.raises(WeightsError, match="has no name there"):
+        save_weights(net.stages, tmp_path / "a.params", format="timm")
+
+
+def test_pytorch_counts_batches(tmp_path):
+    save_weights(build("resnet18"), tmp_path / "a.safetensors", format="torchvision")
+    arrays = load_file(str(tmp_path / "a.safetensors"))
+    assert arrays["bn1.num_batches_tracked"].shape == () and arrays["bn1.num_batches_tracked"].dtype == np.int64
