@@ -1,8 +1,10 @@
-"""What int8 costs in accuracy: stored weights on their own test images, float32 and int8 of one engine.
+"""What bfloat16 and int8 cost in accuracy: stored weights on their own test images, from one exported file.
 
     python -m benchmarks.int8_accuracy --model cifar_aff_resnet20 --pretrained runs/demo/best.params --dataset digits
 
-Without --model: every network of the zoo with stored weights for digits or clutter.
+Without --model: every network of the zoo with stored weights for digits or clutter. int8 is our file, in onnxruntime
+and in OpenVINO. bfloat16 is OpenVINO's where the CPU has it; elsewhere every weight and every output of an operator is
+rounded to it, with sums in float32, as the CPUs that have it do.
 """
 
 from __future__ import annotations
@@ -31,22 +33,37 @@ def _stored():
 
 
 def measure(name, pretrained, dataset, images):
-    import numpy as np
+    import tempfile
+    from pathlib import Path
 
-    from gluon_attn import data
-    from gluon_attn.deploy import Predictor
-    from gluon_attn.weights.card import Card
+    import numpy as np
+    import onnx
+
+    import gluon_attn
+    from gluon_attn import data, deploy
 
     test, train = (data.get_dataset(dataset, split) for split in ("test", "train"))
     calibration = [train[i][0] for i in np.linspace(0, len(train) - 1, images).astype(int)]
     pictures, labels = zip(*[test[i] for i in range(len(test))])
-    card = Card(name, tuple(test.classes), test.mean, test.std, test.image_size, 1.0)
-    arguments = dict(classes=len(test.classes), batch_size=64, card=card)
-    found = {}
-    for precision in ("float32", "int8"):
-        extra = {"calibration": calibration} if precision == "int8" else {}
-        predictor = Predictor(name, pretrained, precision=precision, **extra, **arguments)
-        found[precision] = predictor.logits(pictures).argmax(1)
+    card = deploy.Card(name, tuple(test.classes), test.mean, test.std, test.image_size, 1.0)
+    net = gluon_attn.get_model(name, pretrained=pretrained, classes=len(test.classes))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {key: str(Path(folder) / f"{key}.onnx") for key in ("plain", "rounded", "int8")}
+        deploy.export_onnx(net, paths["plain"], card.input_size, card=card)
+        prepared = np.stack([card.transform()(image) for image in calibration])
+        onnx.save(deploy.quantize(paths["plain"], np.array_split(prepared, 8)), paths["int8"])
+        predictors = {
+            "float32": deploy.Predictor(paths["plain"], engine="onnxruntime", batch_size=64),
+            "bfloat16": deploy.Predictor(paths["plain"], engine="openvino", precision="bfloat16", batch_size=64),
+            "int8": deploy.Predictor(paths["int8"], engine="onnxruntime", batch_size=64),
+            "openvino": deploy.Predictor(paths["int8"], engine="openvino", batch_size=64),
+        }
+        by = "OpenVINO"
+        if predictors["bfloat16"].precision != "bfloat16":
+            onnx.save(rounded_to_bfloat16(onnx.load(paths["plain"])), paths["rounded"])
+            predictors["bfloat16"] = deploy.Predictor(paths["rounded"], engine="onnxruntime", batch_size=64)
+            by = "rounding"
+        found = {key: predictor.logits(pictures).argmax(1) for key, predictor in predictors.items()}
     right = {key: float((value == np.asarray(labels)).mean()) for key, value in found.items()}
     return {
         "network": name,
@@ -54,9 +71,44 @@ def measure(name, pretrained, dataset, images):
         "dataset": dataset,
         "images": len(labels),
         "float32_top1": f"{100 * right['float32']:.2f}",
+        "bfloat16_top1": f"{100 * right['bfloat16']:.2f}",
+        "bfloat16_by": by,
         "int8_top1": f"{100 * right['int8']:.2f}",
+        "openvino_int8_top1": f"{100 * right['openvino']:.2f}",
         "agreement": f"{100 * float((found['float32'] == found['int8']).mean()):.2f}",
     }
+
+
+def rounded_to_bfloat16(model):
+    """The model with every weight and every float output rounded to bfloat16 and back; products are summed in float32.
+
+    Rounding is arithmetic, not a pair of casts, which onnxruntime would take out: with c = x * (2 ** 16 + 1), the
+    nearest number with 8 significant bits is c - (c - x) (Dekker, 1971).
+    """
+    import numpy as np
+    import onnx
+    from onnx import helper, numpy_helper
+
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor)
+            scaled = values * np.float32(2**16 + 1)
+            tensor.CopyFrom(numpy_helper.from_array(scaled - (scaled - values), tensor.name))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(2**16 + 1), "dekker"))
+    nodes = []
+    for node in model.graph.node:
+        nodes.append(node)
+        for place, name in enumerate(node.output):
+            if kinds.get(name) == onnx.TensorProto.FLOAT:
+                node.output[place] = exact = f"{name}/exact"
+                nodes.append(helper.make_node("Mul", [exact, "dekker"], [f"{name}/c"]))
+                nodes.append(helper.make_node("Sub", [f"{name}/c", exact], [f"{name}/d"]))
+                nodes.append(helper.make_node("Sub", [f"{name}/c", f"{name}/d"], [name]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 if __name__ == "__main__":
