@@ -86,9 +86,9 @@ def main():
 
 
 def table(rows, columns):
-    """Markdown of the (heading, key) columns."""
+    """Markdown of the (heading, key) columns; a cell that was not measured yet is empty."""
     lines = [[heading for heading, _ in columns], ["---"] + ["---:"] * (len(columns) - 1)]
-    lines += [[row[key] for _, key in columns] for row in rows]
+    lines += [[row.get(key, "") for _, key in columns] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
