@@ -10,16 +10,13 @@ import functools
 import importlib
 import inspect
 import json
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Union
 
 from gluon_attn import _compat, _gluoncv, errors
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
-from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.catalogue.mechanisms import Mechanism
 from gluon_attn.catalogue.names import SPECS, Spec
 
@@ -98,39 +95,39 @@ def get_model(
     """
     spec = find(name)
     _refuse_other_words(arch)
-    entry, path = _pretrained_entry(spec, pretrained)
-    card = _card_beside(spec, path)
-    tag = variant if variant is not None else (entry.tag if entry else None)
+    origin = _origin(spec, pretrained)
+    tag = variant if variant is not None else origin.tag if origin else None
     adapt = classes is not None or in_channels != 3
-    arguments = {**spec.arch, **_variant_arch(spec, tag), **(card.arch if card else {}), **arch}
-
-    def built(classes):
-        net = _build(spec, classes=classes, in_channels=in_channels, **arguments)
-        net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
-        return net
-
+    arguments = {**spec.arch, **_variant_arch(spec, tag), **(origin.arch if origin else {}), **arch}
+    build = functools.partial(_build, spec, arguments, in_channels)
     _check_positive(in_channels=in_channels)
-    if classes is None and path is not None and card is None:
-        from gluon_attn import weights
-
-        known = weights.identify(path)
-        classes = known.classes if known else weights.classes_of(built(spec.classes), path)
     if classes is None:
-        classes = entry.classes if entry else len(card.classes) if card else spec.classes
+        classes = _classes(spec, origin, build)
     _check_positive(classes=classes)
-    net = built(classes)
-    if pretrained:
-        from gluon_attn import weights
-
-        if entry is None:
-            weights.load_weights(net, path, ctx=ctx, adapt=adapt)
-        else:
-            weights.load_pretrained(net, entry, root=root, ctx=ctx)
-        net.card = _card(net, spec, entry, card, classes)
+    net = build(classes)
+    if origin:
+        origin.load(net, root=root, ctx=ctx, adapt=adapt)
+        net.card = origin.card_for(spec.preprocessing, classes, own_arch(net, spec))
     return _features(net, features) if features else net
 
 
-def load_run(folder, which: Optional[str] = None, ctx=None, **arch: Any):
+def _origin(spec, pretrained):
+    """What `pretrained` means, or None; networks without weights need not wait for what reads them."""
+    if pretrained in (False, None):
+        return None
+    from gluon_attn.weights.origin import Origin
+
+    return Origin.of(spec.name, pretrained) or None
+
+
+def _classes(spec, origin, build):
+    """How many there are where nobody says it: as the weights have, else as is usual for the name."""
+    if not origin:
+        return spec.classes
+    return origin.classes or origin.classes_in_file(functools.partial(build, spec.classes)) or spec.classes
+
+
+def load_run(folder, which: Optional[str] = None, ctx: Any = None, **arch: Any) -> HybridBlock:
     """The network of a run's folder, or of a stored one, with its weights; `net.card` says what it must be fed.
 
     which : 'best' or 'last'; by default the best where held-out images chose it, else the last: an epoch that was
@@ -140,62 +137,10 @@ def load_run(folder, which: Optional[str] = None, ctx=None, **arch: Any):
     >>> net = gluon_attn.load_run("runs/cats")
     >>> net.card.classes, net(batch_of(net.card.transform())).argmax(1)
     """
-    card, path = run_weights(folder, which)
-    return get_model(card.model, pretrained=path, ctx=ctx, **arch)
+    from gluon_attn.weights.origin import of_run
 
-
-def run_weights(folder, which: Optional[str] = None):
-    """(Card, path of the weights) of a run's folder, or of a stored one; `which` as in `load_run`."""
-    from gluon_attn.weights.card import Card
-
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise errors.GluonAttnError(f"There is no folder {str(folder)!r}: give the --output of a training.")
-    if which not in (None, "best", "last"):
-        raise errors.unknown("weights of a run", which, ("best", "last"))
-    card = Card.read(folder)
-    names = [f"{which}.params"] if which else ["weights.params", f"{_fair(folder)}.params", "last.params"]
-    for name in names:
-        if (folder / name).is_file():
-            return card, str(folder / name)
-    raise errors.WeightsError(f"{folder} has no {names[-1]}: its training has not finished an epoch.")
-
-
-def _fair(folder):
-    """'best' where the images that chose it are not those of the test."""
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return "last" if metrics["best_chosen_on"] == "test" else "best"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "last"
-
-
-def _card_beside(spec, path):
-    """The card of the folder that the file is in, which must be for this network."""
-    if path is None:
-        return None
-    from gluon_attn.weights.card import Card
-
-    card = Card.beside(path)
-    if card is not None and card.model.lower() != spec.name:
-        raise errors.WeightsError(
-            f"{path} is a {card.model}, as the card beside it says, not a {spec.name}: ask for {card.model!r}."
-        )
-    return card
-
-
-def _card(net, spec, entry, card, classes):
-    """What the weights say of themselves: their card or their row; for a bare file what is usual for the network."""
-    from gluon_attn.weights.card import Card
-
-    if card is not None and len(card.classes) == classes:
-        return card
-    record = DATASETS.get(entry.dataset) if entry else None
-    names = record.class_names if record else None
-    if names is None or len(names) != classes:
-        names = [f"class {number}" for number in range(classes)]
-    facts = entry.preprocessing if entry else card.preprocessing if card else spec.preprocessing
-    return Card.of(spec.name, facts, names, arch=own_arch(net, spec), source=entry.tag if entry else "")
+    found = of_run(folder, which)
+    return get_model(found.model, pretrained=found.path, ctx=ctx, **arch)
 
 
 def own_arch(net, spec) -> dict:
@@ -224,7 +169,7 @@ def _check_positive(**counts):
             )
 
 
-def _build(spec, **arguments):
+def _build(spec, arguments, in_channels, classes):
     module, _, cls = spec.family.partition(":")
     family = getattr(importlib.import_module(module), cls)
     takes = inspect.signature(family).parameters
@@ -233,23 +178,9 @@ def _build(spec, **arguments):
         for name in arguments:
             if name not in takes:
                 raise errors.unknown(f"argument of {spec.name}", name, takes)
-    return family(**arguments)
-
-
-def _pretrained_entry(spec, pretrained):
-    """(the entry that `pretrained` means, None) or (None, the path that it is); twice None where it is False."""
-    if not pretrained:
-        return None, None
-    if isinstance(pretrained, (str, os.PathLike)) and is_path(pretrained):
-        return None, os.fspath(pretrained)
-    from gluon_attn import weights
-
-    return weights.choose(spec.name, pretrained), None
-
-
-def is_path(text):
-    text = os.fspath(text)
-    return os.path.isfile(text) or os.sep in text or bool(os.path.splitext(text)[1])
+    net = family(classes=classes, in_channels=in_channels, **arguments)
+    net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
+    return net
 
 
 def _variant_arch(spec, tag):

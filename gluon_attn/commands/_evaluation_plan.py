@@ -7,6 +7,8 @@ from pathlib import Path
 from gluon_attn.catalogue import datasets
 from gluon_attn.commands.loading import build_network, check_classes, find_weights, fits_data, open_dataset
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.weights.find import outlook
+from gluon_attn.weights.origin import Origin, is_path
 
 
 def plan(args):
@@ -15,9 +17,10 @@ def plan(args):
     from gluon_attn.weights import load_weights
 
     record = datasets.find(args.dataset)
-    entry, path, weights = _weights(args)
+    origin, weights = _weights(args)
+    entry = origin.entry
     dataset, images = _data(args, entry)
-    net, card = build_network(args, entry, path, dataset, record.classes)
+    net, card = build_network(args, origin, dataset, record.classes)
     if dataset is not None:
         check_classes(args, entry, card, dataset)
     if path is not None:
@@ -35,21 +38,16 @@ def plan(args):
 
 
 def _weights(args):
-    """(entry or None, path or None, where the file is or comes from)."""
-    from gluon_attn import zoo
-    from gluon_attn.weights.find import outlook
-
-    if zoo.is_path(args.pretrained) and not Path(args.pretrained).is_file():
-        return None, None, f"MISSING: there is no file {args.pretrained}"
-    entry, path = find_weights(args)
-    if path is not None:
-        return (
-            entry,
-            path,
-            f"{path}" + (f", which is {entry.tag!r} of {entry.model}" if entry else ", not a published file"),
-        )
+    """(Origin, where the file is or comes from)."""
+    if is_path(args.pretrained) and not Path(args.pretrained).is_file():
+        return Origin(args.model.lower()), f"MISSING: there is no file {args.pretrained}"
+    origin = find_weights(args)
+    entry = origin.entry
+    if origin.path is not None:
+        known = f"which is {entry.tag!r} of {entry.model}" if entry else "not a published file"
+        return origin, f"{origin.path}, {known}"
     there, sentence = outlook(entry, args.root)
-    return entry, None, f"{entry.tag}: {sentence}" if there else f"MISSING: {sentence}"
+    return origin, f"{entry.tag}: {sentence}" if there else f"MISSING: {sentence}"
 
 
 def _data(args, entry):

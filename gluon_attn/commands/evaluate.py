@@ -83,7 +83,7 @@ def run(args):
 
     from gluon_attn.evaluate import evaluate
 
-    dataset = open_dataset(args, find_weights(args)[0])
+    dataset = open_dataset(args, find_weights(args).entry)
     loaded = load_network(args, dataset)
     check_classes(args, loaded.entry, loaded.card, dataset)
     loader = _loader(args, dataset, loaded.card)

@@ -55,11 +55,11 @@ def take_run(args):
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise GluonAttnError(f"--run {args.run} says this itself: leave out {flags}.")
-    from gluon_attn import zoo
+    from gluon_attn.weights.origin import of_run
 
-    found = [zoo.run_weights(folder) for folder in args.run.split(",")]
-    args.model = ",".join(card.model for card, _ in found)
-    args.pretrained = ",".join(path for _, path in found)
+    found = [of_run(folder) for folder in args.run.split(",")]
+    args.model = ",".join(origin.model for origin in found)
+    args.pretrained = ",".join(origin.path for origin in found)
 
 
 def data_of_run(args):
@@ -78,7 +78,6 @@ def data_of_run(args):
 
 def load_network(args, dataset=None):
     """The network that the flags mean, loaded without compromise: a file for other classes is an error here."""
-    from gluon_attn import weights
     from gluon_attn.devices import parse_devices
 
     devices = parse_devices(args.devices)
@@ -86,19 +85,21 @@ def load_network(args, dataset=None):
         raise GluonAttnError(f"--dtype {args.dtype} cannot be used here: float32, or float16 on a GPU.")
     if args.dtype == "float16" and any(device.device_type == "cpu" for device in devices):
         raise GluonAttnError("--dtype float16 needs --devices gpu:0: MXNet has no float16 convolution on a CPU.")
-    entry, path = find_weights(args)
-    net, card = build_network(args, entry, path, dataset)
-    if path is None:
-        weights.load_pretrained(net, entry, root=args.root, ctx=devices)
-    else:
-        weights.load_weights(net, path, ctx=devices)
+    origin = find_weights(args)
+    net, card = build_network(args, origin, dataset)
+    if origin.classes not in (None, len(card.classes)):
+        raise GluonAttnError(
+            f"These weights know {origin.classes} classes, not {len(card.classes)}: leave out --classes, or train a "
+            "new head (gluon-attn train --pretrained)."
+        )
+    origin.load(net, root=args.root, ctx=devices)
     if args.dtype == "float16":
         net.cast("float16")
     net.hybridize(static_alloc=True)
-    return Loaded(net, entry, card, devices)
+    return Loaded(net, origin.entry, card, devices)
 
 
-def build_network(args, entry, path=None, dataset=None, classes=None):
+def build_network(args, origin, dataset=None, classes=None):
     """(the network without its weights, the card that says what it knows and how pictures are prepared for it).
 
     classes : how many there are where neither weights, flags nor `dataset` say it
@@ -107,37 +108,35 @@ def build_network(args, entry, path=None, dataset=None, classes=None):
     from gluon_attn.recipe.recipe import Recipe
     from gluon_attn.weights.card import Card
 
-    spec, card = zoo.find(args.model), path and Card.beside(path)
-    if card and card.model.lower() != spec.name:
-        raise GluonAttnError(f"{path} is a {card.model}, as the card beside it says: --model {card.model}.")
-    wanted = args.classes or (len(card.classes) if card else entry.classes if entry else None)
-    wanted = wanted or (len(dataset.classes) if dataset else classes or spec.classes)
-    arch = {**(card.arch if card else {}), **Recipe.of({"arch": args.arch}).arch}
-    net = zoo.get_model(args.model, variant=_variant(args, entry), classes=wanted, **arch)
-    facts = preprocessing(args, entry, card, dataset)
-    return net, Card.of(spec.name, facts, _names(args, wanted, card, dataset, entry), arch=zoo.own_arch(net, spec))
+    spec = zoo.find(args.model)
+    wanted = args.classes or origin.classes or (len(dataset.classes) if dataset else classes or spec.classes)
+    arch = {**origin.arch, **Recipe.of({"arch": args.arch}).arch}
+    net = zoo.get_model(args.model, variant=args.variant or origin.tag, classes=wanted, **arch)
+    facts, names = preprocessing(args, origin, dataset), _names(args, wanted, origin, dataset)
+    return net, Card.of(spec.name, facts, names, arch=zoo.own_arch(net, spec), source=origin.tag or "")
 
 
-def _names(args, count, card, dataset, entry):
+def _names(args, count, origin, dataset):
     """The classes' names: a file's, the weights', or the data set's."""
-    from gluon_attn.predict import class_names, named_by
+    from gluon_attn.predict import class_names
 
-    known = card.classes if card else dataset.classes if dataset else named_by(entry)
-    if known is not None and len(known) != count:  # what does not fit is said where the weights are loaded
+    known = dataset.classes if dataset and not origin.card else origin.class_names(count)
+    if len(known) != count:  # what does not fit is said where the weights are loaded
         known = [*known[:count], *(f"class {i}" for i in range(len(known), count))]
     return class_names(count, known, getattr(args, "classes_file", None))
 
 
 def find_weights(args):
-    """(entry or None, path or None) of --pretrained; a published file is known by its hash wherever it lies."""
-    from gluon_attn import weights, zoo
+    """The Origin that --pretrained means; a published file is known by its hash wherever it lies."""
+    from gluon_attn import zoo
+    from gluon_attn.weights.origin import Origin
 
     if args.model is None:
         raise GluonAttnError("Which network? Give --model NAME, or --run DIR, the folder of a training.")
-    word = weights.weights_word(args.pretrained)
-    if isinstance(word, str) and zoo.is_path(word):
-        return weights.identify(word), word
-    return weights.choose(args.model, word or True, _record(args)), None
+    origin = Origin.of(zoo.find(args.model).name, args.pretrained, _record(args))
+    if not origin:
+        raise GluonAttnError(f"--pretrained {args.pretrained}: without weights there is nothing to look at.")
+    return origin
 
 
 def _record(args):
@@ -152,21 +151,14 @@ def _options(args):
     return Recipe.of({"dataset_options": getattr(args, "dataset_options", "")}).dataset_options
 
 
-def _variant(args, entry):
-    return args.variant if args.variant or entry is None else entry.tag
-
-
-def preprocessing(args, entry, card, dataset=None):
+def preprocessing(args, origin, dataset=None):
     """{mean, std, input_size, crop_pct, interpolation}: the weights', else the data set's at the network's size."""
     from gluon_attn import zoo
 
     known = dict(zoo.find(args.model).preprocessing)
-    if card:
-        known.update(card.preprocessing)
-    elif entry is not None:
-        known.update(entry.preprocessing)
-    elif dataset is not None:
+    if dataset is not None:
         known.update(mean=dataset.mean, std=dataset.std, crop_pct=_record(args).crop_pct)
+    known.update(origin.preprocessing)
     if args.image_size:
         known["input_size"] = args.image_size
     return known

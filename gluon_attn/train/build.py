@@ -8,7 +8,6 @@ from mxnet.gluon import nn
 from gluon_attn import zoo
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.train import parts
-from gluon_attn.weights.find import weights_word
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
 
@@ -46,7 +45,7 @@ def create(recipe, classes):
     arch = {**recipe.arch, **({"last_gamma": True} if recipe.last_gamma else {})}
     return zoo.get_model(
         recipe.model,
-        pretrained=weights_word(recipe.pretrained),
+        pretrained=recipe.pretrained,
         variant=recipe.variant or None,
         classes=classes,
         **arch,

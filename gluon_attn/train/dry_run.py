@@ -118,11 +118,10 @@ def _devices(recipe):
 
 def _missing_weights(recipe, name):
     from gluon_attn import weights
-    from gluon_attn.weights.find import weights_word
 
     model = recipe.model if name == recipe.pretrained else recipe.teacher
     try:
-        weights.choose(model, weights_word(name))
+        weights.Origin.of(model.lower(), name)
     except (GluonAttnError, OSError) as error:
         return [f"weights   MISSING: {error}"]
     return []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gluon_attn import data, weights, zoo
+from gluon_attn import data, zoo
 from gluon_attn.catalogue.datasets import centre_share, for_recipes
 from gluon_attn.data.native import NativeLoader
 from gluon_attn.data.sources import own_splits
 from gluon_attn.data.transforms import PADDING, ByEpoch
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.card import Card
-from gluon_attn.weights.find import weights_word
+from gluon_attn.weights.origin import Origin
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,8 @@ def card_of(recipe, dataset, names=None):
 
 def image_size(recipe):
     """The recipe's; else that of the weights which it starts from; else what is usual for the network."""
-    return recipe.image_size or _pretrained_size(recipe) or zoo.find(recipe.model).input_size
-
-
-def _pretrained_size(recipe):
-    word = weights_word(recipe.pretrained)
-    if not word:
-        return None
-    if isinstance(word, str) and zoo.is_path(word):
-        card = Card.beside(word)
-        return card and card.input_size
-    return weights.choose(recipe.model, word).preprocessing["input_size"]
+    spec = zoo.find(recipe.model)
+    return recipe.image_size or Origin.of(spec.name, recipe.pretrained).preprocessing.get("input_size", spec.input_size)
 
 
 def open_datasets(recipe):

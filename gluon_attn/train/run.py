@@ -31,7 +31,6 @@ from gluon_attn.train.objective import Objective
 from gluon_attn.train.parts import weights_in_all
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
-from gluon_attn.weights.find import weights_word
 
 # A resumed run may differ in these; in anything else it would be another run.
 FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
@@ -82,7 +81,7 @@ class Run:
     def _objective(self):
         if not self.recipe.teacher:
             return Objective()
-        weights = weights_word(self.recipe.teacher_weights)
+        weights = self.recipe.teacher_weights
         teacher = zoo.get_model(self.recipe.teacher, pretrained=weights, classes=self.inputs.classes)
         teacher.collect_params().reset_ctx(self.devices)
         if self.recipe.dtype == "float16":

@@ -12,11 +12,6 @@ from gluon_attn.weights.files import read_file
 from gluon_attn.weights.verify import verify
 
 
-def weights_word(text):
-    """'' and 'false' -> False, 'true' -> True, as `get_model` takes them; a tag or a path stays."""
-    return {"": False, "false": False, "true": True}.get(str(text).lower(), text)
-
-
 def weights_folder(root=None):
     """`root`, or $MXNET_HOME/models, by default ~/.mxnet/models."""
     if root is not None:

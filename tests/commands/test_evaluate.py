@@ -15,6 +15,7 @@ from gluon_attn import data
 from gluon_attn.commands.loading import preprocessing
 from gluon_attn.weights import table
 from gluon_attn.weights.card import Card
+from gluon_attn.weights.origin import Origin
 from tests.commands.calling import MODEL, call
 
 
@@ -119,14 +120,14 @@ def test_folders_and_records_are_evaluated_alike(capsys, imagenet):
 
 def test_images_are_prepared_as_for_the_weights():
     digits, flags = data.get_dataset("digits", "test"), SimpleNamespace(model=MODEL, dataset="digits", image_size=None)
-    own = preprocessing(flags, None, None, digits)
+    own = preprocessing(flags, Origin(MODEL), digits)
     assert (own["mean"], own["input_size"], own["crop_pct"]) == (digits.mean, 32, 1.0)
     entry = table.choose("iaff_resnext50_32x4d")
-    published = preprocessing(flags, entry, None, digits)
+    published = preprocessing(flags, Origin(MODEL, entry), digits)
     assert published == entry.preprocessing
     assert Card.of("x", published, ["a"]).resize == 256
     flags.image_size = 288
-    assert preprocessing(flags, entry, None, digits)["input_size"] == 288
+    assert preprocessing(flags, Origin(MODEL, entry), digits)["input_size"] == 288
 
 
 ERRORS = {

@@ -16,9 +16,10 @@ def from_zoo(name, pretrained, options, suffix, card=None):
 def _network(name, pretrained, options):
     from gluon_attn import weights, zoo
     from gluon_attn.predict import class_names, named_by
+    from gluon_attn.weights.origin import is_path
 
     pretrained = True if pretrained is None else pretrained
-    of_file = pretrained is not True and zoo.is_path(pretrained)
+    of_file = pretrained is not True and is_path(pretrained)
     entry = weights.identify(pretrained) if of_file else weights.choose(zoo.find(name).name, pretrained)
     if entry is not None:
         options = {"classes": entry.classes, "variant": entry.tag, **options}
