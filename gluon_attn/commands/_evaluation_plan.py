@@ -14,17 +14,16 @@ from gluon_attn.weights.origin import Origin, is_path
 def plan(args):
     """The plan as text. Mistakes in the flags raise; missing weights, data and devices are reported in it."""
     from gluon_attn.complexity import count_parameters
-    from gluon_attn.weights import load_weights
 
     record = datasets.find(args.dataset)
     origin, weights = _weights(args)
     entry = origin.entry
-    dataset, images = _data(args, entry)
+    dataset, images = _data(args, origin)
     net, card = build_network(args, origin, dataset, record.classes)
     if dataset is not None:
         check_classes(args, entry, card, dataset)
-    if path is not None:
-        load_weights(net, path)  # they fit the network, or the run would say so
+    if origin.path is not None:
+        origin.load(net)  # they fit the network, or the run would say so
     lines = [
         f"model     {args.model}: {len(card.classes)} classes, {count_parameters(net):,} parameters",
         f"weights   {weights}",
@@ -50,10 +49,10 @@ def _weights(args):
     return origin, f"{entry.tag}: {sentence}" if there else f"MISSING: {sentence}"
 
 
-def _data(args, entry):
+def _data(args, origin):
     """(data set or None, one line)."""
     try:
-        dataset = open_dataset(args, entry)
+        dataset = open_dataset(args, origin)
     except (GluonAttnError, OSError) as error:
         return None, f"MISSING: {error}"
     return dataset, f"{args.dataset}: {len(dataset)} images of split {args.split!r}, {len(dataset.classes)} classes"

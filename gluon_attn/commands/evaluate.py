@@ -72,7 +72,7 @@ def run(args):
             "On which images? Give --dataset NAME, or --run DIR, which knows its own (`gluon-attn evaluate --help`)."
         )
     if serving.asked(args):
-        return _keep(args, serving.evaluated(args, open_dataset(args, None)))
+        return _keep(args, serving.evaluated(args, open_dataset(args)))
     if args.dry_run:
         from gluon_attn.commands._evaluation_plan import plan
 
@@ -83,7 +83,7 @@ def run(args):
 
     from gluon_attn.evaluate import evaluate
 
-    dataset = open_dataset(args, find_weights(args).entry)
+    dataset = open_dataset(args, find_weights(args))
     loaded = load_network(args, dataset)
     check_classes(args, loaded.entry, loaded.card, dataset)
     loader = _loader(args, dataset, loaded.card)

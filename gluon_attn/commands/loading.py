@@ -164,26 +164,18 @@ def preprocessing(args, origin, dataset=None):
     return known
 
 
-def open_dataset(args, entry, split="test"):
-    """The data set that the flags mean, with the labels that the weights of `entry` know."""
+def open_dataset(args, origin=None, split="test"):
+    """The data set that the flags mean, with the labels that the weights know."""
     from gluon_attn import data
 
     options = _options(args)
-    known = datasets.DATASETS.get(entry.dataset) if entry else None
+    known = datasets.DATASETS.get(origin.entry.dataset) if origin and origin.entry else None
     if known is not None and known.of == args.dataset:
         options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
-    if args.dataset == "folder":
-        options = {**_names_of_file(args), **options}
+    card = origin.card if origin else None
+    if args.dataset == "folder" and card and card.dataset == "folder":
+        options = {"names": list(card.classes), **options}  # a test half may lack some of the network's classes
     return data.get_dataset(args.dataset, getattr(args, "split", split), root=args.data_root, **options)
-
-
-def _names_of_file(args):
-    """The classes in the network's order, as its card has them: a test half may lack some of them."""
-    from gluon_attn import zoo
-    from gluon_attn.weights.card import Card
-
-    card = Card.beside(args.pretrained) if zoo.is_path(args.pretrained) else None
-    return {"names": list(card.classes)} if card and card.dataset == "folder" else {}
 
 
 def check_classes(args, entry, card, dataset):

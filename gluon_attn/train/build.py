@@ -20,7 +20,7 @@ def build(recipe, classes, devices):
     mx.random.seed(recipe.seed)  # a head for other classes than the file's is drawn, too
     net = create(recipe, classes)
     initialiser = INITIALISERS[recipe.init]()
-    if weights_word(recipe.pretrained):
+    if getattr(net, "card", None) is not None:  # it came with weights
         net.collect_params().reset_ctx(devices)
         if recipe.new_head:
             parts.renew_head(net, create(recipe.replace(pretrained=""), classes + 1), initialiser)
