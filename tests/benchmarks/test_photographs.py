@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from benchmarks import common, photographs, photographs_maps, photographs_page, photographs_settings
+from benchmarks import common, photographs, photographs_input, photographs_maps, photographs_page, photographs_settings
 from gluon_attn.commands.store import store
 from gluon_attn.explain.score import pointing
 from tests.data import tiny_tree
@@ -149,3 +149,9 @@ def test_a_setting_is_judged_on_training_images(root, params, tmp_path, monkeypa
     assert row["setting"] == "mine" and "progressive={0: 32}" in row["changes"]
     metrics = json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())
     assert metrics["best_chosen_on"] == "validation" and row["top1"] == f"{100 * metrics['last_accuracy']:.2f}"
+
+
+def test_input_is_timed_at_both_sizes(root):
+    for size in (32, 64):
+        row = photographs_input.input_row("files", root, size)
+        assert row["what"] == "input from files" and float(row["images_per_second_per_core"]) > 10
