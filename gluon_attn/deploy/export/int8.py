@@ -4,6 +4,9 @@ Convolutions and dense layers are quantised, and the ReLUs among them, which van
 quantised once, over the range that is left. Measured on aff_resnet50, batch 16, one core: 2.72 times the speed of
 float32, 2.58 where the ReLUs stay in float between two quantisations. With the sums, products, pools and sigmoids
 round the gates as well it was no faster and no closer.
+
+Weights keep 7 of their 8 bits: with 8, a CPU without VNNI saturates, and cifar_aff_resnet20 had 95.5 % of the test digits
+right where it has 99.25 % in float32, and 99.0 % with 7 (97.25 and 99.0 % in OpenVINO).
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ def quantize(model, batches, operators=QUANTIZED, keep_float=()):
                 op_types_to_quantize=list(operators),
                 nodes_to_exclude=list(keep_float),
                 per_channel=True,
+                reduce_range=True,  # 7 bits: CPUs without VNNI add pairs of products in 16 bits, which saturate
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
