@@ -5,8 +5,8 @@ quantised once, over the range that is left. Measured on aff_resnet50, batch 16,
 float32, 2.58 where the ReLUs stay in float between two quantisations. With the sums, products, pools and sigmoids
 round the gates as well it was no faster and no closer.
 
-Weights keep 7 of their 8 bits: with 8, a CPU without VNNI saturates, and cifar_aff_resnet20 had 95.5 % of the test digits
-right where it has 99.25 % in float32, and 99.0 % with 7 (97.25 and 99.0 % in OpenVINO).
+Weights keep 7 of their 8 bits: with 8, a CPU without VNNI saturates, and cifar_aff_resnet20 had 95.5 % of the test
+digits right where it has 99.25 % in float32, and 99.0 % with 7 (97.25 and 99.0 % in OpenVINO).
 """
 
 from __future__ import annotations
