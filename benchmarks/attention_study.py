@@ -5,7 +5,7 @@
     python benchmarks/attention_study.py --choose 2,3,4 --seeds 3     # how the recipe's per_class was chosen
 
 The setting (recipe digits_few: few training images of each class, no validation images) is hard enough to leave room
-between the forms; ``--choose`` trains the network without attention on so many images of each class and prints its
+between the forms; `--choose` trains the network without attention on so many images of each class and prints its
 accuracy on 100 other training images of each. What is reported is the accuracy of the *last* epoch on the 400 test
 images, so nothing is chosen on them. Runs that are finished are not repeated; an interrupted study goes on where it
 stopped.
@@ -76,7 +76,7 @@ def trained(label, seed, recipe, folder, **changes):
 
 
 def choose(per_class, seeds, recipe, folder):
-    """Mean accuracy without attention, on training images that were held out, for each number in ``per_class``."""
+    """Mean accuracy without attention, on training images that were held out, for each number in `per_class`."""
     for count in per_class:
         harder = dict(validation=HELD_OUT, dataset_options={"per_class": count})
         runs = folder / f"per_class-{count}"

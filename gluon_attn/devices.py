@@ -35,7 +35,7 @@ def _device(word):
 
 
 def check_arithmetic(dtype, devices):
-    """Refuse a ``--dtype`` that the devices do not have."""
+    """Refuse a `--dtype` that the devices do not have."""
     kinds = {device.device_type for device in devices}
     if dtype == "float16" and "cpu" in kinds:
         raise GluonAttnError(
@@ -49,7 +49,7 @@ def check_arithmetic(dtype, devices):
 
 
 def prepare_arithmetic(dtype, devices):
-    """Refuse or switch on what ``--dtype`` needs; before any network is built, since AMP patches the operators."""
+    """Refuse or switch on what `--dtype` needs; before any network is built, since AMP patches the operators."""
     check_arithmetic(dtype, devices)
     if dtype == "float16":
         os.environ.setdefault("MXNET_SAFE_ACCUMULATION", "1")  # sums of float16 in float32, as the published runs

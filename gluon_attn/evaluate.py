@@ -15,14 +15,14 @@ IN_FLIGHT = 2  # batches queued ahead of the one whose result is read: the engin
 
 
 def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> dict:
-    """Run ``net`` over ``loader`` once; every image counts exactly once.
+    """Run `net` over `loader` once; every image counts exactly once.
 
-    ``loader`` is a :class:`gluon_attn.data.Loader`, or anything that iterates ``(images, labels)`` pairs or
-    ``mx.io.DataBatch`` es (whose ``pad`` images, the iterator's filling of its last batch, are left out).
-    ``progress`` is called with the number of images of each finished batch.
+    `loader` is a `gluon_attn.data.Loader`, or anything that iterates `(images, labels)` pairs or
+    `mx.io.DataBatch` es (whose `pad` images, the iterator's filling of its last batch, are left out).
+    `progress` is called with the number of images of each finished batch.
 
-    Returns ``top1``, its 95 % interval ``top1_interval`` and ``top5`` as fractions of 1, ``images`` and
-    ``images_per_second`` (loading included); no ``top5`` where the network has five classes or fewer.
+    Returns `top1`, its 95 % interval `top1_interval` and `top5` as fractions of 1, `images` and
+    `images_per_second` (loading included); no `top5` where the network has five classes or fewer.
     """
     ctx_list = list(ctx_list or [mx.cpu()])
     hits, images, pending, asked = [0, 0], 0, deque(), set()
@@ -54,7 +54,7 @@ def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> d
 
 
 def ranks(logits, labels):
-    """Place of the true class in each row, 0 for the best; equal logits go by class number, as in ``argmax``.
+    """Place of the true class in each row, 0 for the best; equal logits go by class number, as in `argmax`.
 
     logits (N, C), labels (N,) -> (N,) float32. A row with a NaN ranks last: it must never count as a hit.
     """

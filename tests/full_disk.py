@@ -7,7 +7,7 @@ import signal
 
 
 class full_disk:
-    """Within it, no file of this process can grow beyond ``size`` bytes: a write fails as on a full disk."""
+    """Within it, no file of this process can grow beyond `size` bytes: a write fails as on a full disk."""
 
     def __init__(self, size):
         self.size = size

@@ -1,7 +1,7 @@
 """MXNet's own script im2rec.py, run as it needs to be on the Pythons of today.
 
-``python -m gluon_attn.commands._mxnet_tools NAME ARGUMENTS...`` runs one in this process, MXNet importable on Python
-3.12 too; ``command`` gives that line.
+`python -m gluon_attn.commands._mxnet_tools NAME ARGUMENTS...` runs one in this process, MXNet importable on Python
+3.12 too; `command` gives that line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def command(name, *arguments):
-    """The argument list that runs MXNet's ``name``.py."""
+    """The argument list that runs MXNet's `name`.py."""
     return [sys.executable, "-m", "gluon_attn.commands._mxnet_tools", name, *map(str, arguments)]
 
 

@@ -30,9 +30,9 @@ BLACK = Canvas(Image.BICUBIC, (0, 0, 0))
 
 @dataclass(frozen=True)
 class Scale:
-    """Levels 0 to ``top`` as values from ``low`` to ``high``; ``relative`` to the image's side, made a ``number``.
+    """Levels 0 to `top` as values from `low` to `high`; `relative` to the image's side, made a `number`.
 
-    A ``signed`` value is added to, or by a coin taken from, ``centre``.
+    A `signed` value is added to, or by a coin taken from, `centre`.
     """
 
     low: float
@@ -47,7 +47,7 @@ class Scale:
         return self.number((self.low + (self.high - self.low) * level / self.top) * (side if self.relative else 1))
 
     def draw(self, level, side, rng):
-        """What ``level`` means for an image of that ``side``, with its random sign where it has one."""
+        """What `level` means for an image of that `side`, with its random sign where it has one."""
         return self.centre + self.value(level, side) * (2 * rng.randint(2) - 1 if self.signed else 1)
 
 
@@ -94,9 +94,9 @@ VARIANTS = {"paper": (PAPER, GREY), "increasing": (INCREASING, BLACK)}
 
 
 class AutoAugment:
-    """One sub-policy of ``policy`` ('cifar10', 'imagenet') drawn for each image, then a coin for each operation.
+    """One sub-policy of `policy` ('cifar10', 'imagenet') drawn for each image, then a coin for each operation.
 
-    ``variant``: 'paper', or 'increasing', the form that open-aff's autogluon had (its two deviating rows included).
+    `variant`: 'paper', or 'increasing', the form that open-aff's autogluon had (its two deviating rows included).
     """
 
     def __init__(self, policy, variant="paper"):
@@ -123,7 +123,7 @@ class AutoAugment:
 
 
 class RandAugment:
-    """``count`` operations drawn uniformly, all at the same ``magnitude`` (0 to 30)."""
+    """`count` operations drawn uniformly, all at the same `magnitude` (0 to 30)."""
 
     def __init__(self, count=2, magnitude=9):
         self.count, self.magnitude = count, magnitude

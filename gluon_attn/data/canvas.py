@@ -1,7 +1,7 @@
 """Two tasks made of scikit-learn's real digits, drawn on a canvas by the number of the image.
 
-``clutter``       : one whole digit among fragments of others, with its box: does a network look at the digit?
-``digits-canvas`` : several digits, with the mask of each: semantic segmentation.
+`clutter`       : one whole digit among fragments of others, with its box: does a network look at the digit?
+`digits-canvas` : several digits, with the mask of each: semantic segmentation.
 
 Training and test images come from disjoint digits. Image i is a function of (seed, split, i) alone.
 """
@@ -48,7 +48,7 @@ class _Canvas(Dataset):
         return random_state(self.seed, self.part, index, stream="source")
 
     def digit(self, number, rng):
-        """Source ``number`` enlarged to a random height or width of ``scale`` pixels, whichever is larger: grey."""
+        """Source `number` enlarged to a random height or width of `scale` pixels, whichever is larger: grey."""
         picture = self.sources[number]
         factor = rng.randint(self.scale[0], self.scale[1] + 1) / max(picture.size)
         size = tuple(max(1, round(side * factor)) for side in picture.size)
@@ -56,9 +56,9 @@ class _Canvas(Dataset):
 
 
 class Clutter(_Canvas):
-    """One whole digit at a random place and scale among ``fragments`` pieces of digits of other classes.
+    """One whole digit at a random place and scale among `fragments` pieces of digits of other classes.
 
-    ``box(i)`` is the digit's bounding box (x0, y0, x1, y1), the ends excluded. No fragment lies in it.
+    `box(i)` is the digit's bounding box (x0, y0, x1, y1), the ends excluded. No fragment lies in it.
     """
 
     def __init__(self, split, count=None, size=64, scale=(14, 32), fragments=10, seed=0):
@@ -70,7 +70,7 @@ class Clutter(_Canvas):
         self.others = [np.flatnonzero(self.source_labels != label) for label in range(10)]
 
     def box(self, index):
-        """(x0, y0, x1, y1) of the whole digit in image ``index``."""
+        """(x0, y0, x1, y1) of the whole digit in image `index`."""
         return self._whole(index, self.random(index))[1]
 
     def draw(self, index):
@@ -99,7 +99,7 @@ class Clutter(_Canvas):
 
 
 class DigitsCanvas(_Canvas):
-    """Several digits that do not touch. ``ds[i]`` is (uint8 (H, W, 3) image, uint8 (H, W) mask).
+    """Several digits that do not touch. `ds[i]` is (uint8 (H, W, 3) image, uint8 (H, W) mask).
 
     The mask is 0 for background and 1 + digit where there is its ink.
     """
@@ -125,13 +125,13 @@ class DigitsCanvas(_Canvas):
 
 
 def clutter(split, root=None, count=None, size=64, scale=(14, 32), fragments=10, seed=0):
-    """One digit among fragments; see :class:`Clutter`."""
+    """One digit among fragments; see `Clutter`."""
     refuse_root("clutter", root)
     return Clutter(split, count, size, scale, fragments, seed)
 
 
 def digits_canvas(split, root=None, count=None, size=64, scale=(20, 32), digits=(2, 4), seed=0):
-    """Digits with masks; see :class:`DigitsCanvas`."""
+    """Digits with masks; see `DigitsCanvas`."""
     refuse_root("digits-canvas", root)
     return DigitsCanvas(split, count, size, scale, digits, seed)
 
@@ -147,7 +147,7 @@ def _place(canvas, piece, rng):
 
 
 def _free_place(canvas, piece, rng, trials=20):
-    """(x, y) where the canvas is still empty under ``piece``, or (None, None)."""
+    """(x, y) where the canvas is still empty under `piece`, or (None, None)."""
     for _ in range(trials):
         x, y = _place(canvas, piece, rng)
         if not canvas[y : y + piece.shape[0], x : x + piece.shape[1]].any():

@@ -62,12 +62,12 @@ CIFAR100 = Archive(
 
 
 def cifar10(split, root=None):
-    """CIFAR-10. ``root``: the archive, its extracted folder, or the folder that holds either."""
+    """CIFAR-10. `root`: the archive, its extracted folder, or the folder that holds either."""
     return _dataset(CIFAR10, DATASETS["cifar10"], split, root, label=0)
 
 
 def cifar100(split, root=None, coarse=False):
-    """CIFAR-100 with its 100 fine classes, or its 20 super-classes with ``coarse=True``."""
+    """CIFAR-100 with its 100 fine classes, or its 20 super-classes with `coarse=True`."""
     facts = DATASETS["cifar100-coarse" if coarse else "cifar100"]
     return _dataset(CIFAR100, facts, split, root, label=0 if coarse else 1)
 

@@ -1,4 +1,4 @@
-"""What a data set is: ``len``, ``ds[i] -> (uint8 HWC RGB image, label)`` and a few facts about it."""
+"""What a data set is: `len`, `ds[i] -> (uint8 HWC RGB image, label)` and a few facts about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gluon_attn.errors import DataError
 
 
 class BadImage(DataError):
-    """An image that cannot be decoded; ``name`` says which."""
+    """An image that cannot be decoded; `name` says which."""
 
     def __init__(self, name, reason):
         super().__init__(name, reason)
@@ -22,9 +22,9 @@ class BadImage(DataError):
 
 
 class Dataset:
-    """Labelled images. Subclasses set ``labels`` (N,) int32 and answer ``__getitem__``.
+    """Labelled images. Subclasses set `labels` (N,) int32 and answer `__getitem__`.
 
-    ``name``, ``classes`` (names), ``mean`` and ``std`` (of RGB in 0..1), ``image_size`` (side that networks see).
+    `name`, `classes` (names), `mean` and `std` (of RGB in 0..1), `image_size` (side that networks see).
     """
 
     name: str
@@ -47,12 +47,12 @@ class Dataset:
         raise NotImplementedError
 
     def sample(self, index):
-        """As ``self[index]``, except that the image may still be encoded (see :mod:`gluon_attn.data.images`)."""
+        """As `self[index]`, except that the image may still be encoded (see `gluon_attn.data.images`)."""
         return self[index]
 
 
 class ArrayDataset(Dataset):
-    """Images held in memory: ``images`` uint8 (N, H, W, 3), ``labels`` (N,)."""
+    """Images held in memory: `images` uint8 (N, H, W, 3), `labels` (N,)."""
 
     def __init__(self, name, images, labels, classes, mean, std):
         self.name, self.classes, self.mean, self.std = name, list(classes), tuple(mean), tuple(std)
@@ -64,7 +64,7 @@ class ArrayDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The images of ``dataset`` at ``indices``, in that order."""
+    """The images of `dataset` at `indices`, in that order."""
 
     def __init__(self, dataset, indices):
         self.dataset, self.indices = dataset, np.asarray(indices)
@@ -85,7 +85,7 @@ class Subset(Dataset):
 
 
 def stratified_indices(labels, per_class, seed=0, names=None):
-    """(indices left, indices drawn): ``per_class`` images of every class drawn at random, both sorted.
+    """(indices left, indices drawn): `per_class` images of every class drawn at random, both sorted.
 
     per_class : how many; below 1 the share of each class, of which at least one image is drawn and one left
     names : of the classes, for errors

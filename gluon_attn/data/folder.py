@@ -94,7 +94,7 @@ def _divided(found, split, image_size, names):
 
 
 class PictureFolder(EncodedDataset):
-    """``folder/<class>/**/<picture>``; class i is the i-th of ``classes``. Hidden files are passed over."""
+    """`folder/<class>/**/<picture>`; class i is the i-th of `classes`. Hidden files are passed over."""
 
     def __init__(self, folder, classes, image_size=224):
         super().__init__("folder", image_size)

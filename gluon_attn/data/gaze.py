@@ -1,11 +1,11 @@
 """The normalised MPIIFaceGaze files (Zhang et al., arXiv 1611.08860): 448x448 faces and where they look.
 
-One MATLAB v7.3 file (HDF5) a person, p00.mat to p14.mat, 3,000 faces each: ``Data/data`` and ``Data/label``. A label
+One MATLAB v7.3 file (HDF5) a person, p00.mat to p14.mat, 3,000 faces each: `Data/data` and `Data/label`. A label
 has 16 numbers: gaze (pitch, yaw) and head pose (pitch, yaw) in radians, then twelve landmark coordinates.
 
 The authors say that a face, as MATLAB reads it, must have its channels swapped [3 2 1], be flipped horizontally and
 turned by 90 degrees. Flip and turn together are a transposition, and HDF5 keeps MATLAB's axes in reverse order: so
-``Data/data`` read here is already upright, (N, 3, H, W), and only its channels are reversed (blue first).
+`Data/data` read here is already upright, (N, 3, H, W), and only its channels are reversed (blue first).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SOURCE = "the normalised data of https://www.perceptualui.org/research/datasets/
 
 
 class GazeDataset(Dataset):
-    """``ds[i]`` is (uint8 (448, 448, 3) RGB face, float32 (pitch, yaw) in radians). ``labels`` is (N, 2).
+    """`ds[i]` is (uint8 (448, 448, 3) RGB face, float32 (pitch, yaw) in radians). `labels` is (N, 2).
 
-    ``head_poses`` (N, 2) likewise; ``people`` says which persons, ``person_of`` (N,) whose face is which.
+    `head_poses` (N, 2) likewise; `people` says which persons, `person_of` (N,) whose face is which.
     """
 
     mean, std = DATASETS["mpiifacegaze"].mean, DATASETS["mpiifacegaze"].std
@@ -52,7 +52,7 @@ class GazeDataset(Dataset):
 
 
 def mpiifacegaze(split, root=None, person="p00"):
-    """Leave one person out: 'test' is ``person``'s faces, 'train' everybody else's that ``root`` holds."""
+    """Leave one person out: 'test' is `person`'s faces, 'train' everybody else's that `root` holds."""
     if person not in PEOPLE:
         raise unknown("person", person, PEOPLE, error=DataError)
     present = people_in(root)
@@ -65,13 +65,13 @@ def mpiifacegaze(split, root=None, person="p00"):
 
 
 def leave_one_person_out(root):
-    """Yield (person, training set, test set) for every person whose file is in ``root``."""
+    """Yield (person, training set, test set) for every person whose file is in `root`."""
     for person in people_in(root):
         yield person, mpiifacegaze("train", root, person), mpiifacegaze("test", root, person)
 
 
 def people_in(root):
-    """The persons whose files ``root`` holds."""
+    """The persons whose files `root` holds."""
     if root is None:
         raise DataError(f"mpiifacegaze needs its folder: give root (--data-root), with {SOURCE}.")
     folder = Path(root).expanduser()

@@ -20,7 +20,7 @@ CLASSES_FILE = "classes.txt"  # beside a .rec file: the names of its classes, on
 
 
 class EncodedDataset(Dataset):
-    """Pictures in files: subclasses answer ``sample``."""
+    """Pictures in files: subclasses answer `sample`."""
 
     def __init__(self, name, image_size):
         self.name, self.image_size = name, image_size
@@ -32,7 +32,7 @@ class EncodedDataset(Dataset):
 
 
 class FolderDataset(EncodedDataset):
-    """``folder/<class>/<image>``; class i is the i-th of ``classes``."""
+    """`folder/<class>/<image>`; class i is the i-th of `classes`."""
 
     def __init__(self, folder, classes, image_size=224):
         super().__init__("imagenet-folder", image_size)
@@ -52,7 +52,7 @@ class FolderDataset(EncodedDataset):
 
 
 class RecordDataset(EncodedDataset):
-    """A ``.rec`` file with its ``.idx``, as MXNet's im2rec (``gluon-attn pack``) writes them."""
+    """A `.rec` file with its `.idx`, as MXNet's im2rec (`gluon-attn pack`) writes them."""
 
     def __init__(self, record, index, image_size=224):
         super().__init__("imagenet-rec", image_size)
@@ -73,7 +73,7 @@ class RecordDataset(EncodedDataset):
 
     @property
     def labels(self):
-        """From the head of every record; read when first asked for. -1 where there is none: ``sample`` says why."""
+        """From the head of every record; read when first asked for. -1 where there is none: `sample` says why."""
         if self._labels is None:
             self._labels = np.array([self._label(number) for number in range(len(self))], np.int32)
         return self._labels
@@ -96,7 +96,7 @@ class RecordDataset(EncodedDataset):
 
 
 def imagenet_folder(split, root=None, image_size=224):
-    """``root/train/<class>/*.JPEG`` and ``root/val/<class>/*.JPEG``; classes in alphabetical order."""
+    """`root/train/<class>/*.JPEG` and `root/val/<class>/*.JPEG`; classes in alphabetical order."""
     root = _existing(root, "imagenet-folder", "train/<class>/*.JPEG and val/<class>/*.JPEG")
     folder = root / FOLDERS[split]
     if not folder.is_dir():
@@ -115,7 +115,7 @@ def imagenet_folder(split, root=None, image_size=224):
 
 
 def imagenet_rec(split, root=None, image_size=224, rec_train=None, rec_train_idx=None, rec_val=None, rec_val_idx=None):
-    """``root/train.rec``, ``train.idx``, ``val.rec``, ``val.idx``; or the four files by name."""
+    """`root/train.rec`, `train.idx`, `val.rec`, `val.idx`; or the four files by name."""
     record, index = (rec_train, rec_train_idx) if split == "train" else (rec_val, rec_val_idx)
     if record is None:
         root = _existing(root, "imagenet-rec", "train.rec, train.idx, val.rec and val.idx")

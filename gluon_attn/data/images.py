@@ -38,7 +38,7 @@ BAND = 1 << 20  # pixels that are converted at once: larger pictures need memory
 class Encoded:
     """A picture file's content, decoded when and as far as it is needed.
 
-    ``name`` is what an error calls it. Every colour form becomes RGB; the EXIF rotation is not applied, as in every
+    `name` is what an error calls it. Every colour form becomes RGB; the EXIF rotation is not applied, as in every
     published ImageNet pipeline.
     """
 
@@ -73,7 +73,7 @@ class Encoded:
 
 
 def open_picture(stream, name, length):
-    """The Pillow image in an open file of ``length`` bytes: its head has been read, and its size judged."""
+    """The Pillow image in an open file of `length` bytes: its head has been read, and its size judged."""
     try:
         picture = Image.open(stream, formats=FORMATS)
     except Image.DecompressionBombError:  # at twice our limit
@@ -119,7 +119,7 @@ def on_white(picture):
 
 
 def _array(picture, convert):
-    """uint8 (H, W, 3) of what ``convert``, which works pixel by pixel, makes of a Pillow image: band by band."""
+    """uint8 (H, W, 3) of what `convert`, which works pixel by pixel, makes of a Pillow image: band by band."""
     picture.load()
     width, height = picture.size
     rows = max(BAND // width, 1)
@@ -164,7 +164,7 @@ def pixels(image):
 
 
 def _checked(image):
-    """``image``, if it is an array that can be a picture."""
+    """`image`, if it is an array that can be a picture."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else repr(image)
         raise DataError(f"A picture is a uint8 array (H, W, 3), RGB; this one is {what}.")
@@ -173,10 +173,10 @@ def _checked(image):
 
 
 def crop_resize(image, choose_box, size, interpolation):
-    """The piece ``choose_box(width, height)`` = (x0, y0, x1, y1) of ``image``, resized to ``size`` x ``size``.
+    """The piece `choose_box(width, height)` = (x0, y0, x1, y1) of `image`, resized to `size` x `size`.
 
     Within one grey level of decode, crop and resize with Pillow (equal where the filter is not bilinear), with one
-    exception: where the piece is at least twice as large as ``size`` both ways, a JPEG is decoded at 1/2, 1/4 or 1/8
+    exception: where the piece is at least twice as large as `size` both ways, a JPEG is decoded at 1/2, 1/4 or 1/8
     of its size, which the JPEG decoder does by averaging: the piece comes out a little sharper, by a few grey levels
     where there is fine detail.
     """
@@ -206,7 +206,7 @@ def _decode(image, choose_box, size):
         return picture, choose_box(picture.shape[1], picture.shape[0])
     box = choose_box(jpeg.width, jpeg.height)
     factor = min(box[2] - box[0], box[3] - box[1]) / size
-    # The smallest picture in which the box still has ``size`` pixels.
+    # The smallest picture in which the box still has `size` pixels.
     reduction = max(scale for scale in (1, 2, 4, 8) if scale <= max(factor, 1))
     picture = jpeg.decode(box[3], reduction)
     if picture is None:

@@ -27,7 +27,7 @@ SCALES = cv2 and {
 
 
 class Jpeg:
-    """The size of a JPEG, and its pixels. ``Jpeg.of(content)`` is None for files that are Pillow's to judge."""
+    """The size of a JPEG, and its pixels. `Jpeg.of(content)` is None for files that are Pillow's to judge."""
 
     def __init__(self, content, frame, can_be_cut):
         self.content, self._frame, self._can_be_cut = content, frame, can_be_cut
@@ -47,9 +47,9 @@ class Jpeg:
         return jpeg if bits == 8 and channels in (1, 3) and jpeg.width and jpeg.height else None
 
     def decode(self, rows=None, reduction=1):
-        """uint8 (H, W, 3), RGB, or None where OpenCV cannot; ``rows``: of the whole picture, more may come.
+        """uint8 (H, W, 3), RGB, or None where OpenCV cannot; `rows`: of the whole picture, more may come.
 
-        ``reduction``: 1, 2, 4 or 8, the scale that the decoder reads at.
+        `reduction`: 1, 2, 4 or 8, the scale that the decoder reads at.
         """
         content = np.frombuffer(self._upper(rows or self.height), np.uint8)
         try:

@@ -22,7 +22,7 @@ MOST_SCANS = 24  # of a progressive JPEG, each of which goes over all pixels; en
 
 
 def check_pixels(width, height, name, length=None):
-    """A BadImage for a picture of no pixel, or of more than there may be in a file of ``length`` bytes."""
+    """A BadImage for a picture of no pixel, or of more than there may be in a file of `length` bytes."""
     if width < 1 or height < 1:
         raise BadImage(name, f"it has {width}x{height} pixels")
     most = MOST_PIXELS if length is None else min(MOST_PIXELS, max(ANY_FILE, PIXELS_A_BYTE * length))

@@ -19,23 +19,23 @@ LAST_BATCH = ("keep", "discard")
 
 
 class Loader:
-    """``for images, labels in loader.epoch(e)``: float32 (N, 3, H, W) and int32 (N,), both on the CPU.
+    """`for images, labels in loader.epoch(e)`: float32 (N, 3, H, W) and int32 (N,), both on the CPU.
 
-    ``for images, labels in loader`` counts the epochs itself.
+    `for images, labels in loader` counts the epochs itself.
 
     Labels that are arrays (angles, masks) keep their shape and type.
 
-    dataset    : a :class:`gluon_attn.data.Dataset`
-    transform  : called as ``transform(image, rng)``, see :mod:`gluon_attn.data.transforms`; what has ``at(epoch)`` is
+    dataset    : a `gluon_attn.data.Dataset`
+    transform  : called as `transform(image, rng)`, see `gluon_attn.data.transforms`; what has `at(epoch)` is
                  asked for the transform of that epoch
     train      : images in an order drawn from (seed, epoch); otherwise in the order of the data set
     workers    : processes that read and augment, forked once; 0 works in this process
-    shard      : (r, n) gives worker r of n its part of every global batch of ``n * batch_size`` images, so that n
+    shard      : (r, n) gives worker r of n its part of every global batch of `n * batch_size` images, so that n
                  workers together see exactly what one process with that batch size sees. In training all shards
                  have equally many batches: where the last batch has fewer than n images, it is left out.
     last_batch : 'keep' or 'discard' a last batch that is smaller
     timeout    : seconds to wait for a batch of a worker
-    on_bad_image: 'error' raises, naming the image; 'skip' leaves it out of its batch and counts it in ``skipped``
+    on_bad_image: 'error' raises, naming the image; 'skip' leaves it out of its batch and counts it in `skipped`
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Loader:
         return self.epoch(epoch)
 
     def epoch(self, epoch=0, start_batch=0):
-        """The batches of one epoch, from ``start_batch`` on (to continue an interrupted epoch)."""
+        """The batches of one epoch, from `start_batch` on (to continue an interrupted epoch)."""
         self._plan.batches = [[(epoch, index) for index in batch] for batch in self._batches(epoch)[start_batch:]]
         for images, labels, bad in self._delivered():
             self.skipped.update(bad)
@@ -110,7 +110,7 @@ class Loader:
 
 
 class _Plan:
-    """The batch sampler: a list that ``Loader.epoch`` replaces, since the workers are forked only once."""
+    """The batch sampler: a list that `Loader.epoch` replaces, since the workers are forked only once."""
 
     batches = ()
 
@@ -122,7 +122,7 @@ class _Plan:
 
 
 class _Samples:
-    """(epoch, index) -> (augmented image, label), or the :class:`BadImage` where there is none."""
+    """(epoch, index) -> (augmented image, label), or the `BadImage` where there is none."""
 
     def __init__(self, dataset, transform, seed, on_bad_image):
         self.dataset, self.seed, self.on_bad_image = dataset, seed, on_bad_image

@@ -1,6 +1,6 @@
 """Mixing of labels and images on the device, without waiting for it.
 
-``targets`` are (N, classes) probabilities. Image i is mixed with image N-1-i: a batch that is drawn at random needs
+`targets` are (N, classes) probabilities. Image i is mixed with image N-1-i: a batch that is drawn at random needs
 no further permutation (open-aff: one lambda a batch, each device's slice with its own reverse).
 """
 
@@ -13,7 +13,7 @@ from gluon_attn.errors import GluonAttnError
 
 
 def one_hot_smooth(labels, classes, smoothing=0.0):
-    """(N,) -> (N, classes): ``1 - smoothing + smoothing/classes`` at the label, ``smoothing/classes`` elsewhere.
+    """(N,) -> (N, classes): `1 - smoothing + smoothing/classes` at the label, `smoothing/classes` elsewhere.
 
     Szegedy et al., Rethinking the Inception architecture, arXiv 1512.00567, section 7.
     """
@@ -29,14 +29,14 @@ def sample_lambda(alpha, rng):
 
 
 def mixup(images, targets, lam):
-    """``lam * x + (1 - lam) * reversed(x)``, likewise the targets. Zhang et al., mixup, arXiv 1710.09412."""
+    """`lam * x + (1 - lam) * reversed(x)`, likewise the targets. Zhang et al., mixup, arXiv 1710.09412."""
     return _blend(images, lam), _blend(targets, lam)
 
 
 def cutmix(images, targets, box):
-    """The rectangle ``box`` = (x0, y0, x1, y1) of every image from the reversed batch; targets by area.
+    """The rectangle `box` = (x0, y0, x1, y1) of every image from the reversed batch; targets by area.
 
-    Yun et al., CutMix, arXiv 1905.04899. ``sample_box`` draws the rectangle.
+    Yun et al., CutMix, arXiv 1905.04899. `sample_box` draws the rectangle.
     """
     height, width = images.shape[2:]
     x0, y0, x1, y1 = box
@@ -49,7 +49,7 @@ def cutmix(images, targets, box):
 
 
 def sample_box(height, width, lam, rng):
-    """A rectangle of area ``1 - lam`` around a uniform centre, cut at the border: (x0, y0, x1, y1)."""
+    """A rectangle of area `1 - lam` around a uniform centre, cut at the border: (x0, y0, x1, y1)."""
     side = np.sqrt(1 - lam)
     half_w, half_h = int(width * side) // 2, int(height * side) // 2
     x, y = rng.randint(width), rng.randint(height)

@@ -1,7 +1,7 @@
 """MXNet's own ImageRecordIter, with the settings of the published AFF runs.
 
 Faster than Python where cores are few, and less exact: bilinear without antialiasing, no AutoAugment, and a damaged
-image ends the process. ``Loader`` is the other choice for the same files.
+image ends the process. `Loader` is the other choice for the same files.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ STD = dict(std_r=58.393, std_g=57.12, std_b=57.375)
 
 
 class NativeLoader:
-    """As :class:`gluon_attn.data.Loader`, for ``imagenet-rec`` only. The same numbers for the same (seed, epoch).
+    """As `gluon_attn.data.Loader`, for `imagenet-rec` only. The same numbers for the same (seed, epoch).
 
-    The keywords are those of ``train_transform``, with the published defaults; what ImageRecordIter cannot do raises.
-    ``image_size``: side of the square pictures, 0 for the data set's.
+    The keywords are those of `train_transform`, with the published defaults; what ImageRecordIter cannot do raises.
+    `image_size`: side of the square pictures, 0 for the data set's.
     A shard is a contiguous part of the file; in training all shards have equally many batches.
     """
 
@@ -86,7 +86,7 @@ class NativeLoader:
         return self.epoch(epoch)
 
     def epoch(self, epoch=0, start_batch=0):
-        """As ``Loader.epoch``; the batches before ``start_batch`` are decoded too, and dropped."""
+        """As `Loader.epoch`; the batches before `start_batch` are decoded too, and dropped."""
         # A new iterator each epoch: one that lives on depends on everything it did before.
         draw = random_state(self.seed, epoch, stream="order").randint(1 << 31)
         reader = mx.io.ImageRecordIter(seed=draw, seed_aug=draw, shuffle_chunk_seed=draw, **self._settings)
@@ -94,7 +94,7 @@ class NativeLoader:
         yield from islice(batches, start_batch, None)
 
     def _in_step(self, reader):
-        """Exactly ``len(self)`` batches: parts of a file differ in length, and workers that differ in it hang."""
+        """Exactly `len(self)` batches: parts of a file differ in length, and workers that differ in it hang."""
         for _ in range(len(self)):
             batch = next(reader, None)
             if batch is None:

@@ -25,17 +25,17 @@ def shear_y(image, value, canvas):
 
 
 def translate_x(image, value, canvas):
-    """By ``value`` pixels."""
+    """By `value` pixels."""
     return _affine(image, (1, 0, value, 0, 1, 0), canvas)
 
 
 def translate_y(image, value, canvas):
-    """By ``value`` pixels."""
+    """By `value` pixels."""
     return _affine(image, (1, 0, 0, 0, 1, value), canvas)
 
 
 def rotate(image, value, canvas):
-    """By ``value`` degrees, counter-clockwise."""
+    """By `value` degrees, counter-clockwise."""
     return np.asarray(Image.fromarray(image).rotate(value, fillcolor=canvas.fill))
 
 
@@ -44,12 +44,12 @@ def invert(image, value, canvas):
 
 
 def solarize(image, value, canvas):
-    """Invert what is at ``value`` or above."""
+    """Invert what is at `value` or above."""
     return image ^ -(image >= value).view(np.uint8)  # -1 is 255: all bits flipped
 
 
 def posterize(image, value, canvas):
-    """Keep ``value`` bits a channel."""
+    """Keep `value` bits a channel."""
     return image & np.uint8(256 - 2 ** (8 - int(value)))
 
 

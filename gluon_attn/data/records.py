@@ -1,8 +1,8 @@
 """RecordIO files of pictures, as MXNet's im2rec writes them, read by number: what is wrong names the record.
 
 A record is two words of 32 bits (a magic number; three bits that say which part of a split record this is, and the
-length), then the content, filled to a multiple of four. The content is a head (a flag, a label, two numbers), ``flag``
-more labels, and a picture file. The index has a line ``key TAB offset`` for each record.
+length), then the content, filled to a multiple of four. The content is a head (a flag, a label, two numbers), `flag`
+more labels, and a picture file. The index has a line `key TAB offset` for each record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_CLASSES = 1 << 20  # of a file that does not say how many it has
 
 
 class Records:
-    """``len(records)``, ``records.label(i)``, ``records[i]`` -> (label, content); a record that is none: BadImage.
+    """`len(records)`, `records.label(i)`, `records[i]` -> (label, content); a record that is none: BadImage.
 
     classes : how many there are; a label that is none of them is bad
     """
@@ -67,7 +67,7 @@ class Records:
         return int(label), HEAD.size + 4 * flag
 
     def _content(self, number, most=None):
-        """The content, or the first ``most`` bytes of it (or of its first part)."""
+        """The content, or the first `most` bytes of it (or of its first part)."""
         offset, parts = self.offsets[number], []
         place = bisect_right(self._begins, offset)
         if place == len(self._begins):
@@ -82,7 +82,7 @@ class Records:
             offset += PART.size + length + -length % 4
 
     def _part(self, number, offset, end):
-        """(which part of its record, length) of what begins at ``offset``; the next record begins at ``end``."""
+        """(which part of its record, length) of what begins at `offset`; the next record begins at `end`."""
         head = self._read(offset, PART.size)
         if len(head) < PART.size:
             raise BadImage(self.name(number), f"the file ends at byte {end:,}, within the record")

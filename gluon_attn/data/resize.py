@@ -28,7 +28,7 @@ def interpolation_of(name):
 
 
 def resize_centre(image, resize, size, interpolation):
-    """uint8 (H, W, 3) with its shorter side resized to ``resize``: of that, the centre ``size`` x ``size``.
+    """uint8 (H, W, 3) with its shorter side resized to `resize`: of that, the centre `size` x `size`.
 
     Equal to resizing the whole and cutting then. Where the whole would be very long, the piece that the centre depends
     on is cut first: within one grey level, since Pillow then starts from a place that is no whole pixel.
@@ -57,7 +57,7 @@ def resize_centre(image, resize, size, interpolation):
 
 
 def _resized(image, size, interpolation):
-    """``image`` resized to ``size`` = (width, height). Pillow does the rows first, then the columns, and so may we."""
+    """`image` resized to `size` = (width, height). Pillow does the rows first, then the columns, and so may we."""
     filter, height = interpolation_of(interpolation), image.shape[0]
     rows = max(BAND // image.shape[1], 1)
     if height <= rows:

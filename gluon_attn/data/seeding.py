@@ -9,10 +9,10 @@ STREAMS = {"image": 0, "order": 1, "mix": 2, "split": 3, "source": 4}
 
 
 def random_state(seed, epoch=0, index=0, stream="image"):
-    """``numpy.random.RandomState`` for one image (or batch, or epoch), a pure function of its arguments.
+    """`numpy.random.RandomState` for one image (or batch, or epoch), a pure function of its arguments.
 
     No worker, thread or process keeps a state of its own, so the number of workers and the point of a restart
-    cannot change what is drawn. ``RandomState``, as its methods' results are frozen for ever (NEP 19); on PCG64, which
+    cannot change what is drawn. `RandomState`, as its methods' results are frozen for ever (NEP 19); on PCG64, which
     is ready six times sooner than the usual Mersenne Twister (a state is made for each image).
     """
     key = [int(seed), int(epoch), int(index), STREAMS[stream]]

@@ -15,16 +15,16 @@ SPLITS = {"train": "train", "validation": "validation", "test": "test", "val": "
 
 
 def list_datasets():
-    """Names that :func:`get_dataset` knows."""
+    """Names that `get_dataset` knows."""
     return datasets.openable()
 
 
 def get_dataset(name, split="train", root=None, validation=0, per_class=0, **options):
-    """The data set ``name``; ``root`` is its folder (or archive), where it has one.
+    """The data set `name`; `root` is its folder (or archive), where it has one.
 
-    split: 'train', 'validation', or 'test' (= 'val'). ``validation=k`` holds k images (or, below 1, that share) of
+    split: 'train', 'validation', or 'test' (= 'val'). `validation=k` holds k images (or, below 1, that share) of
     every class out of the training images, always the same ones: they are the 'validation' split, and 'train' is the
-    rest. Of a 'folder' that is not divided they are the 'test' split as well (see `own_splits`). ``per_class=k``
+    rest. Of a 'folder' that is not divided they are the 'test' split as well (see `own_splits`). `per_class=k`
     makes the task harder: only k images of every class are left of 'train', always the same ones.
     """
     record = datasets.find(name)
@@ -66,7 +66,7 @@ def _fewer(dataset, split, per_class):
 
 
 def _draw(dataset, option, count):
-    """(indices left, indices drawn): what ``option`` takes of every class."""
+    """(indices left, indices drawn): what `option` takes of every class."""
     if np.ndim(getattr(dataset, "labels", None)) != 1:
         raise DataError(f"The dataset {dataset.name!r} has no classes to draw from: {option}={count} is not possible.")
     return stratified_indices(dataset.labels, count)

@@ -35,7 +35,7 @@ BOXES = "{}-boxes.npy"  # beside a .rec file: int16 (N, 4)
 
 
 class TinyImageNet(EncodedDataset):
-    """``box(i)`` is the object's box (x0, y0, x1, y1) in pixels, the ends excluded; ``ids`` are the WordNet ids."""
+    """`box(i)` is the object's box (x0, y0, x1, y1) in pixels, the ends excluded; `ids` are the WordNet ids."""
 
     def __init__(self, split, tree):
         super().__init__(NAME, SIZE)
@@ -64,7 +64,7 @@ class TinyImageNet(EncodedDataset):
 
 
 class TinyImageNetRecords(RecordDataset):
-    """The same out of ``gluon-attn pack``'s files: the same images in the same order, with their boxes."""
+    """The same out of `gluon-attn pack`'s files: the same images in the same order, with their boxes."""
 
     def __init__(self, split, root):
         path = root / RECORDS[split]
@@ -81,7 +81,7 @@ class TinyImageNetRecords(RecordDataset):
 
 
 def tiny_imagenet(split, root=None):
-    """``root``: the official folder or zip, the folder that holds either, or what ``gluon-attn pack`` made of it."""
+    """`root`: the official folder or zip, the folder that holds either, or what `gluon-attn pack` made of it."""
     if root is None:
         raise DataError(f"{NAME} needs its folder: give root (--data-root). {_remedy()}")
     root = Path(root).expanduser()

@@ -1,6 +1,6 @@
 """What happens to an image between the data set and the network, as a list of small steps.
 
-A step is called as ``step(image, rng)``; images stay uint8 (H, W, 3) until :class:`Normalize`, which is last.
+A step is called as `step(image, rng)`; images stay uint8 (H, W, 3) until `Normalize`, which is last.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def train_transform(
     lighting=0.0,
     erasing=0.0,
 ):
-    """The steps of training, called as ``t(image, rng)`` -> float32 (3, H, W).
+    """The steps of training, called as `t(image, rng)` -> float32 (3, H, W).
 
-    crop     : 'pad' (the shorter side to image_size, its centre, pad by ``padding``, crop at random), 'resized' (a
-               random piece of ``area`` and ``aspect``, resized), or None (the shorter side to image_size, its
+    crop     : 'pad' (the shorter side to image_size, its centre, pad by `padding`, crop at random), 'resized' (a
+               random piece of `area` and `aspect`, resized), or None (the shorter side to image_size, its
                centre). An image of that size is not resized: training and `eval_transform` see objects equally large
-    auto_aug : None, 'cifar10', 'imagenet' (AutoAugment; ``variant`` 'paper' or 'increasing') or 'rand' (RandAugment).
+    auto_aug : None, 'cifar10', 'imagenet' (AutoAugment; `variant` 'paper' or 'increasing') or 'rand' (RandAugment).
                It follows the crop; 'increasing' comes before it, as in the code it copies.
     jitter   : brightness, contrast and colour by factors of 1 +- jitter each
     lighting : standard deviation of AlexNet's PCA noise
@@ -81,7 +81,7 @@ def train_transform(
 
 
 def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear"):
-    """The steps of evaluation: the shorter side to ``resize`` (default ``image_size``), centre, normalise."""
+    """The steps of evaluation: the shorter side to `resize` (default `image_size`), centre, normalise."""
     check_side(image_size, "image_size")
     check_side(resize or image_size, "resize")
     if (resize or image_size) < image_size:
@@ -90,7 +90,7 @@ def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear")
 
 
 class ByEpoch:
-    """Another transform in each epoch, from a list; a :class:`Loader` asks for it by ``at(epoch)``."""
+    """Another transform in each epoch, from a list; a `Loader` asks for it by `at(epoch)`."""
 
     def __init__(self, transforms):
         self.transforms = list(transforms)
@@ -107,7 +107,7 @@ class ByEpoch:
 
 
 class Transform:
-    """Steps one after the other. ``rng`` may be None where no step draws."""
+    """Steps one after the other. `rng` may be None where no step draws."""
 
     def __init__(self, steps):
         self.steps = steps
@@ -129,7 +129,7 @@ class Transform:
 
 @dataclass(frozen=True)
 class PadCrop:
-    """Zeros all round, then a random window of ``size``."""
+    """Zeros all round, then a random window of `size`."""
 
     size: int
     padding: int = 4
@@ -175,7 +175,7 @@ class ResizedCrop:
 
 @dataclass(frozen=True)
 class Centre:
-    """Shorter side to ``resize``, then the centre ``size`` x ``size``; nothing where the image has that size."""
+    """Shorter side to `resize`, then the centre `size` x `size`; nothing where the image has that size."""
 
     size: int
     resize: int
@@ -195,7 +195,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Jitter:
-    """Brightness, contrast and colour, in random order, each by a factor uniform in 1 +- ``strength``."""
+    """Brightness, contrast and colour, in random order, each by a factor uniform in 1 +- `strength`."""
 
     strength: float
 
@@ -230,7 +230,7 @@ class Erase:
 
 @dataclass(frozen=True)
 class Normalize:
-    """``(image / 255 - mean) / std`` as float32 (3, H, W), with AlexNet's PCA noise where ``lighting`` is not 0."""
+    """`(image / 255 - mean) / std` as float32 (3, H, W), with AlexNet's PCA noise where `lighting` is not 0."""
 
     mean: tuple
     std: tuple
@@ -250,7 +250,7 @@ class Normalize:
 
 
 def _draw_sides(whole, area, aspect, rng):
-    """(width, height) of a rectangle: its share of ``whole`` uniform in ``area``, width/height log-uniform."""
+    """(width, height) of a rectangle: its share of `whole` uniform in `area`, width/height log-uniform."""
     size = whole * rng.uniform(*area)
     ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
     return round(math.sqrt(size * ratio)), round(math.sqrt(size / ratio))

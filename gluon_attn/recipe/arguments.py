@@ -13,7 +13,7 @@ from gluon_attn.recipe.recipe import IN_RUN, Recipe, list_recipes, merged, read_
 
 
 def add_arguments(parser):
-    """Every field of :class:`Recipe` as a flag, ``--recipe`` for a file of them, and ``--dry-run``."""
+    """Every field of `Recipe` as a flag, `--recipe` for a file of them, and `--dry-run`."""
     names = ", ".join(list_recipes())
     parser.add_argument("--recipe", help=f"a recipe file, or one of: {names}; flags override it", metavar="NAME|FILE")
     parser.add_argument("--dry-run", action="store_true", help="build everything, print the plan, train nothing")
@@ -49,7 +49,7 @@ def _underlying(args, given):
 
 
 def _shape(spec):
-    """How argparse shows a flag; the value itself is read by ``Recipe.of``, in one place for files and flags."""
+    """How argparse shows a flag; the value itself is read by `Recipe.of`, in one place for files and flags."""
     help, choices = spec.metadata["help"].replace("%", "%%"), spec.metadata["choices"]
     default = "" if spec.default is dataclasses.MISSING or spec.default == "" else f" (default: {_shown(spec.default)})"
     if spec.metadata["kind"] is bool:

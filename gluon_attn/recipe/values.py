@@ -65,7 +65,7 @@ def load_yaml(text):
 
 
 def read_value(spec, value):
-    """``value`` as the type of a dataclass field with our metadata; what does not fit raises a sentence."""
+    """`value` as the type of a dataclass field with our metadata; what does not fit raises a sentence."""
     kind, choices = spec.metadata["kind"], spec.metadata["choices"]
     flag = spec.name.replace("_", "-")
     is_list = spec.default_factory is not dataclasses.MISSING and isinstance(spec.default_factory(), list)
@@ -85,7 +85,7 @@ def read_value(spec, value):
 
 
 def shown(value):
-    """``repr`` in a sentence: no longer than a line."""
+    """`repr` in a sentence: no longer than a line."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # Python writes out no number of more than 4,300 digits

@@ -16,7 +16,7 @@ NORMALISATIONS = (nn.BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm)
 
 
 def build(recipe, classes, devices):
-    """The hybridized network on ``devices``, with pretrained or seeded random weights."""
+    """The hybridized network on `devices`, with pretrained or seeded random weights."""
     mx.random.seed(recipe.seed)  # a head for other classes than the file's is drawn, too
     net = create(recipe, classes)
     initialiser = INITIALISERS[recipe.init]()
@@ -53,7 +53,7 @@ def create(recipe, classes):
 
 
 def blocks(net):
-    """``net`` and all blocks below it."""
+    """`net` and all blocks below it."""
     yield net
     for child in net._children.values():
         yield from blocks(child)
@@ -77,7 +77,7 @@ def exempt_from_decay(net):
 
 
 def synchronise(net, devices):
-    """Replace each BatchNorm by a SyncBatchNorm over ``devices`` devices that has the same parameters."""
+    """Replace each BatchNorm by a SyncBatchNorm over `devices` devices that has the same parameters."""
     from mxnet.gluon.contrib.nn import SyncBatchNorm
 
     for parent in list(blocks(net)):
@@ -138,7 +138,7 @@ class Evaluated:
     """
 
     def __init__(self, trained, net, decay=0.0):
-        """``net``: a second network of the same build on the same devices."""
+        """`net`: a second network of the same build on the same devices."""
         self.net, self.decay = net, decay
         frozen = {parameter.name for parameter in getattr(trained, "frozen", ())}
         pairs = list(zip(net.collect_params().values(), trained.collect_params().values()))
@@ -148,7 +148,7 @@ class Evaluated:
         self.pairs = _arrays([pair for pair in pairs if pair[1].name not in frozen])
 
     def update(self, step):
-        """To be called after update number ``step``."""
+        """To be called after update number `step`."""
         if self.decay:
             decay = min(self.decay, (1 + step) / (10 + step))
             for average, weight in self.pairs:
@@ -156,7 +156,7 @@ class Evaluated:
                 average += (1 - decay) * weight
 
     def settle(self):
-        """Make ``net`` ready to be evaluated, with the same running statistics on every device."""
+        """Make `net` ready to be evaluated, with the same running statistics on every device."""
         if not self.decay:
             self._copy()
         average_running_statistics(self.net)

@@ -30,7 +30,7 @@ _META = "meta.json"
 
 
 class Checkpoints:
-    """The checkpoints of a run's folder: ``checkpoint-STEP.npz``, STEP the number of updates done."""
+    """The checkpoints of a run's folder: `checkpoint-STEP.npz`, STEP the number of updates done."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -50,7 +50,7 @@ class Checkpoints:
     def newest(self, warn, check=lambda arrays, meta: None):
         """(arrays, meta) of the newest whole checkpoint, or None where the folder has none.
 
-        A damaged one, or one that ``check`` raises a GluonAttnError for, is passed over and named by ``warn``; where
+        A damaged one, or one that `check` raises a GluonAttnError for, is passed over and named by `warn`; where
         all are so, an error says it.
         """
         paths = self.paths()
@@ -79,7 +79,7 @@ class Checkpoints:
 
 
 def write(path, arrays, meta):
-    """``arrays`` {name: numpy array} and ``meta`` (anything JSON can hold) as one file."""
+    """`arrays` {name: numpy array} and `meta` (anything JSON can hold) as one file."""
     text = np.frombuffer(json.dumps({"format": FORMAT, **meta}).encode("utf-8"), np.uint8)
     content = io.BytesIO()
     np.savez(content, **{_META: text}, **arrays)
@@ -140,7 +140,7 @@ def _check_kinds(path, arrays):
 
 
 def check_arrays(arrays, net, trainer, totals, evaluated):
-    """GluonAttnError where ``restore`` would miss an array, find one too many, or one of another shape."""
+    """GluonAttnError where `restore` would miss an array, find one too many, or one of another shape."""
     wanted = {name: array.shape for name, array in capture(net, trainer, totals, evaluated).items()}
     if any(name.startswith("optimiser/") for name in arrays):
         for index, parameter in enumerate(trainer._params):
@@ -171,7 +171,7 @@ def capture(net, trainer, totals, evaluated):
 
 
 def restore(arrays, net, trainer, totals, evaluated):
-    """Put ``capture``'s arrays back; the objects must be of the same recipe."""
+    """Put `capture`'s arrays back; the objects must be of the same recipe."""
     arrays = dict(arrays)
     _restore_network(arrays, net)
     _restore_optimiser(arrays, trainer)

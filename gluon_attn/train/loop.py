@@ -16,8 +16,8 @@ WINDOW = 4  # updates between two looks at the loss, each at the value of the lo
 def fit(recipe, progress=True, on_epoch=None):
     """Train as the recipe says; returns what metrics.json holds.
 
-    ``on_epoch(row)`` is called with each line of history.csv; a true answer ends the training there. SIGTERM and
-    Ctrl-C write a checkpoint, metrics.json and curves.png, and raise :class:`Stopped`.
+    `on_epoch(row)` is called with each line of history.csv; a true answer ends the training there. SIGTERM and
+    Ctrl-C write a checkpoint, metrics.json and curves.png, and raise `Stopped`.
     """
     run = Run(recipe, progress)
     try:

@@ -47,7 +47,7 @@ class Objective:
         self.teacher, self.temperature, self.hard_weight = teacher, temperature, hard_weight
 
     def teach(self, images):
-        """The teacher's softened opinion of the share; called outside of ``autograd.record``."""
+        """The teacher's softened opinion of the share; called outside of `autograd.record`."""
         if self.teacher is None:
             return None
         return nd.softmax(logits_of(self.teacher, self.teacher(images)).astype("float32") / self.temperature, axis=-1)

@@ -37,7 +37,7 @@ FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_ba
 
 
 class Run:
-    """``epoch`` counts finished epochs; ``batch`` and ``images`` are done of the next one."""
+    """`epoch` counts finished epochs; `batch` and `images` are done of the next one."""
 
     def __init__(self, recipe, progress=True):
         check(recipe)

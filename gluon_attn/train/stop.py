@@ -17,7 +17,7 @@ class Stopped(BaseException):
 
 
 class StopRequest:
-    """``with StopRequest() as stop``: SIGTERM sets ``stop.asked``, and breaks off ``with stop.interruptible()``.
+    """`with StopRequest() as stop`: SIGTERM sets `stop.asked`, and breaks off `with stop.interruptible()`.
 
     So do SIGINT (Ctrl-C) and SIGHUP, unless whoever started this process had it ignore them, as nohup does. A second
     Ctrl-C does not wait for the update, nor for the files: it is a KeyboardInterrupt.

@@ -1,4 +1,4 @@
-"""Hyper-parameter search over recipes, through autogluon.core's spaces, searchers and scheduler (extra ``tune``).
+"""Hyper-parameter search over recipes, through autogluon.core's spaces, searchers and scheduler (extra `tune`).
 
 Every trial is a normal run in a folder of its own. Trials are compared on images held out of the training set, never
 on the test set, and a trial that falls behind is ended early: at an epoch from the third on, when its best accuracy so
@@ -60,7 +60,7 @@ def _values(name, text):
 
 
 def attentions(model):
-    """Gates and fusions that the zoo has on the backbone of ``model``, and none.
+    """Gates and fusions that the zoo has on the backbone of `model`, and none.
 
     >>> attentions("cifar_vgg")
     ['']
@@ -71,7 +71,7 @@ def attentions(model):
 
 
 def takes_reduction(attention):
-    """Whether a mechanism has a `reduction`; ``None`` is that of the recipe, which says so itself."""
+    """Whether a mechanism has a `reduction`; `None` is that of the recipe, which says so itself."""
     from gluon_attn.attention import accepted
 
     record = MECHANISMS.get(attention)
@@ -174,7 +174,7 @@ def draw(trials, path):
 
 
 def tune(recipe, spaces, folder, trials=None, minutes=None, method="random", progress=False):
-    """Search; returns the :class:`Search` with its trials, everything written to ``folder``."""
+    """Search; returns the `Search` with its trials, everything written to `folder`."""
     scheduler, space = _autogluon()
     search = Search(held_out(recipe), folder, progress)
     runner = scheduler(

@@ -69,7 +69,7 @@ class Updater:
         self.totals = [mx.nd.zeros((1,), ctx=device) for device in devices]
 
     def __call__(self, images, labels, lr, mixing=None, batch_size=None):
-        """``batch_size``: images of the whole batch, where other workers hold a part of it."""
+        """`batch_size`: images of the whole batch, where other workers hold a part of it."""
         if self.pieces > 1:
             for parameter in self.weights:
                 parameter.zero_grad()
@@ -96,7 +96,7 @@ class Updater:
             self._idle(device)
 
     def _idle(self, device):
-        """A batch with fewer images than devices leaves ``device`` without any: its gradient is zero, and not stale."""
+        """A batch with fewer images than devices leaves `device` without any: its gradient is zero, and not stale."""
         for parameter in self.weights:
             if self.pieces == 1:
                 parameter.grad(device)[:] = 0
@@ -116,7 +116,7 @@ class SumOverWorkers:
     """
 
     def __init__(self, store, key):
-        """``store``: a dist_sync parameter server, or None where there is one worker; ``key``: a number of its own."""
+        """`store`: a dist_sync parameter server, or None where there is one worker; `key`: a number of its own."""
         self.store, self.key = store, key
         if store:
             store.init(key, mx.nd.zeros(1))

@@ -62,7 +62,7 @@ def read_arrays(data, where="the file"):
 
 
 def write_parameters(path, net):
-    """``net.save_parameters``, whole or not at all, and to the bit where all devices hold the same."""
+    """`net.save_parameters`, whole or not at all, and to the bit where all devices hold the same."""
     import mxnet as mx
 
     values = {name: _value(parameter, mx.cpu()) for name, parameter in net._collect_params_with_prefix().items()}
@@ -77,7 +77,7 @@ def _value(parameter, cpu):
 
 
 def write_checked(path, save):
-    """``save(a name)``, read back before it replaces ``path``: MXNet may not notice that the disk was full."""
+    """`save(a name)`, read back before it replaces `path`: MXNet may not notice that the disk was full."""
     with replacing(path) as temporary:
         try:
             save(str(temporary))

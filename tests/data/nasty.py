@@ -1,6 +1,6 @@
 """Pictures under a megabyte that take a machine where nobody looks first, and what each costs a reader.
 
-``python -m tests.data.nasty FOLDER [NAME ...]`` writes them, reads each as `evaluate`, `predict` and training do, and
+`python -m tests.data.nasty FOLDER [NAME ...]` writes them, reads each as `evaluate`, `predict` and training do, and
 prints {name: {reader: [outcome, seconds of CPU, megabytes beyond what the process had]}}.
 """
 
@@ -33,7 +33,7 @@ def saved(format, mode="RGB", size=(64, 48), colour=77, **options):
 
 
 def series(format, mode, side, more, **options):
-    """A file of 1 + ``more`` pictures."""
+    """A file of 1 + `more` pictures."""
     first = Image.new(mode, (side, side))
     rest = [Image.fromarray(np.full((side, side), n, np.uint8)).convert(mode) for n in range(more)]
     stream = io.BytesIO()
@@ -59,7 +59,7 @@ def jpeg_head(content, width, height):
 
 
 def many_scans(count):
-    """A progressive JPEG whose last scan is said ``count`` times."""
+    """A progressive JPEG whose last scan is said `count` times."""
     content = saved("JPEG", size=LARGE, progressive=True)
     at = content.rindex(b"\xff\xda")
     at = max(content.rindex(marker, 0, at) for marker in (b"\xff\xc4", b"\xff\xda"))
@@ -67,7 +67,7 @@ def many_scans(count):
 
 
 def png(width, height, colour=2, bits=8, interlace=0, content=b"", extra=b""):
-    """A PNG of zeros by hand; ``content`` instead of the compressed rows."""
+    """A PNG of zeros by hand; `content` instead of the compressed rows."""
     if not content:
         sample = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour] * bits
         passes = [(8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2)] if interlace else [(1, 1)]
@@ -87,7 +87,7 @@ def chunk(kind, content):
 
 
 def tiled_tiff(side):
-    """A TIFF of 16x16 that says its tiles are ``side`` wide and high."""
+    """A TIFF of 16x16 that says its tiles are `side` wide and high."""
     packed = zlib.compress(bytes(10**6))
     tags = [(256, 4, 16), (257, 4, 16), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1),
             (322, 4, side), (323, 4, side), (324, 4, 8), (325, 4, len(packed))]  # fmt: skip

@@ -15,7 +15,7 @@ SIDE, FACES = 12, 5
 
 
 def write(folder, person, faces, labels):
-    """``faces`` (H, W, 3, N) as MATLAB has them in memory: HDF5 holds the axes in reverse order."""
+    """`faces` (H, W, 3, N) as MATLAB has them in memory: HDF5 holds the axes in reverse order."""
     with h5py.File(folder / f"{person}.mat", "w", userblock_size=512) as file:
         file["Data/data"] = faces.transpose(3, 2, 1, 0).astype(np.float32)
         file["Data/label"] = labels.astype(np.float32)

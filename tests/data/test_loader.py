@@ -39,7 +39,7 @@ class Raw:
 
 
 class Broken(data.Subset):
-    """The images with the numbers ``bad`` cannot be read."""
+    """The images with the numbers `bad` cannot be read."""
 
     bad = ()
 

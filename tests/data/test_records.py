@@ -49,7 +49,7 @@ def test_contents_are_mxnets(tmp_path):
 
 
 def damaged(folder, damage):
-    """The record 4 of ``folder``, damaged."""
+    """The record 4 of `folder`, damaged."""
     offset = int((folder / "train.idx").read_text().splitlines()[4].split()[1])
     content = bytearray((folder / "train.rec").read_bytes())
     damage(folder, content, offset)
@@ -63,7 +63,7 @@ def label(value):
 
 
 def word(at, value):
-    """Another 32 bits, ``at`` bytes behind the beginning of the record."""
+    """Another 32 bits, `at` bytes behind the beginning of the record."""
     return lambda folder, content, offset: content.__setitem__(
         slice(offset + at, offset + at + 4), struct.pack("<I", value)
     )

@@ -25,7 +25,7 @@ def test_it_is_short():
 
 
 def test_its_first_lines_run():
-    (code,) = re.findall(r"```python\n(.*?)```", SCREEN, re.DOTALL)
+    (code,) = re.findall(r"``python\n(.*?)``", SCREEN, re.DOTALL)
     assert len(code.splitlines()) == 5
     scope = {}
     exec(code, scope)
@@ -38,7 +38,7 @@ def test_its_first_lines_run():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"``.*?``", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith(("http:", "https:")):
             continue

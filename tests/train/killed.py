@@ -17,7 +17,7 @@ from tests.train.tiny import tiny
 
 
 def attempt(folder, after):
-    """Run in a child until it ends or ``after`` seconds have passed; returns whether it was killed."""
+    """Run in a child until it ends or `after` seconds have passed; returns whether it was killed."""
     child = os.fork()
     if not child:
         from gluon_attn.train import fit
