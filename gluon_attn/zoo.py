@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional,
 from gluon_attn import _compat, _gluoncv, errors
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
-from gluon_attn.catalogue.mechanisms import Mechanism
+from gluon_attn.catalogue.arguments import checked
+from gluon_attn.catalogue.mechanisms import MECHANISMS, Mechanism
 from gluon_attn.catalogue.names import SPECS, Spec
 
 if TYPE_CHECKING:
@@ -178,9 +179,39 @@ def _build(spec, arguments, in_channels, classes):
         for name in arguments:
             if name not in takes:
                 raise errors.unknown(f"argument of {spec.name}", name, takes)
-    net = family(classes=classes, in_channels=in_channels, **arguments)
+    try:
+        own = checked(spec.name, arguments, _of_outsiders(arguments))
+        net = family(classes=classes, in_channels=in_channels, **own)
+    except (errors.GluonAttnError, MemoryError):
+        raise
+    except Exception as problem:  # values that are right alone and not together, and what a class from outside raises
+        given = {key: value for key, value in arguments.items() if key not in spec.arch or spec.arch[key] != value}
+        if not given:
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in given.items())
+        raise errors.GluonAttnError(f"{spec.name} cannot be built with {given}: {_first_line(problem)}.") from problem
     net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
     return net
+
+
+def _of_outsiders(arguments):
+    """Keywords of mechanisms that are not the package's, which may mean something else by our words."""
+    from gluon_attn.attention.slots import PLACES, accepted
+
+    chosen = {slot: arguments.get(slot) for slot in PLACES}
+    outside = [(slot, found) for slot, found in chosen.items() if callable(found) or _is_registered(found)]
+    return {keyword for slot, found in outside for keyword in accepted(slot, found)}
+
+
+def _is_registered(found):
+    return isinstance(found, str) and found in MECHANISMS and found not in catalogue.OWN
+
+
+def _first_line(problem):
+    """MXNet's errors say what is wrong last, below a trace of C++."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()] or [""]
+    said = lines[-1] if "MXNet" in type(problem).__name__ else lines[0]
+    return f"{type(problem).__name__}: {said[:200]}"
 
 
 def _variant_arch(spec, tag):

@@ -136,7 +136,7 @@ def _all_specs():
 
 
 SPECS: Dict[str, Spec] = {spec.name: spec for spec in _all_specs()}
-_OWN = frozenset(MECHANISMS)  # what the package brings
+OWN = frozenset(MECHANISMS)  # what the package brings
 
 
 def add(mechanism: Mechanism) -> List[str]:
@@ -153,7 +153,7 @@ def add(mechanism: Mechanism) -> List[str]:
     known = MECHANISMS.get(mechanism.name)
     if known is not None:
         remedy = "Choose another name" + (
-            "." if known.name in _OWN else f", or call gluon_attn.forget_attention({known.name!r}) first."
+            "." if known.name in OWN else f", or call gluon_attn.forget_attention({known.name!r}) first."
         )
         raise GluonAttnError(f"There is already a mechanism {known.name!r} (a {known.slot}: {_shown(known)}). {remedy}")
     specs = list(specs_of(mechanism))
@@ -167,8 +167,8 @@ def add(mechanism: Mechanism) -> List[str]:
 
 def remove(name: str) -> List[str]:
     """Forget a mechanism from outside; returns the names that are gone."""
-    if name in _OWN or name not in MECHANISMS:
-        outside = [known for known in MECHANISMS if known not in _OWN]
+    if name in OWN or name not in MECHANISMS:
+        outside = [known for known in MECHANISMS if known not in OWN]
         raise unknown("registered attention", name, outside or ["(none)"])
     del MECHANISMS[name]
     gone = [spec.name for spec in SPECS.values() if spec.attention == name]
