@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 from gluon_attn.errors import WriteError
@@ -53,6 +54,22 @@ def not_written(path, error):
     remedy = "Free some space" if error.errno in FULL or error.errno is None else "Give another place"
     kept = "; the file that was there is as it was" if os.path.isfile(path) else ""
     return WriteError(f"{path} was not written ({error.strerror or error}){kept}. {remedy} and try again.")
+
+
+@contextlib.contextmanager
+def filling(folder):
+    """A temporary folder whose files move into `folder`, one by one, when the block ends; none where it fails."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
+    except OSError as error:
+        raise not_written(folder, error) from error
+    with temporary:
+        yield Path(temporary.name)
+        for path in sorted(Path(temporary.name).iterdir()):
+            os.replace(path, folder / path.name)
+    _sync_folder(folder)
 
 
 def write_text(path, text, errors="strict"):

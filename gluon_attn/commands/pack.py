@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gluon_attn.commands import _mxnet_tools as tools
 from gluon_attn.errors import DataError, GluonAttnError
-from gluon_attn.files import write_text
+from gluon_attn.files import filling, write_text
 
 SPLITS = {"train": "train", "test": "val"}
 
@@ -29,20 +29,21 @@ def add_arguments(parser):
 
 def run(args):
     _check(args)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
     kind, folder = _recognised(args.folder)
-    for split, name in SPLITS.items():
-        dataset = _dataset(kind, folder, split)
-        prefix = output / name
-        _check_readable(dataset, folder, args.resize)
-        # ImageRecordIter shuffles a little at a time; Tiny ImageNet keeps its order: --validation then draws the same.
-        _write_list(dataset, prefix.with_suffix(".lst"), folder, shuffle=split == "train" and not _has_boxes(dataset))
-        _pack(prefix, folder, args)
-        if _has_boxes(dataset):
-            _write_boxes(dataset, output, name)
-        print(f"{prefix}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
-    write_text(output / "classes.txt", "".join(f"{name}\n" for name in dataset.classes))
+    with filling(args.output) as output:
+        for split, name in SPLITS.items():
+            dataset = _dataset(kind, folder, split)
+            prefix = output / name
+            _check_readable(dataset, folder, args.resize)
+            # ImageRecordIter shuffles a little at a time; Tiny ImageNet keeps its order: --validation then draws the
+            # same.
+            shuffle = split == "train" and not _has_boxes(dataset)
+            _write_list(dataset, prefix.with_suffix(".lst"), folder, shuffle)
+            _pack(prefix, folder, args)
+            if _has_boxes(dataset):
+                _write_boxes(dataset, output, name)
+            print(f"{Path(args.output) / name}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
+        write_text(output / "classes.txt", "".join(f"{name}\n" for name in dataset.classes))
 
 
 def _check(args):
@@ -99,7 +100,8 @@ def _pack(prefix, folder, args):
     line = tools.command("im2rec", prefix, folder, "--num-thread", args.workers, *how)
     finished = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if finished.returncode:
-        raise GluonAttnError(f"im2rec failed on {prefix}.lst: {finished.stdout.strip().splitlines()[-1]}")
+        last = (finished.stdout.strip() or "it says nothing").splitlines()[-1]
+        raise GluonAttnError(f"im2rec failed on {prefix.name}.lst: {last}. Nothing in {args.output} was changed.")
 
 
 def _check_readable(dataset, folder, resize):

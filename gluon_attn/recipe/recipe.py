@@ -284,7 +284,8 @@ def _values(path):
     except OSError as error:
         raise GluonAttnError(f"The recipe file {str(path)!r} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise GluonAttnError(f"The recipe file {str(path)!r} is not valid YAML: {error}.") from None
+        reason = " ".join(str(error).split())  # YAML's has a picture of the place, over several lines
+        raise GluonAttnError(f"The recipe file {str(path)!r} is not valid YAML: {reason}.") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

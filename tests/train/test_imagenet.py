@@ -13,6 +13,7 @@ from gluon_attn.evaluate import evaluate
 from gluon_attn.train import Recipe, fit
 from gluon_attn.train import build as network
 from gluon_attn.train.inputs import open_inputs
+from tests.full_disk import full_disk
 from tests.train.tiny import TINY
 
 
@@ -108,6 +109,16 @@ def test_a_bad_image_is_named_or_skipped_and_counted(folders, tmp_path):
 def test_packing_mistakes(folders, tmp_path, words, sentence, capsys):
     assert cli.main(["pack", str(folders / "jpeg"), "--output", str(tmp_path), *words]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_packing_on_a_full_disk_changes_nothing(folders, tmp_path, capsys):
+    (tmp_path / "train.rec").write_bytes(b"old")
+    with full_disk(20_000):
+        assert cli.main(["pack", str(folders / "jpeg"), "--output", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "im2rec failed on train.lst" in said and f"Nothing in {tmp_path} was changed" in said, said
+    assert [path.name for path in tmp_path.iterdir()] == ["train.rec"]
+    assert (tmp_path / "train.rec").read_bytes() == b"old"
 
 
 def test_packing_names_what_cannot_be_read(tmp_path, capsys):

@@ -32,9 +32,12 @@ class OnnxruntimeEngine:
 
     def _open(self):
         self.session = _session(self.source, self.threads)
-        self.metadata = self.session.get_modelmeta().custom_metadata_map
-        names = [output.name for output in self.session.get_outputs()]
-        self.input = self.session.get_inputs()[0].name
+        try:
+            self.metadata = self.session.get_modelmeta().custom_metadata_map
+            names = [output.name for output in self.session.get_outputs()]
+            self.input = self.session.get_inputs()[0].name
+        except (UnicodeDecodeError, IndexError) as problem:  # names that are no text; no input
+            raise self.source.refused("onnxruntime", problem) from None
         self.output = names[place_of_logits(names, self.source.where)]
 
     def quantize(self, batches):
