@@ -8,10 +8,11 @@ published, with their source.
 from __future__ import annotations
 
 import argparse
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
+
+from gluon_attn.files import write_csv, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN_AFF = "open-aff README"
@@ -118,12 +119,8 @@ def main(argv=None):
     ]
     text = "\n".join(document(tables)) + "\n"
     print(text)
-    args.markdown.write_text(text)
-    args.csv.parent.mkdir(exist_ok=True)
-    with open(args.csv, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(line for _, table in tables for line in table)
+    write_text(args.markdown, text)
+    write_csv(args.csv, [line for _, table in tables for line in table], COLUMNS)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from benchmarks import plots
 from benchmarks.common import DOCS, options, write
+from gluon_attn.files import write_text
 
 # backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
 BACKBONES = (("cifar_resnet20", 64, 64, True), ("resnet50", 2, 2, False))
@@ -38,7 +39,7 @@ def main(argv=None):
             base = measure([backbone], mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
             rows += base + measure(names, mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
     write("attention_cost", rows, args)
-    (DOCS / "attention_cost.md").write_text(markdown(rows), encoding="utf-8")
+    write_text(DOCS / "attention_cost.md", markdown(rows))
     plots.attention_cost(rows, DOCS / "attention_cost.png")
 
 

@@ -20,6 +20,7 @@ import statistics
 from pathlib import Path
 
 import gluon_attn
+from gluon_attn import files
 from gluon_attn.complexity import complexity
 from gluon_attn.train import Recipe
 
@@ -111,11 +112,7 @@ def row_of(label, seeds, recipe, folder):
 
 
 def write_csv(rows, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    files.write_csv(path, rows, COLUMNS)
 
 
 def markdown(rows, recipe):
@@ -155,7 +152,7 @@ def main(argv=None):
     results = Path(args.results)
     write_csv(rows, results / "results" / "attention_study.csv")
     (results / "docs").mkdir(exist_ok=True)
-    (results / "docs" / "attention_study.md").write_text(markdown(rows, args.recipe), encoding="utf-8")
+    files.write_text(results / "docs" / "attention_study.md", markdown(rows, args.recipe))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 
 from gluon_attn import threads
+from gluon_attn.files import write_csv
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
@@ -36,11 +37,7 @@ def write(name, rows, args):
     rows = [{**row, **machine, "machine": platform.machine()} for row in rows]
     path = RESULTS / f"{name}.csv"
     others = [row for row in read(path) if row.get("threads") != asked and row.keys() == rows[0].keys()]
-    RESULTS.mkdir(exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*rows, *others] if asked == "default" else [*others, *rows])
+    write_csv(path, [*rows, *others] if asked == "default" else [*others, *rows], list(rows[0]))
 
 
 def read(path):

@@ -12,6 +12,7 @@ from gluon_attn.catalogue.backbones import BACKBONES
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.complexity import complexity
+from gluon_attn.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKBONE = "resnet50"
@@ -69,7 +70,7 @@ def document():
 def main():
     text = "\n".join(document()) + "\n"
     print(text)
-    (ROOT / "docs" / "mechanisms.md").write_text(text)
+    write_text(ROOT / "docs" / "mechanisms.md", text)
 
 
 if __name__ == "__main__":

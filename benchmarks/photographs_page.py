@@ -10,6 +10,8 @@ from pathlib import Path
 
 from benchmarks.common import DOCS, RESULTS, read
 from benchmarks.photographs import PLAIN
+from gluon_attn.figures import save_figure
+from gluon_attn.files import write_text
 
 PAGE, ACCURACY, MAPS = "attention_on_photographs.md", "photographs_accuracy.png", "photographs_maps.png"
 NOTHING = "Nothing is stored yet: the commands below write this part."
@@ -92,7 +94,7 @@ def write_page(folder, table, maps, gates, settings):
         text = text.replace(
             f"![pointing game and energy of each network's maps, beside the centre of the picture]({MAPS})\n\n", ""
         )
-    (folder / PAGE).write_text(text, encoding="utf-8")
+    write_text(folder / PAGE, text)
     if table:
         plot_accuracy(table, folder / ACCURACY)
     if maps:
@@ -257,7 +259,7 @@ def plot_accuracy(table, path):
     times = [f"{row['network']}  ({row['minutes']} min)" for row in rows]
     axes.set_yticks(range(len(rows)), times, parse_math=False)
     axes.set_xlabel("top-1 accuracy on the official validation images, %")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)
 
 
 def plot_maps(maps, path):
@@ -277,7 +279,7 @@ def plot_maps(maps, path):
         axes.set_yticks(range(len(names)), names, parse_math=False)
         axes.set_xlabel({"pointing": "pointing game, %", "energy": "energy in the box, %"}[measure])
     figure.axes[0].legend(fontsize=7)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python -m benchmarks.speed_page
 from __future__ import annotations
 
 from benchmarks.common import DOCS, RESULTS, read
+from gluon_attn.files import write_text
 
 TOP = """# Speed
 
@@ -82,7 +83,7 @@ def main():
         twin=span(1 / float(row["gluon_attn_is_faster_by"]) for row in twins if row["exporter"] == "torch"),
         int8=table(int8, INT8),
     )
-    (DOCS / "speed.md").write_text(page, encoding="utf-8")
+    write_text(DOCS / "speed.md", page)
 
 
 def table(rows, columns):
