@@ -110,10 +110,10 @@ def resnet_stem(x, p, kind):
     if kind == "preact":  # a BatchNorm whose gamma is 1, whatever the file says
         ones = np.ones_like(p["stem.0.gamma"])
         return conv(batch_norm(x, {**p, "stem.0.gamma": ones}, "stem.0"), p, "stem.1")
-    layers = {"cifar": [(0, 1)], "imagenet": [(0, 2)], "deep": [(0, 2), (3, 1), (6, 1)]}[kind]
+    layers = {"cifar": [(0, 1)], "half": [(0, 2)], "imagenet": [(0, 2)], "deep": [(0, 2), (3, 1), (6, 1)]}[kind]
     for number, stride in layers:
         x = relu(batch_norm(conv(x, p, f"stem.{number}", stride), p, f"stem.{number + 1}"))
-    return x if kind == "cifar" else max_pool(x)
+    return x if kind in ("cifar", "half") else max_pool(x)
 
 
 def resnet_body(x, p, at, kind, stride):
