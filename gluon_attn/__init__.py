@@ -50,4 +50,7 @@ def __dir__():
 
 
 _compat.prepare_for_mxnet()
-_gluoncv.register_when_imported(lambda: importlib.import_module("gluon_attn.zoo").makers())
+_gluoncv.register_when_imported(
+    lambda: importlib.import_module("gluon_attn.zoo").makers(),
+    lambda: importlib.import_module("gluon_attn.zoo").list_models(pretrained=True),
+)

@@ -74,6 +74,9 @@ def get_model(
     ctx: Any = None,
     root: Optional[str] = None,
     features: Any = False,
+    norm_layer: Any = None,
+    norm_kwargs: Optional[Dict[str, Any]] = None,
+    use_global_stats: bool = False,
     **arch: Any,
 ) -> HybridBlock:
     """The network `name`; input (N, in_channels, H, W) float32, normalised; output logits (N, classes).
@@ -86,6 +89,8 @@ def get_model(
     classes, in_channels : other than the file's: everything else is kept
     ctx, root : where pretrained weights go, and the folder they are looked for in
     features : True, or names of stages: the list of their outputs instead of logits (models.network.FeatureNetwork)
+    norm_layer, norm_kwargs, use_global_stats : as in GluonCV: a class in place of every BatchNorm, what it (or
+        BatchNorm) is given, and BatchNorm in inference mode while training too
     arch : what the backbone documents (gate, fuse, stages, reduction, gating, alpha, ...)
 
     Without `pretrained` the network comes back uninitialised, as from GluonCV: call `net.initialize()`. With it,
@@ -106,6 +111,12 @@ def get_model(
         classes = _classes(spec, origin, build)
     _check_positive(classes=classes)
     net = build(classes)
+    if norm_layer is not None or norm_kwargs or use_global_stats:
+        from gluon_attn.models import norms
+
+        norms.normalise(
+            net, norm_layer, {**(norm_kwargs or {}), **({"use_global_stats": True} if use_global_stats else {})}
+        )
     if origin:
         origin.load(net, root=root, ctx=ctx, adapt=adapt)
         net.card = origin.card_for(spec.preprocessing, classes, own_arch(net, spec))

@@ -7,6 +7,8 @@ from mxnet.gluon import nn
 
 from gluon_attn import zoo
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.models import norms
+from gluon_attn.models.norms import blocks
 from gluon_attn.train import parts
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
@@ -29,8 +31,7 @@ def build(recipe, classes, devices):
     parts.freeze(net, recipe.freeze)
     parts.scale_rate(net, recipe.head_lr)
     if recipe.use_global_stats:
-        for block in batch_norms(net):
-            block._kwargs["use_global_stats"] = True
+        norms.infer(net)
     if recipe.sync_bn and len(devices) > 1:
         refuse_sync_on_cpu(devices)
         synchronise(net, len(devices))
@@ -50,13 +51,6 @@ def create(recipe, classes):
         classes=classes,
         **arch,
     )
-
-
-def blocks(net):
-    """`net` and all blocks below it."""
-    yield net
-    for child in net._children.values():
-        yield from blocks(child)
 
 
 def batch_norms(net):
@@ -80,22 +74,18 @@ def synchronise(net, devices):
     """Replace each BatchNorm by a SyncBatchNorm over `devices` devices that has the same parameters."""
     from mxnet.gluon.contrib.nn import SyncBatchNorm
 
-    for parent in list(blocks(net)):
-        for name, child in list(parent._children.items()):
-            if type(child) is not nn.BatchNorm:
-                continue
-            synced = SyncBatchNorm(
-                in_channels=child.gamma.shape[0],
-                num_devices=devices,
-                momentum=child._kwargs["momentum"],
-                epsilon=child._kwargs["eps"],
-                use_global_stats=child._kwargs["use_global_stats"],
-                prefix=child.prefix,
-                params=child.params,
-            )
-            parent._children[name] = synced
-            if getattr(parent, name, None) is child:
-                object.__setattr__(parent, name, synced)
+    def synced(norm):
+        return SyncBatchNorm(
+            in_channels=norm.gamma.shape[0],
+            num_devices=devices,
+            momentum=norm._kwargs["momentum"],
+            epsilon=norm._kwargs["eps"],
+            use_global_stats=norm._kwargs["use_global_stats"],
+            prefix=norm.prefix,
+            params=norm.params,
+        )
+
+    norms.replace(net, synced)
 
 
 def refuse_sync_on_cpu(devices):

@@ -6,10 +6,10 @@ A part is what the network calls it: stem, stage1 ... stageN, branch (where the 
 from __future__ import annotations
 
 import numpy as np
-from mxnet.gluon import nn
 
 from gluon_attn.complexity import count_parameters
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.models.norms import infer
 
 
 def parts(net):
@@ -32,14 +32,9 @@ def freeze(net, names):
     for parameter in net.frozen:
         parameter.grad_req = "null"
     for name in names:
-        known[name].apply(_infer)
+        infer(known[name])
     if names and not count_parameters(net):
         raise GluonAttnError(f"--freeze {','.join(names)} leaves nothing to train: leave out the head.")
-
-
-def _infer(block):
-    if isinstance(block, nn.BatchNorm):
-        block._kwargs["use_global_stats"] = True
 
 
 def scale_rate(net, factor):
