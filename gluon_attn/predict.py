@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
@@ -100,12 +99,6 @@ def class_names(count, known=None, file=None):
     if len(names) != count:
         raise DataError(f"{file or 'The data set'} has {len(names)} class names and the network {count} outputs.")
     return names
-
-
-def named_by(entry):
-    """The names of the classes that weights were trained for, where they are known without the data set's files."""
-    record = DATASETS.get(entry.dataset) if entry else None
-    return record and record.class_names
 
 
 def draw(predictions, path, columns=8, most=64):

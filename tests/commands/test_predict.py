@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from gluon_attn import weights as zoo_weights
-from gluon_attn.predict import Prediction, class_names, draw, find_pictures, named_by
+from gluon_attn.predict import Prediction, class_names, draw, find_pictures
+from gluon_attn.weights.origin import Origin
 from tests.commands.calling import MODEL, call
 
 
@@ -52,7 +53,7 @@ def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
 
 def test_classes_are_named_by_the_data_set_that_the_weights_know():
     entry = zoo_weights.choose("aff_resnet50", "openaff")
-    names = class_names(1000, named_by(entry))
+    names = Origin(entry.model, entry).class_names(1000)
     assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet tissue")
     assert class_names(2) == ["class 0", "class 1"]
 

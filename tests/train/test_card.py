@@ -77,6 +77,15 @@ def test_commands_need_nothing_but_the_folder(run, framed, tmp_path, capsys):
     assert gluon_attn.deploy.Predictor(str(tmp_path / "net.onnx")).card.classes == ("dark", "light")
 
 
+def test_a_predictor_reads_the_card_beside_the_weights(run, framed):
+    predict = gluon_attn.deploy.Predictor(
+        "cifar_resnet20", pretrained=str(run[0] / "last.params"), engine="onnxruntime"
+    )
+    assert (predict.card.classes, predict.card.input_size) == (("dark", "light"), 40)
+    ((name, _), *_), *_ = predict([str(framed / "val" / "light" / "2.png")])
+    assert name == "light"
+
+
 def test_flags_that_the_folder_answers_are_refused(run, capsys):
     assert cli.main(["predict", "--run", str(run[0]), "--model", "cifar_resnet20", "x.png"]) == 2
     assert "leave out --model" in capsys.readouterr().err

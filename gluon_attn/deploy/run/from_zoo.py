@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.weights.card import Card
 
 
 @mxnet_explained()
 def from_zoo(name, pretrained, options, suffix, card=None):
     """(what engines read that take files ending in `suffix`, Card) of a name with its weights."""
-    net, found = _network(name, pretrained, options)
-    return _exported(net, suffix, (card or found).input_size), found
+    from gluon_attn import zoo
 
-
-def _network(name, pretrained, options):
-    from gluon_attn import weights, zoo
-    from gluon_attn.predict import class_names, named_by
-    from gluon_attn.weights.origin import is_path
-
-    pretrained = True if pretrained is None else pretrained
-    of_file = pretrained is not True and is_path(pretrained)
-    entry = weights.identify(pretrained) if of_file else weights.choose(zoo.find(name).name, pretrained)
-    if entry is not None:
-        options = {"classes": entry.classes, "variant": entry.tag, **options}
-    net = zoo.get_model(name, pretrained=pretrained, **options)
-    classes = options.get("classes") or zoo.find(name).classes
-    facts = {**zoo.find(name).preprocessing, **(entry.preprocessing if entry else {})}
-    return net, Card.of(name, facts, class_names(classes, named_by(entry)), source=entry.tag if entry else "")
+    net = zoo.get_model(name, pretrained=True if pretrained is None else pretrained, **options)
+    return _exported(net, suffix, (card or net.card).input_size), net.card
 
 
 def _exported(net, suffix, size):
