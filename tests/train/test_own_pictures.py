@@ -1,0 +1,77 @@
+"""A folder of three classes, from --recipe finetune to evaluation, without a flag repeated."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_attn import cli, data
+from gluon_attn.train import fit
+from tests.train.tiny import TINY, tiny
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder, digits = tmp_path_factory.mktemp("own") / "pictures", data.get_dataset("digits", "train")
+    for label, name in enumerate(("zero", "one", "two")):
+        (folder / name).mkdir(parents=True)
+        for number, index in enumerate(np.flatnonzero(digits.labels == label)[:10]):
+            Image.fromarray(digits[index][0]).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(pictures, tmp_path_factory):
+    """A fine-tuned run."""
+    base = tmp_path_factory.mktemp("base")
+    fit(tiny(base, epochs=1), progress=False)
+    folder = tmp_path_factory.mktemp("run")
+    arch = ",".join(f"{key}=[{','.join(map(str, value))}]" for key, value in TINY.items())
+    flags = {"model": "cifar_resnet20", "arch": arch, "pretrained": base / "best.params", "data-root": pictures}
+    flags.update(freeze="stem", epochs=2, crop="pad", flip="off", output=folder, devices="cpu:0")
+    words = [str(word) for flag, value in flags.items() for word in (f"--{flag}", value)]
+    assert cli.main(["train", "--recipe", "finetune", *words]) == 0
+    return folder
+
+
+def test_the_run_says_how_the_folder_was_divided_and_how_sure_it_is(run, pictures):
+    log, card = (run / "train.log").read_text(), json.loads((run / "card.json").read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
+    said = f"{pictures} is not divided: of its 30 pictures 6 are held out"
+    assert said in log and said in card["notes"]["division"] and card["classes"] == ["one", "two", "zero"]
+    low, high = metrics["best_accuracy_interval"]
+    assert low < metrics["best_accuracy"] < high or metrics["best_accuracy"] in (0, 1)
+    assert f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)" in log
+    with open(run / "history.csv") as stream:
+        assert "top5" not in next(csv.reader(stream)) and "top-5" not in log
+    assert "best_top5" not in metrics and "top5" not in str(metrics)
+
+
+def test_its_folder_is_all_that_the_commands_need(run, pictures, capsys, tmp_path):
+    results = tmp_path / "e.csv"
+    assert cli.main(["evaluate", "--run", str(run), "--results", str(results)]) == 0
+    said = capsys.readouterr().out
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert "on 6 images of folder" in said and "95 % interval" in said and "top-5" not in said
+    assert f"accuracy {100 * metrics['best_accuracy']:.2f} %" in said
+    with results.open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["top5_error"] == "" and row["top1_error_interval"].count("-") == 1
+    assert cli.main(["predict", "--run", str(run), "--format", "json", str(pictures / "two" / "1.png")]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {entry["class"] for entry in found["classes"]} == {"zero", "one", "two"}
+
+
+def test_resume_and_output_are_enough(run, capsys):
+    before = (run / "last.params").read_bytes()
+    assert cli.main(["train", "--resume", "auto", "--output", str(run)]) == 0
+    assert "resumed at epoch 3" in capsys.readouterr().out and (run / "last.params").read_bytes() == before
+    kept = (run / "recipe.yaml").read_bytes()
+    assert cli.main(["train", "--resume", "auto", "--output", str(run), "--epochs", "3"]) == 2
+    assert "the cosine schedule depends" in capsys.readouterr().err
+    assert (run / "recipe.yaml").read_bytes() == kept, "what could not go on has not changed what the run was"
+    assert cli.main(["train", "--resume", "auto", "--output", str(run / "nowhere")]) == 2
