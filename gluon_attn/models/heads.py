@@ -43,6 +43,7 @@ class Head:
     trained : names of the logits that each get a cross-entropy
     losses : {name of an output (N,): its weight}, which are added to the cross-entropies as they are
     frames : more than 1 for clips
+    output : path in the block of the Dense layer whose values are the logits, as they are; '' where no single one is
     """
 
     block: nn.HybridBlock
@@ -52,6 +53,7 @@ class Head:
     trained: Tuple[str, ...] = ("logits",)
     losses: Mapping[str, float] = field(default_factory=dict)
     frames: int = 1
+    output: str = ""
 
 
 def made(how: Callable, trunk: Trunk, **options) -> Head:
@@ -71,7 +73,7 @@ def made(how: Callable, trunk: Trunk, **options) -> Head:
 
 def classifier(trunk):
     """Global average pooling and a Dense layer."""
-    return Head(Classifier(trunk.channels[-1], trunk.classes, trunk.normalise, trunk.dropout))
+    return Head(Classifier(trunk.channels[-1], trunk.classes, trunk.normalise, trunk.dropout), output="fc")
 
 
 def abn(trunk, *, attention_map="conv", branch_norm=True):
@@ -80,7 +82,7 @@ def abn(trunk, *, attention_map="conv", branch_norm=True):
         raise GluonAttnError("head='abn' stands between two stages; this network has only one.")
     branch = AttentionBranch(trunk.last_stage(1), trunk.channels[-1], trunk.classes, attention_map, branch_norm)
     both = ("attention_logits", "logits")
-    return Head(classifier(trunk).block, branch, gives=(*both, "map"), trained=both)
+    return Head(classifier(trunk).block, branch, gives=(*both, "map"), trained=both, output="fc")
 
 
 class DualAttentionClassifier(nn.HybridBlock):
@@ -99,7 +101,8 @@ class DualAttentionClassifier(nn.HybridBlock):
 
 def danet(trunk, *, channel_form="max_minus"):
     """Dual attention on the last stage (attention/danet.py), then a classifier of its sum."""
-    return Head(DualAttentionClassifier(trunk.channels[-1], trunk.classes, trunk.dropout, channel_form))
+    block = DualAttentionClassifier(trunk.channels[-1], trunk.classes, trunk.dropout, channel_form)
+    return Head(block, output="classifier.fc")
 
 
 def ltpa(trunk, *, levels=3, compatibility="pc", combine="concat", project="global"):
@@ -114,6 +117,7 @@ def ltpa(trunk, *, levels=3, compatibility="pc", combine="concat", project="glob
         LTPAHead(channels, trunk.channels[-1], trunk.classes, combine, trunk.normalise, **how),
         reads=(*(f"stage{number}" for number in stages), f"stage{len(trunk.channels)}"),
         gives=("logits", *(f"map{number}" for number in stages)),
+        output="fc" if combine == "concat" else "",
     )
 
 
@@ -144,4 +148,5 @@ def pyramid(
         gives=("logits", "attention", "interaction", "diversity"),
         losses={"interaction": interaction, "diversity": diversity},
         frames=frames,
+        output="classifier.fc",
     )

@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, batch_norm, relu, sequence
+from gluon_attn.models.output import features_of, output_of, put_features, put_output
 
 
 def output_names(net: Any) -> Optional[Tuple[str, ...]]:
@@ -64,6 +65,9 @@ class Classifier(nn.HybridBlock):
         return self.fc(x if self.dropout is None else self.dropout(x))
 
 
+_ASSIGNED = {"output": put_output, "features": put_features}
+
+
 class Network(nn.HybridBlock):
     """stem -> stage1 ... stageN -> head; input (N, in_channels, H, W) float32, normalised.
 
@@ -76,6 +80,9 @@ class Network(nn.HybridBlock):
     trained : names of those that each get a cross-entropy in training (gluon_attn/losses.py)
     losses : {name: weight} of those that are losses themselves, one value an image
     frames : more than 1 for clips (N, frames, in_channels, H, W), whose images pass the stages one by one
+    output_at : path within the head of the layer that makes the logits; '' where no single one does
+
+    `net.output` is that layer and `net.features(x)` what it takes; both can be assigned (models/output.py).
     """
 
     branch = None
@@ -85,6 +92,16 @@ class Network(nn.HybridBlock):
     losses = {}
     outputs = "logits"
     frames = 1
+    output_at = ""
+
+    output = property(output_of)
+    features = property(features_of)
+
+    def __setattr__(self, name, value):
+        if name in _ASSIGNED:  # of which Gluon would make a child
+            _ASSIGNED[name](self, value)
+        else:
+            super().__setattr__(name, value)
 
     def take(self, head):
         """Give the network, whose stem and stages stand, its head (models.heads.Head)."""
@@ -92,6 +109,7 @@ class Network(nn.HybridBlock):
             self.branch = head.branch
         self.head, self.reads, self.gives = head.block, head.reads, head.gives
         self.trained, self.losses, self.frames = head.trained, dict(head.losses), head.frames
+        self.output_at = head.output
 
     def choose_outputs(self, outputs):
         """'logits' (N, classes), or 'all': the tuple of everything that `gives` names."""

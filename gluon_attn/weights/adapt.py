@@ -10,8 +10,8 @@ HEAD = ("head.fc.weight", "head.fc.bias")
 
 
 def outputs(tensors):
-    """The number of classes, from {our name: anything with a shape}: the length of the head's last bias."""
-    return next(t.shape[0] for name, t in reversed(list(tensors.items())) if re.match(r"head\..*bias$", name))
+    """The number of classes, from {our name: anything with a shape}: the length of the head's last bias or weight."""
+    return next(t.shape[0] for name, t in reversed(list(tensors.items())) if re.match(r"head\..*(bias|weight)$", name))
 
 
 def outputs_of_file(parameters, translated):
