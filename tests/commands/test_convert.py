@@ -36,6 +36,6 @@ def test_mistakes(tmp_path, capsys):
 
 def test_the_card_says_whose_weights_they_are(tmp_path):
     out = str(tmp_path / "aff.params")
-    stored = "params/digits/cifar_aff_resnet20/weights.params"
+    stored = "params/digits/cifar_aff_resnet20/digits/weights.params"
     assert cli.main(["convert", stored, "--to", "gluon", "-o", out]) == 0
     assert set(_read(out)) == set(_read(stored))

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from gluon_attn.deploy.export import check
-from gluon_attn.deploy.export.torch_module import named_graph, to_torch
+from gluon_attn.deploy.export.named_graph import named_graph
+from gluon_attn.deploy.export.torch_module import to_torch
 from gluon_attn.deploy.export.trace import names_of
 from gluon_attn.deploy.run.torch_file import write_pair
 from gluon_attn.errors import GluonAttnError
