@@ -1,4 +1,5 @@
-"""The engine torch where there is no MXNet: files in, torch and numpy 2 alone. `make test-torch` runs it so.
+"""The engine torch where there is no MXNet: files in, torch and numpy 2 alone. Run by hand so far:
+GLUON_ATTN_PYTHON=.venv/bin/python .venv-torch/bin/python -m pytest tests/deploy/run/test_torch_alone.py
 
 GLUON_ATTN_PYTHON names the Python of the other environment, with MXNet and GluonCV, which writes the files.
 """
@@ -15,7 +16,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 OTHER = os.environ.get("GLUON_ATTN_PYTHON")
-pytestmark = pytest.mark.skipif(not OTHER, reason="make test-torch names the Python that has MXNet")
+pytestmark = pytest.mark.skipif(not OTHER, reason="GLUON_ATTN_PYTHON names the Python that has MXNet")
 
 from gluon_attn import GluonAttnError  # noqa: E402
 from gluon_attn.deploy import Predictor, load_torch  # noqa: E402
