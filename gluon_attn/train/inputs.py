@@ -63,8 +63,7 @@ def card_of(recipe, dataset, names=None):
     return Card(
         zoo.find(recipe.model).name,
         names[: recipe.classes or None],
-        mean=dataset.mean,
-        std=dataset.std,
+        **_normalisation(recipe, dataset),
         input_size=image_size(recipe),
         crop_pct=centre_share(training_crop(recipe)),
         dataset=facts(recipe).name,
@@ -74,8 +73,19 @@ def card_of(recipe, dataset, names=None):
 
 def image_size(recipe):
     """The recipe's; else that of the weights which it starts from; else what is usual for the network."""
+    return recipe.image_size or _expected(recipe)["input_size"]
+
+
+def _expected(recipe):
+    """What the weights are fed from which the recipe starts; else what is usual for the network."""
     spec = zoo.find(recipe.model)
-    return recipe.image_size or Origin.of(spec.name, recipe.pretrained).preprocessing.get("input_size", spec.input_size)
+    return {**spec.preprocessing, **Origin.of(spec.name, recipe.pretrained).preprocessing}
+
+
+def _normalisation(recipe, dataset):
+    """mean and std of the data set. Somebody's own folder has none: what the network expects is as good."""
+    known = _expected(recipe) if recipe.dataset == "folder" else dict(mean=dataset.mean, std=dataset.std)
+    return {key: known[key] for key in ("mean", "std")}
 
 
 def open_datasets(recipe):

@@ -43,6 +43,7 @@ def test_the_run_says_how_the_folder_was_divided_and_how_sure_it_is(run, picture
     metrics = json.loads((run / "metrics.json").read_text())
     said = f"{pictures} is not divided: of its 30 pictures 6 are held out"
     assert said in log and said in card["notes"]["division"] and card["classes"] == ["one", "two", "zero"]
+    assert card["mean"] == [0.309] * 3 and card["input_size"] == 32, "what the weights that it started from were fed"
     low, high = metrics["best_accuracy_interval"]
     assert low < metrics["best_accuracy"] < high or metrics["best_accuracy"] in (0, 1)
     assert f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)" in log
