@@ -14,7 +14,7 @@ endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke bench golden constraints clean
+.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke attack bench golden constraints clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ serve-smoke: $(READY)  ## serving without MXNet: make serve-smoke SERVE_PYTHON=p
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+attack: $(READY)  ## mutate every kind of file that is read; docs/reliability.md has the table
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack
 
 bench: $(READY)  ## every benchmark, side by side with its peer; writes results/
 	$(BIN)/python -m benchmarks
