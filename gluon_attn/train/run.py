@@ -31,6 +31,7 @@ from gluon_attn.train.objective import Objective
 from gluon_attn.train.parts import weights_in_all
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
+from gluon_attn.weights.load import quietly
 
 # A resumed run may differ in these; in anything else it would be another run.
 FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
@@ -53,7 +54,8 @@ class Run:
         self.inputs = open_inputs(recipe, self.rank, self.workers)
         self.net = self._network()
         self.random = network.has_dropout(self.net)
-        self.evaluated = Evaluated(self.net, self._network(), recipe.ema)
+        with quietly():
+            self.evaluated = Evaluated(self.net, self._network(), recipe.ema)
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
         self.updater = Updater(self.net, self.trainer, self._objective(), self.devices, recipe, self.inputs.classes)
         self.card = self._card()

@@ -65,6 +65,18 @@ def adapt_channels(parameters, translated):
     return adapted
 
 
+def channels_in_words(before, after, where):
+    """What `adapt_channels` made of {our name: array} `before`; '' where it is the same."""
+    names = sorted(name for name in before if after[name].shape != before[name].shape)
+    if not names:
+        return ""
+    # A kernel's channels are its second axis, a statistic's its first.
+    had, has = (side[names[0]].shape[min(side[names[0]].ndim - 1, 1)] for side in (before, after))
+    how = "summed" if has == 1 else f"repeated, times {had / has:g}"
+    channels = "channel" if has == 1 else "channels"
+    return f"adapted to {has} input {channels}: {', '.join(names)} ({where} has {had}: they are {how})"
+
+
 def _same_but(array, shape, axis):
     return all(a == b for i, (a, b) in enumerate(zip(array.shape, shape)) if i != axis)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from pathlib import Path
@@ -11,7 +12,14 @@ import numpy as np
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights import layouts as maps
-from gluon_attn.weights.adapt import adapt_channels, adapt_classes, keep_trained_outputs, outputs, outputs_of_file
+from gluon_attn.weights.adapt import (
+    adapt_channels,
+    adapt_classes,
+    channels_in_words,
+    keep_trained_outputs,
+    outputs,
+    outputs_of_file,
+)
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes
 from gluon_attn.weights.table import all_published
@@ -59,16 +67,30 @@ def load_arrays(net, arrays, where="the file", source=None, ctx=None, adapt=Fals
         translated = keep_trained_outputs(translated, entry)
         _check_entry(net, parameters, entry, where, adapt)
     _check_names(parameters, translated, where)
-    fresh = set()
+    fresh, other = set(), ""
     if adapt:
-        translated = adapt_channels(parameters, translated)
-        fresh = adapt_classes(parameters, translated)
+        adapted = adapt_channels(parameters, translated)
+        other = channels_in_words(translated, adapted, where)
+        translated, fresh = adapted, adapt_classes(parameters, adapted)
     translated = _shaped(parameters, translated, fresh, where)
     _check_values(translated, where)
     _assign(parameters, translated, fresh, ctx)
     log.info("%d parameters from %s", len(translated), where)
+    if other:
+        log.warning("%s", other)
     if fresh:
         log.warning("new, untrained: %s (%s has another number of classes)", ", ".join(sorted(fresh)), where)
+
+
+@contextlib.contextmanager
+def quietly():
+    """Within it nothing is said of what is new: of a second copy of a network it has been said."""
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def translate(arrays, source=None, where="the file"):

@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.train import build as network
+from gluon_attn.train.run import Run
 from tests.train.tiny import tiny
 
 
@@ -87,3 +88,16 @@ def test_finite():
     assert network.finite(net)
     net[100].gamma.set_data(mx.nd.array([np.nan]))
     assert not network.finite(net)
+
+
+def test_what_is_new_in_the_weights_is_said_once(tmp_path, caplog):
+    """A run has two networks, the trained one and the one that is evaluated: both are built of the same file."""
+    recipe = tiny(tmp_path / "run", pretrained=str(tmp_path / "seven.params"))
+    network.build(recipe.replace(pretrained=""), 7, [mx.cpu()]).save_parameters(recipe.pretrained)
+    with caplog.at_level("WARNING", logger="gluon_attn.weights"):
+        Run(recipe, progress=False).close()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("new, untrained: head.fc.bias, head.fc.weight (")
+    caplog.clear()
+    network.create(recipe, 10)
+    assert len(caplog.records) == 1  # later loads speak again

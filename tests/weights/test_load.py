@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import mxnet as mx
 import numpy as np
@@ -183,6 +184,25 @@ def test_six_channels_that_repeat_the_three_answer_like_them(published_file):
     three = gluon_attn.get_model(MODEL, pretrained=published_file, classes=10)
     six = gluon_attn.get_model(MODEL, pretrained=published_file, classes=10, in_channels=6)
     np.testing.assert_allclose(six(mx.nd.concat(X, X, dim=1)).asnumpy(), three(X).asnumpy(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "model, layout, names",
+    [(MODEL, LAYOUT, "stem.0.weight"), (PREACT, PREACT_LAYOUT, "stem.0.beta, .*stem.0.running_var, stem.1.weight")],
+)
+def test_other_input_channels_are_said_once(model, layout, names, tmp_path, caplog):
+    path = save(tmp_path / "w.params", random_arrays(*layout))
+    classes = {MODEL: 10, PREACT: 100}[model]
+    for channels, how in ((1, "they are summed"), (6, r"they are repeated, times 0\.5"), (3, None)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="gluon_attn.weights"):
+            gluon_attn.get_model(model, pretrained=path, classes=classes, in_channels=channels)
+        if how is None:
+            assert not caplog.text
+        else:
+            (record,) = caplog.records
+            said = rf"adapted to {channels} input channels?: {names} \(.*w\.params has 3: {how}\)"
+            assert re.fullmatch(said, record.getMessage()), record.getMessage()
 
 
 def test_a_normalised_input_adapts_too(tmp_path):
