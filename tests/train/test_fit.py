@@ -68,21 +68,23 @@ def test_two_devices_follow_one(tmp_path):
     """The loss curve of the same global batch, BatchNorm in inference mode (see test_update for why)."""
     curves = []
     for devices in ("cpu:0", "cpu:0,cpu:1"):
-        recipe = tiny(tmp_path, devices=devices, use_global_stats=True, lr=0.01, epochs=3, batch_size=12)
+        folder = tmp_path / str(len(curves))
+        recipe = tiny(folder, devices=devices, use_global_stats=True, lr=0.01, epochs=3, batch_size=12)
         fit(recipe, progress=False)
-        with open(tmp_path / "history.csv") as stream:
+        with open(folder / "history.csv") as stream:
             curves.append([float(row["train_loss"]) for row in csv.DictReader(stream)])
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
     assert curves[0][-1] < curves[0][0]
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_weights(tmp_path, monkeypatch):
-    good = tiny(tmp_path, epochs=3, lr=0.01, schedule="step", milestones=[1], lr_decay=1e30)
+    monkeypatch.setattr(
+        "gluon_attn.train.loop.learning_rate", lambda recipe, steps, step: 0.01 if step < steps else 1e30
+    )
     with pytest.raises(GluonAttnError, match="Training stopped at epoch 2.*weights of epoch 1 are kept.*smaller --lr"):
-        fit(good, progress=False)
-    kept = arrays(tmp_path / "last.params")
-    fit(tiny(tmp_path / "one", epochs=1, lr=0.01, schedule="step", milestones=[1], lr_decay=1e30), progress=False)
-    assert_same(kept, arrays(tmp_path / "one" / "last.params"))
+        fit(tiny(tmp_path / "three", epochs=3), progress=False)
+    fit(tiny(tmp_path / "one", epochs=1), progress=False)
+    assert_same(*(arrays(tmp_path / folder / "last.params") for folder in ("three", "one")))
 
 
 def test_the_device_is_not_waited_for_at_every_step(tmp_path, monkeypatch):
@@ -98,7 +100,7 @@ def test_the_device_is_not_waited_for_at_every_step(tmp_path, monkeypatch):
     monkeypatch.setattr("gluon_attn.train.run.evaluate", lambda *_, **__: {"top1": 0.0, "top5": 0.0})
     for batch_size in (10, 5):
         counts.append(0)
-        fit(tiny(tmp_path, epochs=1, batch_size=batch_size, eval_batch_size=400), progress=False)
+        fit(tiny(tmp_path / str(batch_size), epochs=1, batch_size=batch_size, eval_batch_size=400), progress=False)
     assert counts[1] - counts[0] <= 1  # four more updates, one more look
 
 
