@@ -103,6 +103,7 @@ class Run:
             found = self.checkpoints.newest(self.log.warn, self._check_fit)
         elif self.recipe.resume:
             found = checkpoint.read(self.recipe.resume)
+            self._refuse_other_optimiser({**Recipe().as_dict(), **found[1].get("recipe", {})}["optimizer"])
             self._check_fit(*found)
         if found is not None:
             self._resume(*found)
@@ -159,7 +160,6 @@ class Run:
         # An option that is younger than the checkpoint had its default.
         before = {**Recipe().as_dict(), **meta["recipe"]}
         changed = [k for k, v in self.recipe.as_dict().items() if k not in FREE and before[k] != v]
-        self._refuse_other_optimiser(before["optimizer"])
         if self._more_epochs(before, changed):
             changed.remove("epochs")
         if changed and self.recipe.resume == "auto":
