@@ -31,7 +31,8 @@ def main(argv=None):
         reference = values if label == PLAIN else reference
         for method, found in values.items():
             if found is not None:
-                rows.append(show(row_of(label, method, found, values["centre"], (reference or {}).get(method))))
+                of_plain = None if method == "centre" else (reference or {}).get(method)
+                rows.append(show(row_of(label, method, found, values["centre"], of_plain)))
         gates += [show({"network": label, **row}) for row in gate_rows(net, photographs)]
     for name, table in (("photographs_maps", rows), ("photographs_gates", gates)):
         if table:

@@ -14,7 +14,7 @@ from gluon_attn.figures import save_figure
 from gluon_attn.files import write_text
 
 PAGE, ACCURACY, MAPS = "attention_on_photographs.md", "photographs_accuracy.png", "photographs_maps.png"
-NOTHING = "Nothing is stored yet: the commands below write this part."
+NOTHING = "Nothing is stored yet: the command beside this part writes it."
 
 TOP = """# Attention on photographs
 
@@ -22,9 +22,10 @@ TOP = """# Attention on photographs
 
 ![pointing game and energy of each network's maps, beside the centre of the picture]({maps_plot})
 
-Networks of one recipe (`tiny_imagenet`: {recipe}) on Tiny ImageNet: 200 classes, 100,000 training and 10,000
-validation photographs of 64x64 with a box each (Stanford CS231n). Accuracies are those of the last epoch on the
-official validation images, which had no part in any choice. Written by `python -m benchmarks.photographs_page`.
+Networks of one recipe (`tiny_imagenet`: {recipe}) on Tiny ImageNet:
+200 classes, 100,000 training and 10,000 validation photographs of 64x64 with a box each (Stanford CS231n). Accuracies
+are those of the last epoch on the official validation images, which had no part in any choice. Written by
+`python -m benchmarks.photographs_page`.
 
 ## Does attention pay?
 
