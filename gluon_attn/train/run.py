@@ -193,6 +193,8 @@ class Run:
         if "epochs" not in changed or self.recipe.epochs < before["epochs"]:
             return False
         if self.recipe.schedule != "step" or self.recipe.mixup_off_epochs:
+            if self.recipe.resume != "auto":  # a checkpoint that is named goes on under any settings
+                return False
             what = "--mixup-off-epochs" if self.recipe.schedule == "step" else "the cosine schedule"
             raise GluonAttnError(
                 f"This run was started with --epochs {before['epochs']}, on which {what} depends from the first epoch: "

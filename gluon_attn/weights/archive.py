@@ -96,7 +96,7 @@ def _read_npy(data, what):
     length = int.from_bytes(data[8:10], "little")
     header = _NPY.fullmatch(data[10 : 10 + length])
     if data[:8] != b"\x93NUMPY\x01\0" or header is None:
-        raise WeightsError(f"{what} is damaged: it has no header of numpy's.")
+        raise WeightsError(f"{what} is no array of real numbers as numpy writes it.")
     dtype, order = np.dtype(header.group(1).decode()), "F" if header.group(2) == b"True" else "C"
     shape = tuple(int(dim) for dim in header.group(3).split(b",") if dim.strip())
     if math.prod(shape) * dtype.itemsize != len(data) - 10 - length or len(shape) > 32:

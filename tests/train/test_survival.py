@@ -157,8 +157,8 @@ def test_resume_auto_starts_afresh_where_there_is_nothing_and_ends_where_all_is_
 
 def test_a_resumed_run_must_be_the_same_run_unless_a_file_is_named(tmp_path):
     fit(tiny(tmp_path, epochs=1), progress=False)
-    with pytest.raises(GluonAttnError, match="was started with --epochs 1, --lr 0.05: .*another --output"):
-        fit(tiny(tmp_path, resume="auto", epochs=2, lr=0.1), progress=False)
+    with pytest.raises(GluonAttnError, match="was started with --lr 0.05: .*another --output"):
+        fit(tiny(tmp_path, resume="auto", epochs=1, lr=0.1), progress=False)
     newest = str(Checkpoints(tmp_path).paths()[0])
     metrics = fit(tiny(tmp_path / "more", resume=newest, epochs=2, lr=0.1), progress=False)
     assert metrics["epochs_done"] == 2
@@ -318,8 +318,10 @@ def _first(arrays):
         (lambda arrays, meta: meta.pop("history"), "does not say 'history'"),
         (lambda arrays, meta: arrays.pop(_first(arrays)), "has no 'param/"),
         (lambda arrays, meta: arrays.update({_first(arrays): np.zeros((2, 2), "float32")}), "has shape"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "complex64")}), "of type complex64"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.array(["a"])}), "of type <U1"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "complex64")}), "no array of real numbers"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.array(["a"])}), "no array of real numbers"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "int64")}), "of type int64"),
+        (lambda arrays, meta: arrays.update({_first(arrays): np.full(3, np.nan, "float32")}), "not finite"),
     ],
 )
 def test_an_edited_checkpoint_is_named_and_the_older_one_taken(two_epochs, tmp_path, change, sentence):
