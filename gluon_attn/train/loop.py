@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mxnet as mx
 
+from gluon_attn.train import report
 from gluon_attn.train.log import bar
 from gluon_attn.train.objective import draw_mixing
 from gluon_attn.train.run import Run
@@ -26,9 +27,9 @@ def fit(recipe, progress=True, on_epoch=None):
             try:
                 _epochs(run, stop, on_epoch)
             except Stopped:
-                run.stop()
+                report.stop(run)
                 raise
-        return run.finish()
+        return report.finish(run)
     finally:
         run.close()
 

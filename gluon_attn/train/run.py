@@ -1,40 +1,30 @@
-"""One run: the objects it is made of, where it stands, and how that is saved, resumed and reported."""
+"""One run: the objects it is made of, where it stands, and how that is saved. How it goes on: resume.py, report.py."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
-import os
-import shlex
-import sys
-import time
-from collections import Counter
 
 import mxnet as mx
 
 from gluon_attn import threads, zoo
-from gluon_attn.accuracy import in_words
-from gluon_attn.complexity import count_parameters
 from gluon_attn.devices import parse_devices, prepare_arithmetic
-from gluon_attn.errors import GluonAttnError, WriteError
+from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
 from gluon_attn.files import write_text
 from gluon_attn.recipe.check import check
-from gluon_attn.recipe.recipe import IN_RUN, Recipe
+from gluon_attn.recipe.recipe import IN_RUN
 from gluon_attn.train import build as network
-from gluon_attn.train import checkpoint
+from gluon_attn.train import checkpoint, report, resume
 from gluon_attn.train.build import Evaluated
 from gluon_attn.train.folder import claimed, refuse_another_run
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.objective import Objective
-from gluon_attn.train.parts import weights_in_all
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
 from gluon_attn.weights.load import quietly
-
-# A resumed run may differ in these; in anything else it would be another run.
-FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
 
 
 class Run:
@@ -62,7 +52,7 @@ class Run:
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
-        self._said = set()
+        self.said = set()
         self.kept = None  # the epoch whose weights best.params has: a full disk may have kept it from the best one's
         self._open = contextlib.ExitStack()
         if self.rank == 0:  # only now: the loaders' workers would hold the lock of a killed run
@@ -100,23 +90,18 @@ class Run:
         """Start afresh, or go on from a checkpoint, as --resume says."""
         found = None
         if self.recipe.resume == "auto":
-            found = self.checkpoints.newest(self.log.warn, self._check_fit)
+            found = self.checkpoints.newest(self.log.warn, functools.partial(resume.check_fit, self))
         elif self.recipe.resume:
             found = checkpoint.read(self.recipe.resume)
-            self._refuse_other_optimiser({**Recipe().as_dict(), **found[1].get("recipe", {})}["optimizer"])
-            self._check_fit(*found)
+            resume.check_fit(self, *found)
         if found is not None:
-            self._resume(*found)
+            resume.go_on(self, *found)
             self._say_what_it_is()
             return
         if self.rank == 0:
             self.checkpoints.clear()  # an earlier run's here: a later --resume must not find them
         self._say_what_it_is()
-        self.log.line(
-            f"{self.recipe.model} on {self.recipe.dataset}: {self._size()}, "
-            f"{self.inputs.images} training images, {self.recipe.epochs} epochs of {len(self.inputs.train)} updates "
-            f"on {self._where()}"
-        )
+        report.begin(self)
         if self.inputs.division:
             self.log.line(self.inputs.division)
 
@@ -126,82 +111,9 @@ class Run:
             self.card.write(self.folder)
             write_text(self.folder / IN_RUN, self.recipe.to_yaml())
 
-    def _size(self):
-        count, trained = weights_in_all(self.net), count_parameters(self.net)
-        frozen = f" ({trained:,} of them trained, {', '.join(self.recipe.freeze)} frozen)" if self.recipe.freeze else ""
-        return f"{count:,} parameters{frozen}"
-
     def close(self):
         self.log.close()
         self._open.close()
-
-    def _check_fit(self, arrays, meta):
-        """GluonAttnError where a checkpoint is not one of such a run; one of other settings is `_resume`'s to judge."""
-        if self.recipe.resume == "auto" and set(self._changed(meta)) - {"epochs"}:
-            return
-        most = dict(batch=len(self.inputs.train), images=self.inputs.images)
-        for key, limit in most.items():
-            if meta[key] > limit:
-                raise GluonAttnError(f"It says {key} {meta[key]}; an epoch of this run has {limit}.")
-        checkpoint.check_arrays(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
-
-    def _changed(self, meta):
-        """Names of the options that the checkpoint's run had otherwise."""
-        before = {**Recipe().as_dict(), **meta["recipe"]}  # one that is younger than the checkpoint had its default
-        return {k: before[k] for k, v in self.recipe.as_dict().items() if k not in FREE and before[k] != v}
-
-    def _where(self):
-        where = ", ".join(map(str, self.devices)) + (f", {self.workers} workers" if self.workers > 1 else "")
-        if self.devices[0].device_type == "cpu":
-            where += f" with {threads.taken()} of {os.cpu_count()} cores (--threads)"
-        return where
-
-    def _resume(self, arrays, meta):
-        # An option that is younger than the checkpoint had its default.
-        before = {**Recipe().as_dict(), **meta["recipe"]}
-        changed = [k for k, v in self.recipe.as_dict().items() if k not in FREE and before[k] != v]
-        if self._more_epochs(before, changed):
-            changed.remove("epochs")
-        if changed and self.recipe.resume == "auto":
-            was = ", ".join(f"--{k.replace('_', '-')} {before[k]}" for k in changed)
-            raise GluonAttnError(
-                f"The run in {str(self.folder)!r} was started with {was}: repeat that, or take another --output, or "
-                "name the checkpoint file (--resume FILE) to go on under the new settings."
-            )
-        if meta.get("threads", threads.taken()) != threads.taken():
-            self.log.warn(
-                f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
-                f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
-            )
-        checkpoint.restore(arrays, self.net, self.trainer, self.updater.totals, self.evaluated)
-        self.epoch, self.batch, self.images = meta["epoch"], meta["batch"], meta["images"]
-        self.trainer.optimizer.begin_num_update = self.step  # AdamW's count of updates
-        self.history, self.clock = meta["history"], Clock(meta["seconds"])
-        self.kept = meta.get("kept", self.best["epoch"] if self.accuracies else None)
-        other = f", with other {', '.join(changed)}" if changed else ""
-        self.log.line(f"resumed at epoch {self.epoch + 1}, batch {self.batch}{other}")
-
-    def _refuse_other_optimiser(self, before):
-        if "adamw" in (before, self.recipe.optimizer) and before != self.recipe.optimizer:
-            raise GluonAttnError(
-                f"--optimizer {self.recipe.optimizer} cannot go on with what {before} remembers of this run: start "
-                f"anew from its weights, --pretrained {self.folder / 'last.params'}."
-            )
-
-    def _more_epochs(self, before, changed):
-        """Whether the run is to go on for longer: all that was done stands, as the step schedule's rates do."""
-        if "epochs" not in changed or self.recipe.epochs < before["epochs"]:
-            return False
-        if self.recipe.schedule != "step" or self.recipe.mixup_off_epochs:
-            if self.recipe.resume != "auto":  # a checkpoint that is named goes on under any settings
-                return False
-            what = "--mixup-off-epochs" if self.recipe.schedule == "step" else "the cosine schedule"
-            raise GluonAttnError(
-                f"This run was started with --epochs {before['epochs']}, on which {what} depends from the first epoch: "
-                f"with {self.recipe.epochs} it would be another run. Repeat --epochs {before['epochs']}, or start anew "
-                f"from its weights: --pretrained {self.folder / 'last.params'}, with another --output."
-            )
-        return True
 
     def mean_loss(self, totals, images):
         """The loss an image of this worker; one that is no number ends the run, with what was saved intact."""
@@ -252,20 +164,7 @@ class Run:
         self.log.history(self.history)
         self.log.scalars(row)
         self.log.line(row_text(row, self.recipe.epochs, self.inputs.chosen_on))
-        self._say_skipped()
-
-    def _skipped(self):
-        """{name: how often} of the images left out (--on-bad-image skip), in training and in evaluation."""
-        loaders = (self.inputs.train, self.inputs.evaluation, self.inputs.test)
-        return sum((getattr(loader, "skipped", Counter()) for loader in loaders), Counter())
-
-    def _say_skipped(self):
-        skipped = self._skipped()
-        new = sorted(set(skipped) - self._said)
-        self._said.update(new)
-        if new:
-            shown = ", ".join(new[:5]) + (", ..." if len(new) > 5 else "")
-            self.log.warn(f"left out {len(new)} more images that cannot be read: {shown} (all are in metrics.json)")
+        report.say_skipped(self)
 
     @property
     def accuracies(self):
@@ -314,100 +213,3 @@ class Run:
             versions=versions(),
         )
         self.checkpoints.save(self.step, arrays, meta)
-
-    def stop(self):
-        """The files of a run that was asked to end before its last epoch, the checkpoint first."""
-        self.save()
-        with self.log.going_on():
-            metrics = {**self._metrics(), **self._chosen()}
-            metrics["stopped"] = metrics.pop("finished")
-            self.log.metrics(metrics)
-        if self.history:
-            self.log.curves(self.history, self._title())
-        self.log.line(f"stopped at epoch {self.epoch + 1}, batch {self.batch}; go on with --resume auto")
-
-    def _title(self):
-        return f"{self.recipe.model} on {self.recipe.dataset}, seed {self.recipe.seed}"
-
-    def finish(self):
-        """The run's last files; returns the metrics (on other workers than the first, without accuracies)."""
-        if self.rank:
-            return self._metrics()
-        self.evaluated.settle()
-        try:
-            write_parameters(self.folder / "last.params", self.evaluated.net)
-            metrics = {**self._metrics(), **self._accuracies()}
-            self.log.metrics(metrics)
-        except WriteError as error:
-            again = "--resume auto then goes on from the last checkpoint and writes what is missing."
-            raise WriteError(f"{error} All epochs are done: {again}") from error
-        self.log.curves(self.history, self._title())
-        if self.kept != self.best["epoch"]:
-            self.log.warn("best.params is not of the best epoch: it could not be written then")
-        tested = "test_accuracy_of_best" in metrics and f"on test {_in_words('test_accuracy_of_best', metrics)}; "
-        self.log.line(
-            f"best {_in_words('best_accuracy', metrics)}, epoch {metrics['best_epoch']}, chosen on "
-            f"{self.inputs.chosen_on}; {tested or ''}last {100 * metrics['last_accuracy']:.2f} %, "
-            f"{metrics['seconds']:.0f} s: {self.folder}"
-        )
-        return metrics
-
-    def _demand_best(self):
-        if self.kept != self.best["epoch"]:
-            raise GluonAttnError(
-                f"{self.folder / 'best.params'} could not be written after epoch {self.best['epoch'] + 1}, the best "
-                f"one: the test set was to see those weights. All else of the run is in {self.folder}."
-            )
-
-    def _metrics(self):
-        return dict(
-            model=self.recipe.model,
-            dataset=self.recipe.dataset,
-            epochs=self.recipe.epochs,
-            epochs_done=self.epoch,
-            seed=self.recipe.seed,
-            seconds=round(self.clock.seconds, 2),
-            parameters=weights_in_all(self.net),
-            skipped_images=dict(self._skipped()),
-            devices=[str(device) for device in self.devices],
-            workers=self.workers,
-            threads=threads.taken(),
-            versions=versions(),
-            command=shlex.join(sys.argv),
-            finished=time.strftime("%Y-%m-%d %H:%M:%S"),
-            recipe=self.recipe.as_dict(),
-        )
-
-    def _chosen(self):
-        """The accuracies of the epochs so far; None where none was evaluated."""
-        evaluated = self.accuracies
-        best = self.best if evaluated else {"top1": None, "epoch": None}
-        return dict(
-            **_named("best_accuracy", "best_top5", best),
-            best_epoch=best["epoch"] + 1 if evaluated else None,
-            best_chosen_on=self.inputs.chosen_on,
-            last_accuracy=evaluated[-1]["top1"] if evaluated else None,
-        )
-
-    def _accuracies(self):
-        found = self._chosen()
-        if self.inputs.test is not None:
-            # The test set is looked at once, with the weights that the validation split chose.
-            self._demand_best()
-            self.evaluated.net.load_parameters(str(self.folder / "best.params"), ctx=self.devices)
-            test = self.accuracy(self.inputs.test)
-            found.update(_named("test_accuracy_of_best", "test_top5_of_best", test))
-            self.evaluated.net.load_parameters(str(self.folder / "last.params"), ctx=self.devices)
-        return found
-
-
-def _named(accuracy, top5, found):
-    """Entries of metrics.json: an accuracy with its 95 % interval, and the top-5 where there is one."""
-    names = {accuracy: "top1", f"{accuracy}_interval": "top1_interval", top5: "top5"}
-    return {name: found[key] for name, key in names.items() if key in found}
-
-
-def _in_words(accuracy, metrics):
-    """Of a run that began under an older version the interval is not known."""
-    interval = metrics.get(f"{accuracy}_interval")
-    return in_words(metrics[accuracy], interval) if interval else f"{100 * metrics[accuracy]:.2f} %"

@@ -17,7 +17,7 @@ import pytest
 
 from gluon_attn.commands import train as script
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.train import checkpoint, fit
+from gluon_attn.train import checkpoint, fit, report
 from gluon_attn.train.checkpoint import Checkpoints
 from gluon_attn.train.run import Run
 from gluon_attn.train.stop import Stopped, StopRequest
@@ -218,8 +218,8 @@ def test_a_disk_that_is_full_at_the_end_is_one_sentence_and_resuming_writes_the_
 
     class full_at_the_end(full_disk):
         def __enter__(self):
-            original = Run.finish
-            self.patch = mock.patch.object(Run, "finish", lambda run: self.enter() or original(run))
+            original = report.finish
+            self.patch = mock.patch.object(report, "finish", lambda run: self.enter() or original(run))
             self.patch.start()
 
         def enter(self):

@@ -9,18 +9,17 @@ from tests.train.tiny import tiny
 
 
 def main(folder, *words):
-    from gluon_attn.train import loop
-    from gluon_attn.train.run import Run
+    from gluon_attn.train import loop, report
 
     changes = dict(word.split("=", 1) for word in words)
     recipe = tiny(folder, use_global_stats=True, lr=0.01, batch_size=8, **changes)
-    finish = Run.finish
+    finish = report.finish
 
     def finish_and_store(run):
         run.net.save_parameters(str(Path(folder) / f"worker-{run.rank}.params"))
         return finish(run)
 
-    Run.finish = finish_and_store
+    report.finish = finish_and_store
     loop.fit(recipe, progress=False)
 
 

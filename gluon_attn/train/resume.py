@@ -1,0 +1,85 @@
+"""Going on with a run from a checkpoint: whether it is one of this run, and what may be otherwise."""
+
+from __future__ import annotations
+
+from gluon_attn import threads
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe.recipe import Recipe
+from gluon_attn.train import checkpoint
+from gluon_attn.train.log import Clock
+
+# A resumed run may differ in these; in anything else it would be another run.
+FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
+
+
+def check_fit(run, arrays, meta):
+    """GluonAttnError where a checkpoint is not one of such a run; one of other settings is for `go_on` to judge."""
+    if run.recipe.resume != "auto":
+        _refuse_other_optimiser(run, _before(meta)["optimizer"])
+    elif set(_changed(run, meta)) - {"epochs"}:
+        return
+    most = dict(batch=len(run.inputs.train), images=run.inputs.images)
+    for key, limit in most.items():
+        if meta[key] > limit:
+            raise GluonAttnError(f"It says {key} {meta[key]}; an epoch of this run has {limit}.")
+    checkpoint.check_arrays(arrays, run.net, run.trainer, run.updater.totals, run.evaluated)
+
+
+def _before(meta):
+    """The options of the checkpoint's run; one that is younger than the checkpoint had its default."""
+    return {**Recipe().as_dict(), **meta.get("recipe", {})}
+
+
+def _changed(run, meta):
+    """{option: what it was} of those that the checkpoint's run had otherwise."""
+    before = _before(meta)
+    return {k: before[k] for k, v in run.recipe.as_dict().items() if k not in FREE and before[k] != v}
+
+
+def go_on(run, arrays, meta):
+    """Put the run where the checkpoint was; a run of other settings is refused, or named in the log."""
+    before, changed = _before(meta), _changed(run, meta)
+    if _more_epochs(run, before["epochs"], changed):
+        del changed["epochs"]
+    if changed and run.recipe.resume == "auto":
+        was = ", ".join(f"--{k.replace('_', '-')} {value}" for k, value in changed.items())
+        raise GluonAttnError(
+            f"The run in {str(run.folder)!r} was started with {was}: repeat that, or take another --output, or "
+            "name the checkpoint file (--resume FILE) to go on under the new settings."
+        )
+    if meta.get("threads", threads.taken()) != threads.taken():
+        run.log.warn(
+            f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
+            f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
+        )
+    checkpoint.restore(arrays, run.net, run.trainer, run.updater.totals, run.evaluated)
+    run.epoch, run.batch, run.images = meta["epoch"], meta["batch"], meta["images"]
+    run.trainer.optimizer.begin_num_update = run.step  # AdamW's count of updates
+    run.history, run.clock = meta["history"], Clock(meta["seconds"])
+    run.kept = meta.get("kept", run.best["epoch"] if run.accuracies else None)
+    other = f", with other {', '.join(changed)}" if changed else ""
+    run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")
+
+
+def _refuse_other_optimiser(run, before):
+    if "adamw" in (before, run.recipe.optimizer) and before != run.recipe.optimizer:
+        raise GluonAttnError(
+            f"--optimizer {run.recipe.optimizer} cannot go on with what {before} remembers of this run: start "
+            f"anew from its weights, --pretrained {run.folder / 'last.params'}."
+        )
+
+
+def _more_epochs(run, before, changed):
+    """Whether the run is to go on for longer: all that was done stands, as the step schedule's rates do."""
+    if "epochs" not in changed or run.recipe.epochs < before:
+        return False
+    if run.recipe.schedule != "step" or run.recipe.mixup_off_epochs:
+        if run.recipe.resume != "auto":  # a checkpoint that is named goes on under any settings
+            return False
+        what = "--mixup-off-epochs" if run.recipe.schedule == "step" else "the cosine schedule"
+        raise GluonAttnError(
+            f"This run was started with --epochs {before}, on which {what} depends from the first epoch: "
+            f"with {run.recipe.epochs} it would be another run. Repeat --epochs {before}, or start anew "
+            f"from its weights: --pretrained {run.folder / 'last.params'}, with another --output."
+        )
+    return True
