@@ -54,6 +54,18 @@ def own(F, x):
     return F.LeakyReLU(x, act_type="leaky", slope=1.0)
 
 
+def finish_relaying():
+    """Wait until nothing is computed: before a network's own arrays are read, by `asnumpy` or `mx.nd.save`.
+
+    In inference oneDNN re-lays a convolution's weight in place, by an operation that the convolution itself starts.
+    Both readers wait for operations that were started before, not for those of a forward pass that has not come so
+    far, and may then read while the array is re-laid: the weight is permuted from there on, and looks fine.
+    """
+    import mxnet as mx
+
+    mx.nd.waitall()
+
+
 def narrow(width, groups):
     """Whether a convolution of `groups` groups, `width` input channels each, has them too narrow for a block."""
     return groups > 1 and 1 < width < BLOCK

@@ -20,6 +20,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
+from gluon_attn import cpu
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import write_bytes
 from gluon_attn.weights.archive import read_npz
@@ -160,6 +161,7 @@ def check_arrays(arrays, net, trainer, totals, evaluated):
 
 def capture(net, trainer, totals, evaluated):
     """{name: numpy array}; waits for the devices."""
+    cpu.finish_relaying()
     arrays = _of_network(net)
     for index, state in trainer._updaters[0].states.items():
         for k, array in enumerate(_flat(state)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from gluon_attn import cpu
 from gluon_attn.errors import WeightsError
 from gluon_attn.files import replacing
 from gluon_attn.weights.archive import LARGEST, Archive
@@ -65,13 +66,14 @@ def write_parameters(path, net):
     """`net.save_parameters`, whole or not at all, and to the bit where all devices hold the same."""
     import mxnet as mx
 
+    cpu.finish_relaying()
     values = {name: _value(parameter, mx.cpu()) for name, parameter in net._collect_params_with_prefix().items()}
     write_checked(path, lambda name: mx.nd.save(name, values))
 
 
-def _value(parameter, cpu):
+def _value(parameter, ctx):
     """Its array on the CPU. Gluon takes the mean over devices, which for three equal numbers may be another one."""
-    copies = [copy.as_in_context(cpu) for copy in parameter.list_data()]
+    copies = [copy.as_in_context(ctx) for copy in parameter.list_data()]
     same = all((copy == copies[0]).min().asscalar() for copy in copies[1:])
     return copies[0] if same else sum(copies[1:], copies[0]) / len(copies)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gluon_attn import cpu
 from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import WeightsError, unknown
 from gluon_attn.files import replacing
@@ -46,6 +47,7 @@ def save_weights(net, path: os.PathLike, format: str = "gluon") -> None:
 
 
 def _arrays(net):
+    cpu.finish_relaying()
     arrays = {}
     for name, parameter in net._collect_params_with_prefix().items():
         if parameter._data is None:

@@ -53,6 +53,7 @@ def _fixed(net):
 
 
 def _arrays(net, names) -> Dict[str, np.ndarray]:
+    cpu.finish_relaying()
     arrays = {}
     for name, parameter in net.collect_params().items():
         if parameter._data is None:

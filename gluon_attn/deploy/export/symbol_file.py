@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mxnet as mx
 
+from gluon_attn import cpu
 from gluon_attn.deploy.export import check
 from gluon_attn.deploy.export.trace import as_block, names_of, trace
 from gluon_attn.files import write_text
@@ -26,6 +27,7 @@ def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=chec
     block = as_block(net)
     found = check.difference(net, lambda images: _run(block, images), size, in_channels)
     check.demand(found, tolerance)
+    cpu.finish_relaying()
     write_checked(f"{prefix}-0000.params", lambda path: mx.nd.save(path, arrays))
     write_text(f"{prefix}-symbol.json", symbol.tojson())
     if card is not None:

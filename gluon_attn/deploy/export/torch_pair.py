@@ -9,9 +9,9 @@ import torch
 
 from gluon_attn.deploy.export import check
 from gluon_attn.deploy.export.named_graph import named_graph
-from gluon_attn.deploy.export.torch_module import to_torch
 from gluon_attn.deploy.export.trace import names_of
 from gluon_attn.deploy.run.torch_file import write_pair
+from gluon_attn.deploy.run.torch_graph import build
 from gluon_attn.errors import GluonAttnError
 
 
@@ -22,7 +22,7 @@ def export_torch(net, path, size, *, in_channels=3, card=None, tolerance=check.T
     `tolerance` nothing is written.
     """
     graph, arrays, _ = named_graph(net)
-    module = to_torch(net)
+    module = build(graph, arrays, str(path), unused=True)  # of the very arrays that are written
 
     def run(images):
         with torch.no_grad():
