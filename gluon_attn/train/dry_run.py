@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from gluon_attn import weights
+from gluon_attn.complexity import complexity
+from gluon_attn.devices import check_arithmetic, parse_devices
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check
+from gluon_attn.train import build as network
 from gluon_attn.train.folder import refuse_another_run
 from gluon_attn.train.inputs import card_of, facts, open_datasets
 from gluon_attn.train.parts import freeze
@@ -12,9 +16,6 @@ from gluon_attn.train.update import learning_rate
 
 def plan(recipe):
     """The plan as text. Mistakes in the recipe raise; a missing data set, device or weights file is reported."""
-    from gluon_attn.complexity import complexity
-    from gluon_attn.train import build as network
-
     check(recipe)
     known = facts(recipe)
     data, images, card = _data(recipe, known)
@@ -106,8 +107,6 @@ def _rates(recipe, steps):
 
 
 def _devices(recipe):
-    from gluon_attn.devices import check_arithmetic, parse_devices
-
     try:
         devices = parse_devices(recipe.devices)
     except GluonAttnError as error:
@@ -117,8 +116,6 @@ def _devices(recipe):
 
 
 def _missing_weights(recipe, name):
-    from gluon_attn import weights
-
     model = recipe.model if name == recipe.pretrained else recipe.teacher
     try:
         weights.Origin.of(model.lower(), name)

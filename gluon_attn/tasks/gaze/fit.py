@@ -14,6 +14,7 @@ from mxnet import gluon
 
 from gluon_attn.data import random_state
 from gluon_attn.errors import DataError
+from gluon_attn.weights.files import read_arrays, read_file
 
 
 def to_vectors(angles):
@@ -31,8 +32,6 @@ def angular_error(predicted, true):
 
 def start_from_alexnet(net, path):
     """Give the five convolutions of a FullFaceGaze those of an ImageNet AlexNet file (GluonCV's or torchvision's)."""
-    from gluon_attn.weights.files import read_arrays, read_file
-
     arrays = read_arrays(read_file(path), str(path))
     weights = [name for name, array in arrays.items() if array.ndim == 4]
     weights.sort(key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)])  # some formats sort by letters
