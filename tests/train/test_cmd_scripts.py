@@ -21,7 +21,11 @@ LINES = [
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
-    """Neither data sets nor downloaded weights are there; the host file is."""
+    """Neither data sets nor downloaded weights are there; the host file is.
+
+    MXNet is: a line's --threads would come too late, as it does not in a process of its own.
+    """
+    monkeypatch.setattr("gluon_attn.threads.take", lambda count: None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "missing"))
     (tmp_path / "hosts.txt").write_text("localhost\n")

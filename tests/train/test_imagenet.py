@@ -82,7 +82,7 @@ def test_native_reader_trains_and_refuses_autoaugment(folders, tmp_path):
 def test_both_readers_give_the_image_size_of_the_recipe(folders, tmp_path, reader):
     given = recipe(folders, tmp_path, "rec", reader=reader, auto_aug="none", image_size=40)
     inputs = open_inputs(given)
-    assert inputs.image_size == 40
+    assert inputs.card.input_size == 40
     for loader in (inputs.train, inputs.evaluation):
         images, _ = next(loader.epoch(0))
         assert images.shape[1:] == (3, 40, 40)
