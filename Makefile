@@ -14,7 +14,7 @@ endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke attack bench golden constraints clean
+.PHONY: help install demo test test-slow test-torch lint smoke serve-smoke attack bench docs golden constraints clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -82,11 +82,17 @@ attack: $(READY)  ## mutate every kind of file that is read; docs/reliability.md
 bench: $(READY)  ## every benchmark, side by side with its peer; writes results/
 	$(BIN)/python -m benchmarks
 
+docs: $(READY)  ## the site, with a card for every network: docs/_build/html/index.html opens from disk
+	@$(BIN)/python -c "import furo, myst_parser" 2>/dev/null || \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python -W ignore -m tools.zoo_site
+
 golden: $(READY)  ## rewrite what the tests expect of every name of the zoo; read its diff
 	$(BIN)/python -m tests.write_golden
+	$(BIN)/python -m benchmarks.stage_costs
 
 constraints:  ## resolve the versions anew: make constraints PYTHONS="python3.8 ... python3.13"
 	python3 tools/write_constraints.py $(PYTHONS)
 
 clean:  ## remove environments, caches and runs
-	rm -rf .venv* runs build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv* runs build docs/_build dist *.egg-info .pytest_cache .ruff_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import mxnet as mx
@@ -25,8 +26,14 @@ class Complexity:
 
 
 def count_parameters(net):
-    """Trainable parameters: those that an optimiser moves (not running statistics, not a fixed gamma)."""
-    return sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
+    """Trainable parameters: those that an optimiser moves (not running statistics, not a fixed gamma or beta)."""
+    return sum(_trained(net).values())
+
+
+def _trained(net):
+    """{name: size} of what an optimiser moves; a rate of 0 holds as a missing gradient does."""
+    parameters = net.collect_params().items()
+    return {name: int(np.prod(p.shape)) for name, p in parameters if p.grad_req != "null" and p.lr_mult}
 
 
 def complexity(net, size, in_channels=3):
@@ -37,21 +44,22 @@ def complexity(net, size, in_channels=3):
 def stage_complexity(net, size, in_channels=3):
     """{'stem': Complexity, 'stage1': ..., ..., 'head': ...}: what each adds to those before it."""
     names = ["stem", *(f"stage{i + 1}" for i in range(len(net.stages))), "head"]
-    trained = {name: int(np.prod(p.shape)) for name, p in net.collect_params().items() if p.grad_req != "null"}
-    result, nodes_before, parameters_before = {}, 0, 0
+    trained = _trained(net)
+    result, before, parameters_before = {}, Counter(), 0
     for name in names:
         data = mx.sym.Variable("data")
         graph = net(data) if name == "head" else net.features_at(data, [name])[name]
-        costs = _node_costs(graph, (1, in_channels, size, size))
+        # Not the first nodes: a head that reads several stages (LTPA) is computed among them.
+        costs = Counter(_node_costs(graph, (1, in_channels, size, size)))
         reached = trained if name == "head" else _group(graph).list_arguments()  # with those that logits do not need
         parameters = sum(trained.get(argument, 0) for argument in reached)
-        result[name] = _sum_up(costs[nodes_before:], parameters - parameters_before)
-        nodes_before, parameters_before = len(costs), parameters
+        result[name] = _sum_up((costs - before).elements(), parameters - parameters_before)
+        before, parameters_before = costs, parameters
     return result
 
 
 def _sum_up(costs, parameters):
-    macs, activations, outputs, touched = zip(*costs) if costs else ((0,),) * 4
+    macs, activations, outputs, touched = tuple(zip(*costs)) or ((0,),) * 4
     return Complexity(parameters, sum(macs), sum(activations), 4 * sum(outputs), 4 * max(touched))
 
 

@@ -7,7 +7,7 @@ from gluon_attn.complexity import complexity, stage_complexity
 
 
 def test_stages_add_up_to_the_network():
-    for name in ("cifar_aff_resnet20", "cifar_abn_resnet20", "resnet18d"):
+    for name in ("cifar_aff_resnet20", "cifar_abn_resnet20", "cifar_ltpa_resnet20", "resnet18d"):
         net = gluon_attn.get_model(name)
         size = gluon_attn.model_info(name).input_size
         whole, stages = complexity(net, size), stage_complexity(net, size)

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # file: extras, and the Pythons that they are for
 SETS = {
-    "constraints.txt": ("cpu,deploy,dev,tune", ("3.8", "3.9", "3.10", "3.11", "3.12")),
+    "constraints.txt": ("cpu,deploy,dev,docs,tune", ("3.8", "3.9", "3.10", "3.11", "3.12")),
     "constraints-serve.txt": ("serve,dev", ("3.9", "3.10", "3.11", "3.12", "3.13")),
 }
 HEADER = "# Tested versions, written by `make constraints`; one set for each Python from {} to {}.\n"
