@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 
 import gluon_attn
+from gluon_attn.attention.slots import PLACES, accepted
 from gluon_attn.catalogue.names import SPECS
 
 
@@ -38,6 +39,16 @@ def shallow(name):
     """Arguments that leave one block a stage, which has every operator."""
     spec = SPECS[name]
     return {"layers": (1,) * len(spec.arch["layers"])} if "resnet:" in spec.family else {}
+
+
+def narrow(name):
+    """{'reduction': 1} where a mechanism in the network takes that.
+
+    At 16, a gate of 16 channels has one inner unit, and a dead ReLU there is no mistake; at 4 it has four, which die
+    together, too, where there is no bias.
+    """
+    filled = {slot: chosen for slot, chosen in SPECS[name].arch.items() if slot in PLACES and chosen is not None}
+    return {"reduction": 1} if any("reduction" in accepted(*item) for item in filled.items()) else {}
 
 
 def arrays(block):

@@ -25,6 +25,7 @@ class DatasetRecord:
     labels : what weights call its labels, where that is another record ('imagenet1k' for folders of ImageNet)
     names_of : the record whose class names it has, where that is another one
     task : 'classification', or which script trains on it
+    embedded : made of what is installed: it has no folder, and its images are the same on every machine
     """
 
     name: str
@@ -40,6 +41,7 @@ class DatasetRecord:
     names_of: str = ""
     task: str = "classification"
     images: int = 0
+    embedded: bool = False
     crop: str = "pad"
     flip: bool = True
     url: str = ""
@@ -101,6 +103,7 @@ _RECORDS = (
         "digits",
         "scikit-learn's 1,797 handwritten digits at 32x32; embedded, needs no file",
         source="digits:digits",
+        embedded=True,
         image_size=32,
         images=1397,
         mean=(0.309,) * 3,  # of the training images at 32x32
@@ -111,6 +114,7 @@ _RECORDS = (
         "clutter",
         "one real digit among fragments of others on 64x64, its box known; embedded",
         source="canvas:clutter",
+        embedded=True,
         image_size=64,
         images=4000,
         mean=(0.133,) * 3,
@@ -121,6 +125,7 @@ _RECORDS = (
         "digits-canvas",
         "several real digits with their masks, for segmentation; embedded",
         source="canvas:digits_canvas",
+        embedded=True,
         image_size=64,
         images=4000,
         mean=(0.130,) * 3,

@@ -90,8 +90,9 @@ _IN = "gluon_attn.attention."
 _NOWHERE = {}  # a word for its slot, and no network's name
 
 _RESNETS = ("resnet50", "resnet101")
-_CIFAR_RESNETS = ("cifar_resnet20", "cifar_resnet32", "cifar_resnet56", "cifar_resnet110", "cifar_resnet164bn")
-_NARROW = (*_CIFAR_RESNETS[:4], "cifar_preresnet32_w4", "cifar_resnet50basic")
+_OF_BASIC_BLOCKS = "cifar_resnet[0-9]*[0-9]"  # of any depth; 164bn and 50basic have other blocks
+_CIFAR_RESNETS = (_OF_BASIC_BLOCKS, "cifar_resnet164bn")
+_NARROW = (_OF_BASIC_BLOCKS, "cifar_preresnet32_w4", "cifar_resnet50basic")
 _SELECTIVE = ("resnext50_32x4d", "resnext101_32x4d", "cifar_resnext38_32x4d", "cifar_resnext47_32x4d")
 
 # The reduction of MS-CAM, AFF and iAFF: 16, and 4 in narrow blocks, as published.

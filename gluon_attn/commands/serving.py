@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gluon_attn.deploy.run.engines import ENGINES, SUFFIXES
 from gluon_attn.errors import GluonAttnError
 
 # Flags that a file answers, with the values that they have when nobody gave them.
@@ -20,7 +21,9 @@ def add_arguments(parser):
     group = parser.add_argument_group("deployed networks")
     group.add_argument("--file", metavar="FILE", help="a file of `gluon-attn export`, in place of --model")
     group.add_argument(
-        "--engine", metavar="NAME", help="openvino, onnxruntime or mxnet (default: the first of them that is installed)"
+        "--engine",
+        metavar="NAME",
+        help=f"{', '.join(ENGINES)} (default: the first that is there and reads the file)",
     )
     group.add_argument(
         "--precision", default="", metavar="P", help="float32, bfloat16 (openvino) or int8 (default: the file's)"
@@ -61,8 +64,9 @@ def open_predictor(args):
     if args.cache:
         common["cache"] = args.cache
     if args.file:
-        if not args.file.endswith((".onnx", "-symbol.json")):
-            raise GluonAttnError(f"--file {args.file} is no file of `gluon-attn export`: net.onnx, or net-symbol.json.")
+        if not args.file.endswith(SUFFIXES):
+            kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
+            raise GluonAttnError(f"--file {args.file} is no file of `gluon-attn export`: {kinds}.")
         return Predictor(args.file, **common)
     return Predictor(args.model, **_network(args), **common)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import Dataset
-from gluon_attn.data.digits import refuse_root, source_images
+from gluon_attn.data.digits import source_images
 from gluon_attn.data.seeding import random_state
 
 COUNTS = {"train": 4000, "test": 1000}
@@ -126,13 +126,11 @@ class DigitsCanvas(_Canvas):
 
 def clutter(split, root=None, count=None, size=64, scale=(14, 32), fragments=10, seed=0):
     """One digit among fragments; see `Clutter`."""
-    refuse_root("clutter", root)
     return Clutter(split, count, size, scale, fragments, seed)
 
 
 def digits_canvas(split, root=None, count=None, size=64, scale=(20, 32), digits=(2, 4), seed=0):
     """Digits with masks; see `DigitsCanvas`."""
-    refuse_root("digits-canvas", root)
     return DigitsCanvas(split, count, size, scale, digits, seed)
 
 

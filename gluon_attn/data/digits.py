@@ -7,7 +7,6 @@ from PIL import Image
 
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import ArrayDataset, stratified_indices
-from gluon_attn.errors import DataError
 
 FACTS = DATASETS["digits"]
 SIZE = FACTS.image_size
@@ -16,16 +15,9 @@ TEST_PER_CLASS = 40  # 400 test images and 1,397 training images
 
 def digits(split, root=None):
     """The embedded digits."""
-    refuse_root("digits", root)
     images, labels = source_images(split)
     enlarged = np.stack([_enlarge(image) for image in images])
     return ArrayDataset("digits", enlarged, labels, FACTS.class_names, FACTS.mean, FACTS.std)
-
-
-def refuse_root(name, root):
-    """Embedded data sets have no folder; one that is given is a mistake."""
-    if root is not None:
-        raise DataError(f"The dataset {name!r} is embedded and has no folder: leave out root={str(root)!r}.")
 
 
 def source_images(split):

@@ -28,6 +28,8 @@ def get_dataset(name, split="train", root=None, validation=0, per_class=0, **opt
     makes the task harder: only k images of every class are left of 'train', always the same ones.
     """
     record = datasets.find(name)
+    if record.embedded and root is not None:
+        raise DataError(f"The dataset {name!r} is embedded and has no folder: leave out root={str(root)!r}.")
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, error=DataError)
     split = SPLITS[split]

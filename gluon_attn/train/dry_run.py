@@ -13,6 +13,8 @@ from gluon_attn.train.inputs import card_of, facts, open_datasets
 from gluon_attn.train.parts import freeze
 from gluon_attn.train.update import learning_rate
 
+_ANY = 1000  # updates an epoch, where nobody knows how many pictures there will be
+
 
 def plan(recipe):
     """The plan as text. Mistakes in the recipe raise; a missing data set, device or weights file is reported."""
@@ -34,7 +36,8 @@ def plan(recipe):
         f"augment   {_augmentation(recipe, known)}",
         f"evaluate  {card.preparation}",
         f"optimise  {_optimiser(recipe)}",
-        f"schedule  {recipe.epochs} epochs of {steps} updates of {recipe.batch_size}; " + _rates(recipe, steps),
+        f"schedule  {recipe.epochs} epochs of {steps or 'as yet unknown'} updates of {recipe.batch_size}; "
+        + _rates(recipe, steps or _ANY),
         f"run       {recipe.dtype} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
         *_taken(recipe),
         *missing,

@@ -12,10 +12,9 @@ from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import WeightsError, unknown
 from gluon_attn.files import replacing
 from gluon_attn.weights.files import write_checked
-from gluon_attn.weights.layouts.inverse import FORMATS, published_names
+from gluon_attn.weights.layouts.inverse import FORMATS, published_names, source_of
 from gluon_attn.weights.table import all_published
 
-_PYTORCH = ("timm", "torchvision", "abn")  # they count batches beside every running mean
 # What a ResNet of those libraries may differ in without having other names than the plain one; None: not at all.
 _TIMM = {"layers", "widths", "block", "stem", "stem_widths", "shortcut", "gate", "groups", "group_width", "round_to"}
 _GATES = {"timm": ("se", "eca"), "torchvision": ()}
@@ -40,7 +39,7 @@ def save_weights(net, path: os.PathLike, format: str = "gluon") -> None:
         _check_network(net, format)
         names = published_names(format, arrays, _stem_length(net, format))
         arrays = {names[name]: array for name, array in arrays.items()}
-    if format in _PYTORCH:
+    if format != "gluon" and source_of(format).COUNTS_BATCHES:
         counters = [name[: -len("running_mean")] for name in arrays if name.endswith(".running_mean")]
         arrays.update({f"{name}num_batches_tracked": np.zeros((), "int64") for name in counters})
     _write(Path(path), arrays)

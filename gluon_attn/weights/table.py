@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError, unknown
 from gluon_attn.weights.card import Card
+from gluon_attn.weights.layouts import SOURCES
 
 STORED = "weights.params"  # params/<dataset>/<model>/<tag>/weights.params
 
@@ -66,7 +67,7 @@ class WeightsEntry:
 
     @property
     def suffix(self):
-        return {"timm": ".safetensors", "abn": ".pth.tar"}.get(self.source, ".params")
+        return SOURCES[self.source].SUFFIX
 
 
 @functools.lru_cache(maxsize=None)

@@ -1,27 +1,37 @@
-"""One Predictor, two engines, two precisions: the same classes as Gluon on the images as `evaluate` prepares them."""
+"""One Predictor, every engine and precision: the same classes as Gluon on the images as `evaluate` prepares them."""
 
 from __future__ import annotations
 
 import json
-from importlib import util
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 import pytest
 from PIL import Image
 
-from gluon_attn import GluonAttnError, data
+from gluon_attn import GluonAttnError, data, deploy
 from gluon_attn.deploy import Predictor, export_onnx, export_symbol
 from gluon_attn.deploy.export.trace import as_block
-from gluon_attn.deploy.run import mxnet_engine
+from gluon_attn.deploy.run import engines, mxnet_engine
 from gluon_attn.weights.card import Card
 from tests.helpers import build
 
 onnx = pytest.importorskip("onnx")
 DIGITS = data.get_dataset("digits", "test")
-needs_openvino = pytest.mark.skipif(util.find_spec("openvino") is None, reason="openvino is not installed")
+
+
+def every_engine(able=lambda engine: True):
+    """The engines of the table for which `able` holds; those that are not installed are skipped."""
+    for name, engine in engines.ENGINES.items():
+        absent = pytest.mark.skipif(not engines.is_installed(name), reason=f"what {name} needs is not installed")
+        if able(engine):
+            yield pytest.param(name, marks=absent)
+
+
 CARD = Card("cifar_aff_resnet20", tuple(DIGITS.classes), DIGITS.mean, DIGITS.std, 32, 1.0)
 PICTURES = [DIGITS[i][0] for i in range(0, 200, 10)]
+WRITERS = {".onnx": "export_onnx", ".json": "export_symbol", ".safetensors": "export_torch"}  # by the last suffix
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +65,14 @@ def test_stored_files_give_what_gluon_gives(files, expected, file):
     assert probability == pytest.approx((powers / powers.sum()).max(), rel=1e-3)
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "mxnet"])
+def test_the_page_has_every_engine():
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for name, engine in engines.ENGINES.items():
+        row = f"| `{name}` | `{engine.suffix}` | {', '.join(engine.precisions)} |"
+        assert row in page, "add a row to the table in docs/deploy.md"
+
+
+@pytest.mark.parametrize("engine", every_engine())
 def test_a_name_of_the_zoo(files, net, engine):
     predictor = Predictor("cifar_aff_resnet20", files / "net.params", engine, classes=10)
     spec = data.eval_transform(32, predictor.card.mean, predictor.card.std)
@@ -98,13 +115,14 @@ def test_a_picture_is_what_people_see(files, tmp_path, save):
     np.testing.assert_allclose(rows[1:], rows[:1].repeat(2, 0), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("file", ["net.onnx", "net-symbol.json"])
-def test_int8_stays_close(files, expected, file):
-    if file.endswith(".json") and not mxnet_engine._has_vnni():
+@pytest.mark.parametrize("engine", every_engine(lambda engine: "int8" in engine.precisions))
+def test_int8_stays_close(files, expected, engine):
+    file = files / f"net{engines.find(engine).suffix}"
+    if engine == "mxnet" and not mxnet_engine._has_vnni():
         with pytest.raises(GluonAttnError, match="needs a CPU with VNNI"):
-            Predictor(files / file, precision="int8", calibration=PICTURES)
+            Predictor(file, precision="int8", calibration=PICTURES)
         return
-    predictor = Predictor(files / file, precision="int8", calibration=PICTURES)
+    predictor = Predictor(file, engine=engine, precision="int8", calibration=PICTURES)
     found = predictor.logits(PICTURES)
     assert abs(found - expected).max() > 0, "nothing was quantised"
     assert abs(found - expected).max() < 0.05 * abs(expected).max()
@@ -149,19 +167,23 @@ def test_mistakes_are_sentences(files, make, words):
     assert all(word in str(caught.value) for word in words)
 
 
-@pytest.mark.parametrize("file", ["net.onnx", "net-symbol.json", "cifar_abn_resnet20"])
-def test_of_several_outputs_the_logits_are_taken(tmp_path, file):
+@pytest.mark.parametrize("file", [True, False])
+@pytest.mark.parametrize("engine", every_engine())
+def test_of_several_outputs_the_logits_are_taken(tmp_path, engine, file):
     """ABN gives its attention's logits first: they would pass for the network's."""
     net = build("cifar_abn_resnet20", outputs="all", classes=10)
     transform = data.eval_transform(32, DIGITS.mean, DIGITS.std)
     expected = net(mx.nd.array(np.stack([transform(image) for image in PICTURES[:2]])))[1].asnumpy()
-    export_onnx(net, tmp_path / "net.onnx", 32, card=CARD)
-    export_symbol(net, tmp_path / "net", 32, card=CARD)
-    net.save_parameters(str(tmp_path / "net.params"))
-    for engine in [None] if "." in file else ["onnxruntime", "mxnet"]:
-        options = {} if "." in file else dict(pretrained=tmp_path / "net.params", classes=10, outputs="all", card=CARD)
-        predictor = Predictor(tmp_path / file if "." in file else file, engine=engine, **options)
-        np.testing.assert_allclose(predictor.logits(PICTURES[:2]), expected, rtol=1e-3, atol=1e-4)
+    if file:
+        path = tmp_path / f"net{engines.find(engine).suffix}"
+        write = getattr(deploy, WRITERS[path.suffix])
+        write(net, tmp_path / ("net" if path.suffix == ".json" else path.name), 32, card=CARD)
+        predictor = Predictor(path, engine=engine)
+    else:
+        net.save_parameters(str(tmp_path / "net.params"))
+        options = dict(pretrained=tmp_path / "net.params", classes=10, outputs="all", card=CARD)
+        predictor = Predictor("cifar_abn_resnet20", engine=engine, **options)
+    np.testing.assert_allclose(predictor.logits(PICTURES[:2]), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_file_without_logits_is_refused(tmp_path):
@@ -188,10 +210,10 @@ def _flipped(content):
     return content[:200] + bytes(255 - byte for byte in content[200:300]) + content[300:]
 
 
-ENGINES = ["onnxruntime", pytest.param("openvino", marks=needs_openvino)]
+OF_ONNX = list(every_engine(lambda engine: engine.suffix == ".onnx"))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", OF_ONNX)
 @pytest.mark.parametrize("break_", [_cut, _flipped, lambda content: b"", lambda content: b"[" * 1000])
 def test_broken_onnx_files_are_sentences(files, tmp_path, engine, break_):
     path = tmp_path / "net.onnx"
@@ -202,7 +224,7 @@ def test_broken_onnx_files_are_sentences(files, tmp_path, engine, break_):
     assert len(str(caught.value)) < 600 and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", OF_ONNX)
 def test_nan_weights_do_not_pass_for_an_answer(files, tmp_path, engine):
     model = onnx.load(str(files / "net.onnx"))
     for tensor in model.graph.initializer:

@@ -10,7 +10,7 @@ from gluon_attn import losses
 from gluon_attn.catalogue.names import SPECS
 from gluon_attn.complexity import count_parameters
 from gluon_attn.zoo import get_model
-from tests.helpers import build, images
+from tests.helpers import build, images, narrow
 
 # Ends of parameter paths that an optimiser does not move, and why.
 FIXED = {
@@ -41,7 +41,7 @@ def one_a_mechanism_and_family():
     found = {}
     for name in distinct():
         spec = SPECS[name]
-        if spec.attention not in found or (spec.dataset == "cifar" and "resnet20" in name):
+        if spec.attention not in found or name.startswith("cifar_") and "resnet20" in name:
             found[spec.attention] = name
     families = {SPECS[name].family: name for name in distinct() if not SPECS[name].attention}
     return {*found.values(), *families.values()}
@@ -49,21 +49,19 @@ def one_a_mechanism_and_family():
 
 def small(spec):
     """The arguments that make the network shallow and fit to small images, and the images' side."""
-    arch, side = {}, 32 if spec.dataset == "cifar" else 64
-    if spec.dataset == "gaze":
-        return dict(image_size=64, widths=(8, 8, 8, 8, 8), hidden=8, dropout=0.0), side
+    arch, side = {}, min(spec.input_size, 64)
+    if spec.family.endswith(":FullFaceGaze"):
+        return dict(image_size=96, widths=(8, 8, 8, 8, 8), hidden=8, dropout=0.0), 96
     if spec.family.endswith(":VGG"):
         return dict(width=8), side
     if spec.family.endswith(":MobileNet"):
         arch["widths"] = ((16, 16), (32,), (32,))
     if "resnet:ResNet" in spec.family or "densenet" in spec.family:
         arch["layers"] = (1,) * len(spec.arch["layers"])
-    if "map_size" in spec.arch and spec.dataset != "cifar":
+    if "map_size" in spec.arch and side > 32:
         tied = spec.arch["map_size"]
         arch["map_size"] = 2 if isinstance(tied, int) else (16, 8, 4, 2)
-    if spec.attention in ("se", "ge", "abn_se", "cbam", "inv_se", "inv_cbam", "bam", "gc", "srm", "ca"):
-        arch["reduction"] = 4  # at 16 a gate of 16 channels has one inner unit, and a dead ReLU there is no mistake
-    return arch, side
+    return {**arch, **narrow(spec.name)}, side
 
 
 def all_gradients(net, x):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks import aff_table
@@ -11,6 +13,13 @@ from gluon_attn.catalogue.mechanisms import MECHANISMS
 
 def test_every_mechanism_has_its_formula():
     assert [name for name, record in MECHANISMS.items() if not record.formula] == []
+
+
+def test_the_page_has_what_the_records_say():
+    page = (Path(__file__).parents[2] / "docs" / "mechanisms.md").read_text(encoding="utf-8")
+    for name, record in MECHANISMS.items():
+        row = f"| {name} | {' + '.join(record.slots)} | {record.formula} | {record.paper} |"
+        assert not record.on or row in page, f"{name}: run `python benchmarks/mechanism_table.py`"
 
 
 @pytest.mark.parametrize("row", [*aff_table.ROWS, *aff_table.MORE], ids=lambda row: f"{row.model}-{row.source}")

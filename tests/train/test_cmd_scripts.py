@@ -10,6 +10,7 @@ import pytest
 
 from gluon_attn import cli
 from gluon_attn.commands import train as script
+from gluon_attn.recipe.recipe import list_recipes
 from gluon_attn.weights import all_published
 
 LINES = [
@@ -62,6 +63,11 @@ def test_a_line(line, capsys, tmp_path):
     if not {"launch", "data"}.intersection(line.split()[:2]):
         assert "model " in output.out
     assert [path.name for path in tmp_path.iterdir()] == ["hosts.txt"]  # nothing is written
+
+
+def test_each_recipe_has_its_command():
+    text = "\n".join(LINES)
+    assert [name for name in list_recipes() if f"--recipe {name} " not in text] == [], "write it in cmd_scripts.txt"
 
 
 def test_each_published_training_figure_has_its_command():

@@ -29,12 +29,16 @@ EXPECTED = {
     "ltpa_cifar": {0: 0.1, 24.99: 0.1, 25: 0.05, 150: 0.1 / 2**6, 299.99: 0.1 / 2**11},
     "ltpa_cifar_resnet": {0: 0.1, 60: 0.02, 120: 0.004, 160: 0.0008, 199.99: 0.0008},
     "abn_imagenet": {0: 0.1, 30.99: 0.1, 31: 0.01, 61: 0.001},
+    "finetune": {0: 0, 0.5: 5e-5, 1: 1e-4, 15.5: 5e-5, 30: 0},
     "tiny_imagenet": {0: 0, 0.25: 0.1, 0.5: 0.2, 5.25: 0.1, 10: 0},
-    "finetune": {0: 0, 1: 1e-4, 15.5: 5e-5, 30: 0},
 }
 
 
-@pytest.mark.parametrize("name", list_recipes())
+def test_every_recipe_has_a_curve():
+    assert sorted(EXPECTED) == list_recipes(), "write down its rates in EXPECTED, from its paper or log"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_every_recipe_follows_its_curve(name):
     recipe = Recipe.load(name)
     for epoch, rate in EXPECTED[name].items():

@@ -1,4 +1,4 @@
-"""Write layouts/*.json.gz, {layout: {name in the published file: shape}}, from the folder of published json files."""
+"""Write layouts/SOURCE.json.gz, {layout: {name in the published file: shape}}, from a folder of SOURCE.json."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 
 
 def main(published):
-    for source in ("openaff", "imgclsmob", "timm", "abn"):
-        layouts = json.loads((Path(published) / f"{source}.json").read_text(encoding="utf-8"))
-        text = json.dumps(layouts, separators=(",", ":")).encode()
-        (Path(__file__).parent / "layouts" / f"{source}.json.gz").write_bytes(gzip.compress(text, 9, mtime=0))
+    for path in Path(published).glob("*.json"):
+        text = json.dumps(json.loads(path.read_text(encoding="utf-8")), separators=(",", ":")).encode()
+        (Path(__file__).parent / "layouts" / f"{path.name}.gz").write_bytes(gzip.compress(text, 9, mtime=0))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 import gluon_attn
 from gluon_attn import zoo
 from gluon_attn.weights import load_arrays
-from gluon_attn.weights.layouts import SOURCES
+from gluon_attn.weights.layouts import SOURCES, key_map
+from gluon_attn.weights.table import variants
 from tests.weights.published import layouts, random_arrays, save
 from tests.weights.reference import FORWARD
 
@@ -48,20 +49,19 @@ def relative(a, b):
 
 def build(source, layout, model):
     shapes = layouts(source)[layout]
-    (rows,) = next(shapes[name] for name in ("fc.bias", "output.bias", "output.1.bias") if name in shapes)
-    variant = source if source in ("imgclsmob", "timm") else None
-    return gluon_attn.get_model(model, variant=variant, classes=rows)
+    (rows,) = next(shapes[name] for name, ours in key_map(source, shapes).items() if ours == "head.fc.bias")
+    return gluon_attn.get_model(model, variant=source if source in variants(model) else None, classes=rows)
 
 
 def images(model):
-    size = 32 if zoo.find(model).dataset == "cifar" else 64
+    size = min(zoo.find(model).input_size, 64)
     return mx.nd.array(np.random.RandomState(1).standard_normal((2, 3, size, size)), dtype="float64")
 
 
 @pytest.mark.parametrize("source,layout,model,dtype", CASES, ids=lambda value: str(value).split("/")[-1])
 def test_equals_the_published_network(source, layout, model, dtype, tmp_path):
     arrays = random_arrays(source, layout, dtype=dtype)
-    path = save(tmp_path / ("w.safetensors" if source == "timm" else "w.params"), arrays)
+    path = save(tmp_path / f"w{SOURCES[source].SUFFIX}", arrays)
     net, x = build(source, layout, model), images(model)
     gluon_attn.load_weights(net, path)
     net.cast("float64")  # so that rounding cannot be taken for agreement, nor for its absence

@@ -10,13 +10,13 @@ import gluon_attn
 from gluon_attn import WeightsError, save_weights, weights
 from gluon_attn.weights import layouts as maps
 from gluon_attn.weights.files import read_arrays, read_file
-from gluon_attn.weights.layouts.inverse import published_names
+from gluon_attn.weights.layouts.inverse import FORMATS, published_names
 from tests.helpers import build
 from tests.weights.published import layouts
 
 STEMS = {"imagenet/AFF-ResNeXt-50": 10, "imagenet/iAFF-ResNeXt-50": 10, "cifar100/AFF-ResNet-32": 2}
 STEMS.update({f"cifar100/AFF-ResNeXt-{depth}-32x4d": 3 for depth in (38, 47)})
-EVERY = [(source, name) for source in ("openaff", "imgclsmob", "timm", "abn") for name in layouts(source)]
+EVERY = [(source, name) for source in FORMATS if source in maps.SOURCES for name in layouts(source)]
 
 
 @pytest.mark.parametrize("source, layout", EVERY)

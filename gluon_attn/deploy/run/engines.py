@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from importlib import util
-from typing import Sequence
+from typing import Callable, Sequence
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import GluonAttnError, unknown
@@ -26,15 +26,20 @@ _HERE = "gluon_attn.deploy.run"
 @dataclass(frozen=True)
 class Engine:
     """Where an engine's class is, what the files that it reads end in, its arithmetic, and whether it takes `cache` and
-    `device`."""
+    `device`.
+
+    package : what it needs beside the base package, where that is not called as the engine is
+    """
 
     cls: str
     suffix: str
     precisions: tuple = ("float32", "int8")
     caches: bool = False
     devices: bool = False
+    package: str = ""
 
 
+# Of those that can, the first whose package is installed is taken where none is named.
 ENGINES = {
     "openvino": Engine(
         f"{_HERE}.openvino_engine:OpenvinoEngine", ".onnx", ("float32", "bfloat16", "int8"), caches=True
@@ -54,11 +59,34 @@ def find(name: str) -> Engine:
 
 
 def default(path: str, precision: str) -> str:
-    """The engine that is taken where none is named: OpenVINO where it is installed, or where only it can."""
-    for name in ("mxnet", "torch"):
-        if path.endswith(ENGINES[name].suffix):
-            return name
-    return "openvino" if precision == "bfloat16" or util.find_spec("openvino") else "onnxruntime"
+    """The engine that is taken where none is named: the first that is installed of those for the file (of names of the
+    zoo: for ONNX) and the precision.
+
+    >>> default("net-symbol.json", "float32"), default("net.onnx", "bfloat16")
+    ('mxnet', 'openvino')
+    """
+    suffix = next((suffix for suffix in SUFFIXES if path.endswith(suffix)), ".onnx")
+    readers = [name for name, engine in ENGINES.items() if engine.suffix == suffix]
+    able = [name for name in readers if precision in ENGINES[name].precisions] or readers
+    return next(filter(is_installed, able), able[-1])
+
+
+def is_installed(name: str) -> bool:
+    """Whether the package that the engine needs is there.
+
+    >>> is_installed("mxnet")
+    True
+    """
+    return util.find_spec(ENGINES[name].package or name) is not None
+
+
+def those(able: Callable[[Engine], bool]) -> str:
+    """The engines that are able to do something, for sentences.
+
+    >>> those(lambda engine: engine.devices)
+    "'torch'"
+    """
+    return " or ".join(repr(name) for name, engine in ENGINES.items() if able(engine)) or "none"
 
 
 def load(name: str) -> type:

@@ -23,8 +23,8 @@ class Predictor:
     path_or_name : a file of `gluon-attn export` (`.onnx`, `.safetensors`, `-symbol.json`), or a name of the zoo
     pretrained : of a name: True (the default), a tag, or the path of a file
     options : of a name: `classes`, and the arguments of the network
-    engine : 'openvino', 'onnxruntime', 'mxnet' or 'torch'; by default what the file is for: of ONNX
-        files, and of names, the first that is installed
+    engine : 'openvino', 'onnxruntime', ..., a name from deploy/run/engines.py; by default the first that is installed
+        and reads the file (of names: that reads ONNX)
     precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
         which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
         int8 stays so
@@ -71,7 +71,8 @@ class Predictor:
             )
         place = {} if device is None else {"device": device}
         if place and not engines.find(self.name).devices:
-            raise GluonAttnError(f"device={device!r} is for engine='torch'; {self.name!r} runs on the CPU.")
+            able = engines.those(lambda engine: engine.devices)
+            raise GluonAttnError(f"device={device!r} is for engine={able}; {self.name!r} runs on the CPU.")
         self.engine = engines.load(self.name)(source, self.threads, precision, cache, **place)
         self.card = card or found or Card.from_metadata(self.engine.metadata, path)
         self.transform = self.card.transform()
@@ -220,6 +221,7 @@ def _check(engine, precision, calibration, path, cache, card):
     if path.endswith(engines.SUFFIXES) and not path.endswith(record.suffix):
         raise GluonAttnError(f"engine={engine!r} reads files that end in {record.suffix!r}; {path} does not.")
     if cache is not None and not record.caches:
-        raise GluonAttnError(f"cache= is for engine='openvino': {engine} compiles nothing.")
+        able = engines.those(lambda each: each.caches)
+        raise GluonAttnError(f"cache= is for engine={able}: {engine} compiles nothing.")
     if card is not None and not isinstance(card, Card):
         raise GluonAttnError(f"card={card!r:.80} is no gluon_attn.deploy.Card.")

@@ -2,7 +2,9 @@
 
 A source is `recognises(names) -> bool` and `key_map(names) -> {name in the file: our name, or None where the tensor is
 deliberately unused}`; both are pure and see nothing but the names. A name that the map leaves out is an error of the
-file, so a map is total by construction. A new source is one module and one line in SOURCES.
+file, so a map is total by construction. `SUFFIX` is that of its files, `COUNTS_BATCHES` whether they hold a
+`num_batches_tracked` beside every running mean. Where networks can be saved in its layout it has the inverse,
+`published_names(names, stem_length) -> {our name: theirs}`. A new source is one module and one line in SOURCES.
 """
 
 from __future__ import annotations

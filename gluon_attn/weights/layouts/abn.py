@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gluon_attn.weights.layouts.rewrite import STAGE, torch_leaf
+
+SUFFIX = ".pth.tar"
+COUNTS_BATCHES = True
 _PREFIX = "module."  # saved from nn.DataParallel
 _STATISTIC = ".running_mean"
 _NORM = {"weight": "gamma", "bias": "beta"}
@@ -93,6 +97,15 @@ FAMILIES = {
 }
 
 
+# Of an ABN family's blocks: theirs for a stage {s} (from 1; {n}: the last) and block {b}, in the trunk and the branch.
+_BLOCKS = {
+    "layer1.0.conv1": ("layer{s}.{b}", "att_layer{n}.{b}"),
+    "block1.layer.0.conv1": ("block{s}.layer.{b}", "att_block{n}.layer.{b}"),
+    "dense1.0.conv1": ("dense{s}.{b}", "att_dense{n}.{b}"),
+    "conv_1_3x3": ("stage_{s}.stage_{s}_bottleneck_{b}", "stage_att.stage_att_bottleneck_{b}"),
+}
+
+
 def recognises(names):
     plain = {_plain(name) for name in names}
     return {"att_conv.weight", "bn_att2.weight"} <= plain and _family(plain) is not None
@@ -111,6 +124,34 @@ def key_map(names):
         elif place is not None:
             mapped[name] = f"{place}.{_NORM.get(parameter, parameter) if layer in norms else parameter}"
     return mapped
+
+
+def published_names(names, stem_length=2):
+    """{our name: theirs}. By each family in turn: the one whose layers all names fit."""
+    found = {}
+    for key, family in FAMILIES.items():
+        layers = {ours: theirs for theirs, ours in {**_BRANCH, **family.layers}.items()}
+        theirs = _names_of(names, family, _BLOCKS[key], layers)
+        found = max(found, theirs, key=len)
+    return found
+
+
+def _names_of(names, family, blocks, layers):
+    inside = {ours: theirs for theirs, ours in family.inside.items()}
+    pattern = re.escape(family.path).replace(r"\{stage\}", r"(?:stages\.(\d)|branch\.stage)")
+    pattern = pattern.replace(r"\{number\}", r"(\d+)").replace(r"\{inside\}", "(.+)")
+    last = 1 + max(int(m[1]) for m in map(STAGE.match, names) if m)
+    result = {}
+    for name in names:
+        layer, leaf = name.rpartition(".")[::2]
+        match = re.fullmatch(pattern, layer)
+        if layer in layers:
+            result[name] = f"{layers[layer]}.{torch_leaf(leaf)}"
+        elif match and match[3] in inside:
+            trunk = match[1] is not None
+            place = blocks[0 if trunk else 1].format(s=int(match[1] or 0) + 1, b=match[2], n=last)
+            result[name] = f"{place}.{inside[match[3]]}.{torch_leaf(leaf)}"
+    return result
 
 
 def _plain(name):

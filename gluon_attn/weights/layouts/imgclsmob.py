@@ -6,6 +6,8 @@ import re
 
 from gluon_attn.weights.layouts.rewrite import any_matches, rewrite
 
+SUFFIX = ".params"
+COUNTS_BATCHES = False
 _BAM = {
     "ch_att.init_fc.fc": "channel.1",
     "ch_att.init_fc.bn": "channel.2",
@@ -60,6 +62,42 @@ def key_map(names):
             (block + rf"({_either(_GATE)})\.(\w+)", gate),
             (rf"features\.([2-9])\.0\.bam\.({_either(_BAM)})\.(\w+)", bam),
             (r"output\.1\.(weight|bias)", r"head.fc.\1"),
+        ],
+    )
+
+
+def published_names(names, stem_length=2):
+    """{our name: theirs}.
+
+    On ImageNet the stem's convolution is a block of its own; BAM's units stand before the stage that they end.
+    """
+    imagenet = any_matches(names, r"^stages\.3\.")
+    bams = {int(m[1]): int(m[2]) for m in (re.match(r"stages\.(\d)\.(\d+)\.channel\.", name) for name in names) if m}
+    unit = "res_unit." if bams else ""
+    inner = {ours: theirs for theirs, ours in _BAM.items()}
+    gates = {ours: theirs for theirs, ours in _GATE.items()}
+
+    def body(match):
+        at = int(match[3])
+        layer = f"conv{at // 3 + 1}.{'conv' if at % 3 == 0 else 'bn'}"
+        return f"features.{int(match[1]) + 1}.{match[2]}.{unit}body.{layer}.{match[4]}"
+
+    def bam(match):
+        return f"features.{int(match[1]) + 2}.0.bam.{inner[match[3]]}.{match[4]}"
+
+    stem = "features.0.conv" if imagenet else "features.0"
+    return rewrite(
+        names,
+        [
+            (r"stem\.0\.(\w+)", rf"{stem}.conv.\1"),
+            (r"stem\.1\.(\w+)", rf"{stem}.bn.\1"),
+            (r"stages\.(\d)\.(\d+)\.body\.(\d)\.(\w+)", body),
+            (rf"stages\.(\d)\.(\d+)\.({_either(inner)})\.(\w+)", bam),
+            (
+                rf"stages\.(\d)\.(\d+)\.({_either(gates)})\.(\w+)",
+                lambda m: f"features.{int(m[1]) + 1}.{m[2]}.{unit}{gates[m[3]]}.{m[4]}",
+            ),
+            (r"head\.fc\.(\w+)", r"output.1.\1"),
         ],
     )
 

@@ -6,8 +6,10 @@ the stem, and the one after the stages, in the pre-activation network, the last 
 
 from __future__ import annotations
 
-from gluon_attn.weights.layouts.rewrite import any_matches, first_stage, rewrite
+from gluon_attn.weights.layouts.rewrite import STAGE, any_matches, first_stage, rewrite
 
+SUFFIX = ".params"
+COUNTS_BATCHES = False
 _BLOCK = r"features\.(\d+)\.\d+\.(?:body|resfwd|downsample|attention)\."
 _LAYER = r"layer[1-4]\.\d+\.(?:conv|bn)\d\.(?:weight|gamma)"
 
@@ -38,6 +40,52 @@ def key_map(names):
             (r"(?:layer|features\.)(\d+)\.(\d+)\.(.+)", stage),
             (r"features\.(\d+)\.(\w+)", outside),
             (r"(?:fc|output)\.(weight|bias)", r"head.fc.\1"),
+        ],
+    )
+
+
+def published_names(names, stem_length=2):
+    """{our name: theirs}.
+
+    ResNets of ImageNet as `layer1..4`, everything else as `features`, whose body is `resfwd` before activation.
+    """
+    # Only the grouped and the pre-activated count `features`; a grouped bottleneck has narrow weights, which names do
+    # not show, so that the caller says it by the length of the stem (0: `layer`).
+    layers, last = stem_length == 0, 1 + max(int(m[1]) for m in map(STAGE.match, names) if m)
+    deep = any_matches(names, r"^stem\.6\.")
+    body = "resfwd" if any_matches(names, r"^head\.norm\.") else "body"
+
+    def place(number):
+        return f"layer{number + 1}" if layers else f"features.{number + stem_length}"
+
+    def inside(match):
+        at = int(match[3])
+        layer = f"{'conv' if at % 3 == 0 else 'bn'}{at // 3 + 1}" if layers else f"{body}.{at}"
+        return f"{place(int(match[1]))}.{match[2]}.{layer}.{match[4]}"
+
+    def fuse(match):
+        branch = f"{match[4]}_att{'2' if match[3] == 'second' else ''}"
+        return f"{place(int(match[1]))}.{match[2]}.attention.{branch}.{match[5]}"
+
+    def stem(match):
+        if not layers:
+            return f"features.{match[1]}.{match[2]}"
+        if deep and match[1] != "7":
+            return f"conv1.{match[1]}.{match[2]}"
+        return f"{'conv1' if match[1] == '0' else 'bn1'}.{match[2]}"
+
+    return rewrite(
+        names,
+        [
+            (r"stem\.(\d+)\.(\w+)", stem),
+            (r"stages\.(\d)\.(\d+)\.body\.(\d)\.(\w+)", inside),
+            (
+                r"stages\.(\d)\.(\d+)\.shortcut\.(.+)",
+                lambda m: f"{place(int(m[1]))}.{m[2]}.downsample.{m[3]}",
+            ),
+            (r"stages\.(\d)\.(\d+)\.fuse\.(context|first|second)\.(local|global)_branch\.(.+)", fuse),
+            (r"head\.norm\.0\.(\w+)", rf"features.{stem_length + last}.\1"),
+            (r"head\.fc\.(\w+)", ("fc" if layers else "output") + r".\1"),
         ],
     )
 

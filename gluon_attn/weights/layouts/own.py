@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SUFFIX = ".params"
+COUNTS_BATCHES = False
+
 
 def recognises(names):
     return bool(names) and all(name.split(".")[0] in ("stem", "stages", "branch", "head") for name in names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+STAGE = re.compile(r"stages\.(\d)\.")  # of our names
+
 
 def rewrite(names, rules):
     """{name: replacement}; the first rule whose pattern matches the whole name counts, names without one are left out.
@@ -33,3 +35,8 @@ def any_matches(names, pattern):
 def first_stage(names, pattern):
     """The lowest number that `pattern`'s first group catches: where the stages of a numbered file begin."""
     return min((int(m.group(1)) for m in (re.match(pattern, name) for name in names) if m), default=0)
+
+
+def torch_leaf(leaf):
+    """What PyTorch calls a parameter of ours, without its path."""
+    return {"gamma": "weight", "beta": "bias"}.get(leaf, leaf)

@@ -25,7 +25,7 @@ GATINGS = [("sigmoid", 0.8), ("complement", 1.0), ("complement", 0.5), ("recipro
 class Reference:
     """
     compute : (*inputs, p, **form) -> array. For a head: (features {stage: array}, p, **form) -> {output: array}
-    forms : arguments, beside none at all, which between them name every argument that the block takes
+    forms : arguments which between them name every argument that the block takes
     channels, space : of the input
     kinds : of the maps that a gate announces (explain/maps.py); by default one a channel
     redo : (x, maps, p) -> the output from the announced maps; by default the product of x and the maps
@@ -39,11 +39,14 @@ class Reference:
     redo: Optional[Callable] = None
 
 
-def reference(name, *forms, **how):
-    """Register the function below as the reference of the mechanism `name`."""
+def reference(name, *forms, bare=True, **how):
+    """Register the function below as the reference of the mechanism `name`.
+
+    bare : it can be made without arguments, too, and is
+    """
 
     def register(compute):
-        REFERENCES[name] = Reference(compute, [{}, *forms], **how)
+        REFERENCES[name] = Reference(compute, [*([{}] if bare else []), *forms], **how)
         return compute
 
     return register

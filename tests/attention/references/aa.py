@@ -42,7 +42,7 @@ def enlarged(x, size):
     return rows[..., low] * (1 - part) + rows[..., high] * part
 
 
-@reference("aa", *FORMS, channels=16, space=(4, 4))
+@reference("aa", *FORMS, bare=False, channels=16, space=(4, 4))
 def augmented(x, p, stride=1, map_size=4, heads=8, kappa=0.2, upsilon=0.1, reduce=1, groups=1, dilation=1):
     how = dict(padding=dilation, stride=stride, dilation=dilation)
     values = max(round(upsilon * 16 / heads), 1) * heads

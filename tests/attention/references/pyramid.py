@@ -49,7 +49,7 @@ CHANGES += (dict(fusion="product"), dict(sampling="max"), dict(interaction=0.1, 
 FORMS = [dict(map_size=4, **change) for change in CHANGES]
 
 
-@reference("pyramid", *FORMS)
+@reference("pyramid", *FORMS, bare=False)
 def pyramid(features, p, map_size=4, levels=2, frames=1, fusion="mean", sampling="mean", **weights):
     maps = [features[f"stage{number}"] for number in (1, 2, 3)[-levels:]]
     how = dict(frames=frames, fusion=fusion, reduce={"mean": np.mean, "max": np.max}[sampling])
