@@ -5,5 +5,4 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["gluon_attn*"]), "gluon_attn.params"],
     package_dir={"gluon_attn.params": "params"},
-    package_data={"gluon_attn.params": ["*/*/*/*"]},
 )

@@ -21,7 +21,7 @@ _WORDS = {"": False, "none": False, "false": False, "true": True}  # of command 
 class Origin:
     """Where the values of the network `model` come from; an Origin that is false starts at random.
 
-    path, card : the file, for a path, and the card beside it
+    path, card : the file, for a path, and the card beside it, or beside stored weights
     entry : the row of published or stored weights, for a tag, and for a file that is known by its hash
 
     >>> Origin.of("cifar_aff_resnet20", "digits").classes, bool(Origin.of("resnet50", ""))
@@ -45,7 +45,8 @@ class Origin:
             path = os.fspath(pretrained)
             card = _beside(model, path)
             return cls(model, None if card else identify(path), path, card)
-        return cls(model, entry=choose(model, pretrained, dataset))
+        entry = choose(model, pretrained, dataset)
+        return cls(model, entry, card=Card.beside(entry.path) if entry.path else None)
 
     def __bool__(self):
         return self.entry is not None or self.path is not None

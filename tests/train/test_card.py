@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -152,3 +156,23 @@ def test_a_card_that_is_damaged_is_said(run, tmp_path):
     (tmp_path / "last.params").write_bytes((run[0] / "last.params").read_bytes())
     with pytest.raises(GluonAttnError, match="std"):
         gluon_attn.load_run(tmp_path)
+
+
+def test_stored_weights_have_their_card():
+    net = gluon_attn.get_model("cifar_abn_resnet20", pretrained="clutter")
+    assert (net.card.classes, net.card.input_size, net.card.source) == (tuple("0123456789"), 64, "clutter")
+
+
+@pytest.mark.slow
+def test_what_is_installed_has_weights_and_class_names(tmp_path):
+    """The wheel holds every file that the checkout's package reads."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(root)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    listed = subprocess.run(
+        ["git", "ls-files", "gluon_attn", "params"], cwd=root, capture_output=True, text=True
+    ).stdout
+    wanted = {f"gluon_attn/{name}" if name.startswith("params/") else name for name in listed.split()}
+    assert wanted and not wanted - held
