@@ -64,6 +64,7 @@ $(TORCH)/.ready: $(READY)
 test-torch: $(TORCH)/.ready  ## the engine torch, beside MXNet and without it
 	GLUON_ATTN_TORCH=$(TORCH) $(BIN)/python -m pytest tests/deploy/run/test_torch_operators.py \
 	  tests/deploy/run/test_torch_module.py
+	GLUON_ATTN_PYTHON=$(CURDIR)/$(BIN)/python $(TORCH)/bin/python -m pytest tests/deploy/run/test_torch_alone.py
 
 SERVE := .venv-serve-$(notdir $(SERVE_PYTHON))
 serve-smoke: $(READY)  ## serving without MXNet: make serve-smoke SERVE_PYTHON=python3.13 (3.9 to 3.13)

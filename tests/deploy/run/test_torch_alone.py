@@ -1,5 +1,4 @@
-"""The engine torch where there is no MXNet: files in, torch and numpy 2 alone. Run by hand so far:
-GLUON_ATTN_PYTHON=.venv/bin/python .venv-torch/bin/python -m pytest tests/deploy/run/test_torch_alone.py
+"""The engine torch where there is no MXNet: files in, torch and numpy 2 alone. `make test-torch` runs it.
 
 GLUON_ATTN_PYTHON names the Python of the other environment, with MXNet and GluonCV, which writes the files.
 """
@@ -22,13 +21,23 @@ from gluon_attn import GluonAttnError  # noqa: E402
 from gluon_attn.deploy import Predictor, load_torch  # noqa: E402
 from tests.deploy.run import written  # noqa: E402
 
+torch.set_num_threads(1)
+
+
+def _write(folder, kind):
+    clean = {key: value for key, value in os.environ.items() if key != "GLUON_ATTN_TORCH"}
+    subprocess.run([OTHER, "-W", "ignore", "-m", "tests.deploy.run.written", str(folder), kind], check=True, env=clean)
+    return folder
+
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("written")
-    clean = {key: value for key, value in os.environ.items() if key != "GLUON_ATTN_TORCH"}
-    subprocess.run([OTHER, "-W", "ignore", "-m", "tests.deploy.run.written", str(folder)], check=True, env=clean)
-    return folder
+    return _write(tmp_path_factory.mktemp("quick"), "quick")
+
+
+@pytest.fixture(scope="session")
+def slow_folder(tmp_path_factory):
+    return _write(tmp_path_factory.mktemp("slow"), "slow")
 
 
 def _load(folder, name):
@@ -41,8 +50,18 @@ def test_nothing_of_mxnet_is_here():
         from gluon_attn.deploy import to_torch  # noqa: F401
 
 
-@pytest.mark.parametrize("name", written.GLUONCV)
+@pytest.mark.parametrize("name", written.GLUONCV["quick"])
 def test_networks_of_gluoncv(folder, name):
+    _check_equal(folder, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", written.GLUONCV["slow"])
+def test_large_networks_of_gluoncv(slow_folder, name):
+    _check_equal(slow_folder, name)
+
+
+def _check_equal(folder, name):
     net, expected = _load(folder, name)
     with torch.no_grad():
         outputs = net(torch.from_numpy(expected["x"]))
@@ -53,9 +72,9 @@ def test_networks_of_gluoncv(folder, name):
         assert abs(output.numpy() - wanted).max() <= 1e-5 * abs(wanted).max()
 
 
-@pytest.fixture(params=["resnet50_v1b", "digits"])
+@pytest.fixture(params=["resnet18_v2", "digits"])
 def network(folder, request):
-    """(module, images) of two networks."""
+    """(module, images) of two networks without Dropout, whose chance would differ."""
     if request.param == "digits":
         return load_torch(folder / "digits.safetensors"), torch.randn(4, 3, 32, 32)
     net, expected = _load(folder, request.param)
@@ -105,9 +124,25 @@ def test_torch_compile(network):
         _near(theirs, ours)
 
 
+@pytest.mark.slow
+def test_torch_compile_to_machine_code(folder):
+    """By inductor, torch.compile's own backend, which needs a C++ compiler."""
+    net, x = load_torch(folder / "digits.safetensors"), torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        _near(torch.compile(copy.deepcopy(net))(x), net(x))
+
+
 def test_fine_tuning_reaches_what_gluon_reaches(folder):
-    torch.manual_seed(0)
-    (images, labels), (test, truth) = written.digits("train"), written.digits("test")
+    _check_fine_tuning(folder, written.EVERY["quick"])
+
+
+@pytest.mark.slow
+def test_fine_tuning_on_all_digits(slow_folder):
+    _check_fine_tuning(slow_folder, written.EVERY["slow"])
+
+
+def _check_fine_tuning(folder, every):
+    (images, labels), (test, truth) = written.digits("train", every), written.digits("test")
     images, labels = torch.from_numpy(images), torch.from_numpy(labels)
     net = load_torch(folder / "digits.safetensors").train()
     trained = [p for p in net.parameters() if p.requires_grad]

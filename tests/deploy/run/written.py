@@ -1,4 +1,7 @@
-"""What MXNet and GluonCV give, as files for a process without them: `python -m tests.deploy.run.written FOLDER`."""
+"""What MXNet and GluonCV give, as files for a process without them.
+
+`python -m tests.deploy.run.written FOLDER quick` in seconds, `... slow` in minutes.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,29 @@ import numpy as np
 
 # Sides are the smallest that the networks take.
 GLUONCV = {
-    "resnet50_v1b": 64,
-    "mobilenetv3_small": 64,
-    "densenet121": 224,
-    "inceptionv3": 299,
-    "se_resnext50_32x4d": 224,
-    "vgg16_bn": 64,
-    "squeezenet1.0": 224,
-    "resnet18_v2": 64,
-    "ssd_512_resnet50_v1_voc": 128,
-    "fcn_resnet50_voc": 64,
+    "quick": {"mobilenetv3_small": 64, "squeezenet1.0": 224, "resnet18_v2": 64},
+    "slow": {
+        "resnet50_v1b": 64,
+        "densenet121": 224,
+        "inceptionv3": 299,
+        "se_resnext50_32x4d": 224,
+        "vgg16_bn": 64,
+        "ssd_512_resnet50_v1_voc": 128,
+        "fcn_resnet50_voc": 64,
+    },
 }
+EVERY = {"quick": 3, "slow": 1}  # how many of the training digits: every third, or all
 BATCH, EPOCHS, LR = 32, 2, 0.02
 
 
-def digits(split):
+def digits(split, every=1):
     """(prepared images, labels) of the embedded digits; no framework is needed."""
     from gluon_attn import data
     from gluon_attn.weights.card import Card
 
     transform = Card.beside("params/digits/cifar_resnet20/digits/weights.params").transform()
-    pairs = [data.get_dataset("digits", split)[i] for i in range(len(data.get_dataset("digits", split)))]
+    dataset = data.get_dataset("digits", split)
+    pairs = [dataset[i] for i in range(0, len(dataset), every)]
     return np.stack([transform(image, None) for image, _ in pairs]), np.array([label for _, label in pairs])
 
 
@@ -39,14 +44,14 @@ def batches(count, epoch):
     return [order[i : i + BATCH] for i in range(0, count - BATCH + 1, BATCH)]
 
 
-def main(folder):
+def main(folder, kind):
     import gluon_attn
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, side in GLUONCV.items():
+    for name, side in GLUONCV[kind].items():
         _write_gluoncv(folder, name, side)
-    _write_digits(folder, gluon_attn.get_model("cifar_resnet20", pretrained="digits"))
+    _write_digits(folder, gluon_attn.get_model("cifar_resnet20", pretrained="digits"), EVERY[kind])
 
 
 def _write_gluoncv(folder, name, side):
@@ -72,7 +77,7 @@ def _write_gluoncv(folder, name, side):
     np.savez(folder / f"{name}.npz", x=x, **{f"y{i}": y.asnumpy() for i, y in enumerate(outputs)})
 
 
-def _write_digits(folder, net):
+def _write_digits(folder, net, every):
     """The stored network with its head at zero as a file, then fine-tuned here: its accuracy is what to reach."""
     import mxnet as mx
     from mxnet import autograd, gluon
@@ -86,7 +91,7 @@ def _write_digits(folder, net):
     card = Card.beside("params/digits/cifar_resnet20/digits/weights.params")
     graph, arrays, _ = named_graph(net)
     write_pair(folder / "digits.safetensors", graph, arrays, card.to_metadata())
-    (images, labels), (test, truth) = digits("train"), digits("test")
+    (images, labels), (test, truth) = digits("train", every), digits("test")
     net.hybridize()
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": LR, "momentum": 0.9, "wd": 1e-4})
     for epoch in range(EPOCHS):
@@ -101,4 +106,4 @@ def _write_digits(folder, net):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
