@@ -22,6 +22,7 @@ NETWORKS = {
     "cifar_abn_densenet100_k12": dict(layers=(2, 1, 1), growth=8, stem_width=8),
     "cifar_inv_se_mobilenet": dict(widths=((16,), (32,), (32,)), stem_width=8),
 }
+RATES = {"cifar_ltpa_vgg": 0.05}  # of the others 0.2, at which eight layers without shortcuts overshoot
 CHANCE = np.log(10)  # cross-entropy of who knows nothing
 
 
@@ -40,7 +41,7 @@ def test_loss_falls(name, digits):
     net.initialize(mx.init.MSRAPrelu())
     net.hybridize()
     forward, (x, y) = losses.for_training(net, static_alloc=True), digits
-    trainer = mx.gluon.Trainer(net.collect_params(), "nag", dict(learning_rate=0.2, momentum=0.9))
+    trainer = mx.gluon.Trainer(net.collect_params(), "nag", dict(learning_rate=RATES.get(name, 0.2), momentum=0.9))
     cross_entropy, history = mx.gluon.loss.SoftmaxCrossEntropyLoss(), []
     for _ in range(10):
         with mx.autograd.record():
