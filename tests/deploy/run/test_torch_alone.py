@@ -124,14 +124,6 @@ def test_torch_compile(network):
         _near(theirs, ours)
 
 
-@pytest.mark.slow
-def test_torch_compile_to_machine_code(folder):
-    """By inductor, torch.compile's own backend, which needs a C++ compiler."""
-    net, x = load_torch(folder / "digits.safetensors"), torch.randn(4, 3, 32, 32)
-    with torch.no_grad():
-        _near(torch.compile(copy.deepcopy(net))(x), net(x))
-
-
 def test_fine_tuning_reaches_what_gluon_reaches(folder):
     _check_fine_tuning(folder, written.EVERY["quick"])
 
