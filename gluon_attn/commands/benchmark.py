@@ -11,6 +11,7 @@ COLUMNS = ("network", "mode", "device", "images_per_second", "spread", "macs_rat
 
 def add_arguments(parser):
     parser.add_argument("models", nargs="*", metavar="NAME", help="names or patterns of `gluon-attn list`")
+    parser.add_argument("--run", nargs="+", default=[], metavar="DIR", help="folders of trainings, in place of names")
     parser.add_argument("--file", nargs="+", metavar="FILE", help="files of `gluon-attn export`, in place of names")
     parser.add_argument("--engine", default="", metavar="A,B", help="of --file: each of these, the first counting as 1")
     parser.add_argument("--precision", default="", metavar="P", help="of --file: float32, bfloat16 (openvino) or int8")
@@ -37,7 +38,7 @@ def _of_files(args):
     from gluon_attn.cost.engines import measure
     from gluon_attn.errors import GluonAttnError
 
-    if args.models or args.image_size or args.devices or args.mode == "training":
+    if args.models or args.run or args.image_size or args.devices or args.mode == "training":
         raise GluonAttnError(
             "--file is inference of that network: no names, --image-size, --devices or --mode beside it."
         )
@@ -51,11 +52,16 @@ def _of_names(args):
     from gluon_attn.cost.networks import measure
     from gluon_attn.devices import parse_devices
     from gluon_attn.errors import GluonAttnError, unknown
+    from gluon_attn.weights.origin import of_run
     from gluon_attn.zoo import list_models
 
-    if not args.models or args.engine or args.precision or args.threads or args.cache:
-        raise GluonAttnError("Give names, or --file FILE: --engine, --precision, --threads and --cache are for files.")
-    names = []
+    if not (args.models or args.run) or args.engine or args.precision or args.threads or args.cache:
+        raise GluonAttnError(
+            "Give names, --run DIR or --file FILE: --engine, --precision, --threads and --cache are for files."
+        )
+    for folder in args.run:
+        of_run(folder)  # or a sentence on what is missing there
+    names = list(args.run)
     for pattern in args.models:
         found = list_models(pattern)
         if not found:

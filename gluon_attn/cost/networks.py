@@ -7,6 +7,7 @@ what it had before the network was made.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -17,25 +18,56 @@ MIB = 2**20
 
 
 def job(name, mode, batch, size, ctx):
-    from gluon_attn import zoo
     from gluon_attn.cost import jobs
 
     make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
-    return make(zoo.get_model(name), batch, size, ctx)
+    return make(_network(name), batch, size, ctx)
+
+
+def _described(name):
+    """(Spec, keywords beside it, side of the input) of a name of the zoo, or of the folder of a run."""
+    from gluon_attn import zoo
+    from gluon_attn.weights.card import Card
+
+    if not os.path.isdir(name):
+        spec = zoo.find(name)
+        return spec, {}, spec.input_size
+    card = Card.read(name)
+    return zoo.find(card.model), dict(card.arch, classes=len(card.classes)), card.input_size
+
+
+def _network(name, plain=False):
+    """The network without weights, which cost nothing; or its plain backbone, in the same depth and width."""
+    from gluon_attn import zoo
+
+    spec, arch, _ = _described(name)
+    if not plain:
+        return zoo.get_model(spec.name, **arch)
+    usual = zoo.find(spec.plain)
+    return zoo.get_model(usual.name, **{key: arch[key] for key in arch if key == "classes" or key in usual.arch})
 
 
 def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall", memory=True):
-    """One dictionary a name: what is promised (MACs), what is measured, and the ratios to the plain backbone."""
-    from gluon_attn import zoo
+    """One dictionary a name: what is promised (MACs), what is measured, and the ratios to the plain backbone.
+
+    names : of the zoo, or folders of runs, which are measured in the form and for the size that they were trained in
+    """
+    from gluon_attn.complexity import complexity
+    from gluon_attn.cost import jobs
     from gluon_attn.devices import parse_devices
 
     (ctx,) = parse_devices(device)
+    make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
     rows = []
     for name in names:
-        side = size or zoo.find(name).input_size
-        plain = zoo.find(name).plain
-        times = interleaved({n: job(n, mode, batch, side, ctx) for n in dict.fromkeys((plain, name))}, rounds, 1, clock)
-        info, base = zoo.model_info(name), zoo.model_info(plain)
+        spec, _, side = _described(name)
+        side, plain = size or side, spec.plain
+        info, base = (complexity(_network(name, is_plain), side) for is_plain in (False, True))
+        todo = {name: make(_network(name), batch, side, ctx)}
+        if spec.name != plain:
+            todo = {plain: make(_network(name, plain=True), batch, side, ctx), **todo}
+        times = interleaved(todo, rounds, 1, clock)
+        times.setdefault(plain, times[name])
         rows.append(
             {
                 "network": name,

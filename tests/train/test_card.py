@@ -77,6 +77,8 @@ def test_commands_need_nothing_but_the_folder(run, framed, tmp_path, capsys):
     assert "light" in called(capsys, "predict", "--run", folder, "--top", 1, picture)
     called(capsys, "explain", "--run", folder, "--image", picture, "-o", tmp_path / "look.png")
     called(capsys, "explain", "--run", folder, "--count", 2, "-o", tmp_path / "looks.png")
+    words = ["--mode", "inference", "--rounds", 1, "--batch-size", 2, "--no-memory"]
+    assert f"| {folder} | inference |" in called(capsys, "benchmark", "--run", folder, *words)
     called(capsys, "export", "--run", folder, "-o", tmp_path / "net.onnx")
     assert gluon_attn.deploy.Predictor(str(tmp_path / "net.onnx")).card.classes == ("dark", "light")
 
