@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -95,10 +96,16 @@ TRAINING = [sys.executable, "train_cifar.py", "--dataset", "digits", "--model", 
             "--batch-size", "20"]  # fmt: skip
 
 
+def _heed_signals():
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_asked_to_end_it_writes_what_there_is_and_exits_zero(tmp_path, number):
     """As a service manager, Ctrl-C and a closed terminal do: the loader's worker gets the signal, too."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes["preexec_fn"] = _heed_signals  # whatever these tests were started by
     process = subprocess.Popen([*TRAINING, "--output", str(tmp_path)], start_new_session=True, **pipes)
     for line in process.stdout:
         if line.startswith("epoch 1/"):
@@ -128,7 +135,12 @@ def test_ctrl_c_before_the_first_epoch_ends(tmp_path, monkeypatch):
 def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch, capsys):
     """The first is in an update, the second in the writing of the checkpoint; the command has one sentence."""
     stop_after(2, monkeypatch, signal.SIGINT)
-    monkeypatch.setattr(Checkpoints, "save", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+
+    def interrupted(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)  # the main thread may hear of it some instructions later
+
+    monkeypatch.setattr(Checkpoints, "save", interrupted)
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(tiny(tmp_path / "run").to_yaml())
     assert script.main("cifar", ["--recipe", str(recipe)]) == 130
