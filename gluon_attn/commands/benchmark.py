@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from gluon_attn.files import write_csv
 
 MODES = ("training", "inference")
@@ -61,7 +63,7 @@ def _of_names(args):
         )
     for folder in args.run:
         of_run(folder)  # or a sentence on what is missing there
-    names = list(args.run)
+    names = [os.path.abspath(folder) for folder in args.run]
     for pattern in args.models:
         found = list_models(pattern)
         if not found:

@@ -25,11 +25,11 @@ def job(name, mode, batch, size, ctx):
 
 
 def _described(name):
-    """(Spec, keywords beside it, side of the input) of a name of the zoo, or of the folder of a run."""
+    """(Spec, keywords beside it, side of the input) of a name of the zoo, or of the whole path of a run's folder."""
     from gluon_attn import zoo
     from gluon_attn.weights.card import Card
 
-    if not os.path.isdir(name):
+    if not os.path.isabs(name):  # a folder here may be called as a network is
         spec = zoo.find(name)
         return spec, {}, spec.input_size
     card = Card.read(name)
@@ -50,7 +50,7 @@ def _network(name, plain=False):
 def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall", memory=True):
     """One dictionary a name: what is promised (MACs), what is measured, and the ratios to the plain backbone.
 
-    names : of the zoo, or folders of runs, which are measured in the form and for the size that they were trained in
+    names : of the zoo, or whole paths of runs' folders, measured in the form and for the size that they were trained in
     """
     from gluon_attn.complexity import complexity
     from gluon_attn.cost import jobs

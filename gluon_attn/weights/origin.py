@@ -14,7 +14,7 @@ from gluon_attn.weights.card import Card
 from gluon_attn.weights.load import classes_of, identify, load_pretrained, load_weights
 from gluon_attn.weights.table import WeightsEntry, choose
 
-_WORDS = {"": False, "none": False, "false": False, "true": True}  # of command lines and recipes
+_WORDS = {"": False, "false": False, "true": True}  # of command lines and recipes
 
 
 @dataclass(frozen=True)

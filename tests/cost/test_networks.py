@@ -70,3 +70,11 @@ def test_command(tmp_path, capsys):
     assert "| cifar_eca_resnet20 | inference | cpu:0 |" in capsys.readouterr().out
     assert cli.main(["benchmark", "cifar_ekka_resnet20"]) == 2
     assert "cifar_eca_resnet20" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_called_as_a_network_is_no_run(tmp_path, monkeypatch):
+    from gluon_attn.cost.networks import _described
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar_resnet20").mkdir()
+    assert _described("cifar_resnet20")[2] == 32

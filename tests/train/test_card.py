@@ -178,3 +178,8 @@ def test_what_is_installed_has_weights_and_class_names(tmp_path):
     ).stdout
     wanted = {f"gluon_attn/{name}" if name.startswith("params/") else name for name in listed.split()}
     assert wanted and not wanted - held
+
+
+def test_a_word_that_is_no_tag_never_means_random_weights():
+    with pytest.raises(GluonAttnError, match="weights tag"):
+        gluon_attn.get_model("cifar_aff_resnet20", pretrained="none")
