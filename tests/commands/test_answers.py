@@ -19,24 +19,7 @@ from gluon_attn import cli, data
 from gluon_attn.commands.evaluate import COLUMNS, append
 from gluon_attn.commands.export import written_as
 from gluon_attn.explain.subjects import of_each_class
-
-MODEL = "cifar_resnet20"
-
-
-def call(capsys, *argv):
-    status = cli.main([str(word) for word in argv])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    mx.random.seed(0)
-    net = gluon_attn.get_model(MODEL, classes=10)
-    net.initialize(mx.init.MSRAPrelu())
-    path = tmp_path_factory.mktemp("weights") / "w.params"
-    net.save_parameters(str(path))
-    return path
+from tests.commands.calling import MODEL, call
 
 
 @pytest.fixture(scope="module")
