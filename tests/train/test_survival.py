@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -85,7 +84,7 @@ def stop_after(updates, monkeypatch, number=signal.SIGTERM):
     def counted(self, *arguments, **options):
         count.append(1)
         if len(count) == updates:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)  # to this thread: sent to the process it may be heard after the training
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(Updater, "__call__", counted)
@@ -136,11 +135,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch, capsys):
     """The first is in an update, the second in the writing of the checkpoint; the command has one sentence."""
     stop_after(2, monkeypatch, signal.SIGINT)
 
-    def interrupted(*_):
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)  # the main thread may hear of it some instructions later
-
-    monkeypatch.setattr(Checkpoints, "save", interrupted)
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: signal.raise_signal(signal.SIGINT))
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(tiny(tmp_path / "run").to_yaml())
     assert script.main("cifar", ["--recipe", str(recipe)]) == 130
