@@ -47,20 +47,9 @@ class NativeLoader:
     ):
         _check(dataset, auto_aug, erasing)
         self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard
-        side = image_size or dataset.image_size
-        augment = dict(
-            random_resized_crop=True,
-            min_random_area=area[0],
-            max_random_area=area[1],
-            min_aspect_ratio=aspect[0],
-            max_aspect_ratio=aspect[1],
-            rand_mirror=flip,
-            brightness=jitter,
-            contrast=jitter,
-            saturation=jitter,
-            pca_noise=lighting,
-        )
         self._next = 0
+        side = image_size or dataset.image_size
+        steps = _training_steps(area, aspect, flip, jitter, lighting) if train else dict(resize=resize)
         self._settings = dict(
             path_imgrec=str(dataset.record),
             path_imgidx=str(dataset.index),
@@ -73,7 +62,7 @@ class NativeLoader:
             verbose=False,
             **MEAN,
             **STD,
-            **(augment if train else dict(resize=resize)),
+            **steps,
         )
 
     def __len__(self):
@@ -103,6 +92,22 @@ class NativeLoader:
             if batch is None:
                 raise DataError(f"Part {self.shard[0]} of {self.shard[1]} of {self.dataset.record} has no image.")
             yield _without_padding(batch)
+
+
+def _training_steps(area, aspect, flip, jitter, lighting):
+    """The steps of `train_transform(crop="resized")`, in the words of ImageRecordIter."""
+    return dict(
+        random_resized_crop=True,
+        min_random_area=area[0],
+        max_random_area=area[1],
+        min_aspect_ratio=aspect[0],
+        max_aspect_ratio=aspect[1],
+        rand_mirror=flip,
+        brightness=jitter,
+        contrast=jitter,
+        saturation=jitter,
+        pca_noise=lighting,
+    )
 
 
 def _without_padding(batch):

@@ -63,14 +63,12 @@ def train_transform(
     erasing  : probability that a random rectangle is replaced by noise
     """
     check_side(image_size, "image_size")
-    if crop not in CROPS:
-        raise unknown("crop", crop, [str(choice) for choice in CROPS])
-    if auto_aug is not None and auto_aug not in AUTO_AUG:
-        raise unknown("auto_aug", auto_aug, AUTO_AUG)
+    _check_words(crop, auto_aug)
+    centre = Centre(image_size, image_size, interpolation)
     crops = {
-        "pad": [Centre(image_size, image_size, interpolation), PadCrop(image_size, padding)],
+        "pad": [centre, PadCrop(image_size, padding)],
         "resized": [ResizedCrop(image_size, tuple(area), tuple(aspect), interpolation)],
-        None: [Centre(image_size, image_size, interpolation)],
+        None: [centre],
     }[crop]
     augment = [AUTO_AUG[auto_aug](variant)] if auto_aug else []
     steps = augment + crops if variant == "increasing" else crops + augment
@@ -78,6 +76,13 @@ def train_transform(
     steps += [Jitter(jitter)] if jitter else []
     steps += [Erase(erasing)] if erasing else []
     return Transform([*steps, Normalize(tuple(mean), tuple(std), lighting)])
+
+
+def _check_words(crop, auto_aug):
+    if crop not in CROPS:
+        raise unknown("crop", crop, [str(choice) for choice in CROPS])
+    if auto_aug is not None and auto_aug not in AUTO_AUG:
+        raise unknown("auto_aug", auto_aug, AUTO_AUG)
 
 
 def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear"):

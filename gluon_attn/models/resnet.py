@@ -96,24 +96,14 @@ class ResNet(Network):
         _check(block=(block, BLOCKS), stem=(stem, STEMS), stride_in=(stride_in, ("3x3", "1x1")))
         kind, start, count = BLOCKS[block], STEMS[stem], len(layers)
         slots = Slots(dict(gate=gate, fuse=fuse, stage=stage, conv=conv, head=head), stages, mechanism, count, ResNet)
-        if conv != "plain" and not kind.bottleneck:
-            raise GluonAttnError(
-                f"conv={called(conv)!r} takes the place of a bottleneck's 3x3; block={block!r} has none."
-            )
-        build = StageBuilder(
-            layers,
-            widths,
-            kind,
-            per_stage(shortcut, count),
-            slots,
-            _dilated(block, count, start.stride, output_stride, multi_grid),
-            default_stage_after(count) if stage_after is None else stage_after,
-            last_gamma,
-            dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout),
-        )
+        if not kind.bottleneck:
+            _refuse_conv(conv, block)
+        shortcuts, dilation = per_stage(shortcut, count), _dilated(block, count, start, output_stride, multi_grid)
+        after = default_stage_after(count) if stage_after is None else stage_after
+        body = dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout)
+        build = StageBuilder(layers, widths, kind, shortcuts, slots, dilation, after, last_gamma, body)
         stem = start.make(in_channels, *stem_widths)
-        strides = build.dilation.strides
-        assemble(self, slots, stem, build, strides, classes, outputs, normalise=kind.pre_activated)
+        assemble(self, slots, stem, build, dilation.strides, classes, outputs, normalise=kind.pre_activated)
 
 
 @dataclass(frozen=True)
@@ -166,8 +156,13 @@ def default_stage_after(count):
     return dict.fromkeys(range(1, count), (-1,))
 
 
-def _dilated(block, count, stem_stride, output_stride, multi_grid):
-    dilation = Dilation(count, stem_stride, output_stride, multi_grid)
+def _refuse_conv(conv, block):
+    if conv != "plain":
+        raise GluonAttnError(f"conv={called(conv)!r} takes the place of a bottleneck's 3x3; block={block!r} has none.")
+
+
+def _dilated(block, count, start, output_stride, multi_grid):
+    dilation = Dilation(count, start.stride, output_stride, multi_grid)
     if dilation.active:
         dilatable = [name for name, kind in BLOCKS.items() if kind.dilatable]
         _check(**{"block of a network with output_stride=": (block, dilatable)})

@@ -9,7 +9,8 @@ from pathlib import Path
 from gluon_attn import threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check_numbers
-from gluon_attn.recipe.recipe import IN_RUN, Recipe, list_recipes, merged, read_file
+from gluon_attn.recipe.files import list_recipes, merged, read_file
+from gluon_attn.recipe.recipe import IN_RUN, Recipe
 
 
 def add_arguments(parser):

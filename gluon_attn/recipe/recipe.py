@@ -1,12 +1,11 @@
 """A recipe is data: every choice of a training run, from a YAML file, from the command line, or both.
 
-The fields of :class:`Recipe` are the flags (``batch_size`` is ``--batch-size``) and the keys of a recipe file. Nothing
-here needs MXNet, so that ``--help`` and ``--dry-run`` of a broken command answer at once.
+The fields of :class:`Recipe` are the flags (`batch_size` is `--batch-size`) and the keys of a recipe file. Nothing
+here needs MXNet, so that `--help` and `--dry-run` of a broken command answer at once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 from dataclasses import dataclass, field
@@ -14,18 +13,18 @@ from pathlib import Path
 
 import yaml
 
-from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.recipe.values import MOST_TEXT, load_yaml, mapping, read_value, shown
+from gluon_attn.errors import unknown
+from gluon_attn.recipe.files import merged, read_file
+from gluon_attn.recipe.values import read_value, shown
 
-RECIPES = Path(__file__).resolve().parent
 MOST = {int: 2**31 - 1, float: 10**6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
 IN_RUN = "recipe.yaml"  # in the folder of a run
 
 
 def option(default, help, kind=None, choices=None, group="recipe", least=0, most=None, above=None, below=None, keys=()):
-    """A field with its flag: ``kind`` is what a word of the command line is read as, by default the default's type.
+    """A field with its flag: `kind` is what a word of the command line is read as, by default the default's type.
 
-    least, most, above, below : the bounds of a number, the latter two excluded; ``recipe.check`` looks at them.
+    least, most, above, below : the bounds of a number, the latter two excluded; `recipe.check` looks at them.
     keys : types of the keys of a dict, beside text
     """
     kind = kind or type(default)
@@ -180,7 +179,7 @@ class Recipe:
 
     @classmethod
     def load(cls, name, **overrides):
-        """The recipe of a file, or of that name among the built-in ones, with ``overrides`` on top."""
+        """The recipe of a file, or of that name among the built-in ones, with `overrides` on top."""
         return cls.of(merged(read_file(name), overrides))
 
     @classmethod
@@ -200,7 +199,7 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
     def as_dict(self, changed_only=False):
-        """Values as JSON has them, by field name in field order; ``changed_only`` leaves the defaults out."""
+        """Values as JSON has them, by field name in field order; `changed_only` leaves the defaults out."""
         values = json.loads(json.dumps(dataclasses.asdict(self)))
         return {k: v for k, v in values.items() if not changed_only or v != getattr(_DEFAULT, k)}
 
@@ -224,11 +223,6 @@ class Recipe:
         return Path(self.output or f"runs/{self.model}-{self.dataset}-{self.seed}")
 
 
-def list_recipes():
-    """Names of the built-in recipes."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
-
-
 def of_run(folder):
     """The recipe that the run in `folder` was started with, or None where the folder does not say."""
     folder = Path(folder).expanduser()
@@ -239,70 +233,6 @@ def of_run(folder):
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Recipe.of(values)
-
-
-def read_file(name, above=()):
-    """The values of a recipe file as a dict; its ``base`` recipe, where it names one, lies underneath.
-
-    above : the files whose base this is, by way of each other
-    """
-    path = _path(name)
-    if path in above:
-        files = " -> ".join(map(str, (*above, path)))
-        raise GluonAttnError(f"A recipe cannot be its own base: {files}. Take one `base:` out.")
-    values = _values(path)
-    base = values.pop("base", None)
-    if base in (None, ""):
-        return values
-    if not isinstance(base, str):
-        raise GluonAttnError(
-            f"The recipe file {str(path)!r} has the base {shown(base)}: it takes the name of a recipe, or a file."
-        )
-    return merged(read_file(base, (*above, path)), values)
-
-
-def _path(name):
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
-    try:
-        there = path.is_file()
-    except (OSError, ValueError):  # a name of a thousand letters, or with a zero in it
-        there = False
-    if there:
-        return path.resolve()
-    if path.parent == RECIPES:
-        raise unknown("recipe", str(name)[:80], list_recipes())
-    raise GluonAttnError(f"There is no recipe file {shown(str(path))}. Built-in recipes: {', '.join(list_recipes())}.")
-
-
-def _values(path):
-    """{field: value} of one file."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            values = load_yaml(stream.read(MOST_TEXT + 1))
-    except UnicodeDecodeError as error:
-        raise GluonAttnError(f"The recipe file {str(path)!r} is no text in UTF-8: {error}.") from None
-    except OSError as error:
-        raise GluonAttnError(f"The recipe file {str(path)!r} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        reason = " ".join(str(error).split())  # YAML's has a picture of the place, over several lines
-        raise GluonAttnError(f"The recipe file {str(path)!r} is not valid YAML: {reason}.") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise GluonAttnError(f"The recipe file {str(path)!r} must hold lines of the form `option: value`.")
-    strange = [key for key in values if not isinstance(key, str)]
-    if strange:
-        raise GluonAttnError(f"The recipe file {str(path)!r} has the option {shown(strange[0])}, which is no word.")
-    return {key.replace("-", "_"): value for key, value in values.items()}
-
-
-def merged(below, above):
-    """Two dicts of options, the second on top. Network keywords (`arch`) are added to those below, one by one."""
-    result = {**below, **above}
-    if below.get("arch") and above.get("arch"):
-        with contextlib.suppress(ValueError, TypeError):  # what cannot be read, `Recipe.of` says
-            result["arch"] = {**mapping(below["arch"]), **mapping(above["arch"])}
-    return result
 
 
 _DEFAULT = Recipe()

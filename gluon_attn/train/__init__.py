@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 
-from gluon_attn.recipe.recipe import Recipe, list_recipes
+from gluon_attn.recipe.files import list_recipes
+from gluon_attn.recipe.recipe import Recipe
 
 __all__ = ["Recipe", "fit", "list_recipes", "plan"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from gluon_attn import cli
 from gluon_attn.commands import train as script
-from gluon_attn.recipe.recipe import list_recipes
+from gluon_attn.recipe.files import list_recipes
 from gluon_attn.weights import all_published
 
 LINES = [

@@ -69,38 +69,52 @@ def reshape(node, **kwargs):
     codes = list(ast.literal_eval(attrs["shape"]))
     if not {-3, -4} & set(codes):
         return _THEIRS["Reshape"](node, **kwargs)
-    weights = kwargs["initializer"]
-    nodes, pieces, axis = [make_node("Shape", [inputs[0]], [f"{name}_of"])], [], 0
-
-    def constant(values):
-        label = f"{name}_c{len(weights)}"
-        opset12.create_tensor(values, label, weights)
-        return label
-
-    def sides(count):
-        """The input's next `count` sides, as one vector."""
-        nonlocal axis
-        label = f"{name}_sides{axis}"
-        nodes.append(make_node("Slice", [f"{name}_of", constant([axis]), constant([axis + count])], [label]))
-        axis += count
-        return label
-
+    vector = _Sides(name, inputs[0], kwargs["initializer"])
     while codes:
         code = codes.pop(0)
         if code == 0:
-            pieces.append(sides(1))
+            vector.keep()
         elif code == -3:
-            label = f"{name}_product{axis}"
-            nodes.append(make_node("ReduceProd", [sides(2)], [label], axes=[0], keepdims=1))
-            pieces.append(label)
+            vector.merge()
         elif code == -4:
-            pieces.append(constant([codes.pop(0), codes.pop(0)]))
-            axis += 1
+            vector.put(codes.pop(0), codes.pop(0))
         elif code == -2:
             raise GluonAttnError(f"Reshape {attrs['shape']} of {name} has no ONNX form: write its sides out.")
         else:
-            pieces.append(constant([code]))
-            axis += 1
-    nodes.append(make_node("Concat", pieces, [f"{name}_shape"], axis=0))
-    nodes.append(make_node("Reshape", [inputs[0], f"{name}_shape"], [name], name=name))
-    return nodes
+            vector.put(code)
+    shape = make_node("Concat", vector.pieces, [f"{name}_shape"], axis=0)
+    return [*vector.nodes, shape, make_node("Reshape", [inputs[0], f"{name}_shape"], [name], name=name)]
+
+
+class _Sides:
+    """The vector of the sides of a result, piece by piece, of those of the input `source`, from the first on."""
+
+    def __init__(self, name, source, weights):
+        self.name, self.weights, self.axis, self.pieces = name, weights, 0, []
+        self.nodes = [make_node("Shape", [source], [f"{name}_of"])]
+
+    def keep(self):
+        """The input's next side."""
+        self.pieces.append(self._next(1))
+
+    def merge(self):
+        """The product of the input's next two sides."""
+        label = f"{self.name}_product{self.axis}"
+        self.nodes.append(make_node("ReduceProd", [self._next(2)], [label], axes=[0], keepdims=1))
+        self.pieces.append(label)
+
+    def put(self, *values):
+        """These, in place of the input's next side."""
+        self.pieces.append(self._constant(values))
+        self.axis += 1
+
+    def _next(self, count):
+        label, ends = f"{self.name}_sides{self.axis}", (self.axis, self.axis + count)
+        self.nodes.append(make_node("Slice", [f"{self.name}_of", *(self._constant([end]) for end in ends)], [label]))
+        self.axis += count
+        return label
+
+    def _constant(self, values):
+        label = f"{self.name}_c{len(self.weights)}"
+        opset12.create_tensor(list(values), label, self.weights)
+        return label

@@ -51,43 +51,54 @@ def published_names(names, stem_length=2):
     """
     # Only the grouped and the pre-activated count `features`; a grouped bottleneck has narrow weights, which names do
     # not show, so that the caller says it by the length of the stem (0: `layer`).
-    layers, last = stem_length == 0, 1 + max(int(m[1]) for m in map(STAGE.match, names) if m)
-    deep = any_matches(names, r"^stem\.6\.")
+    if stem_length == 0:
+        return _as_layers(names)
+    last = 1 + max(int(m[1]) for m in map(STAGE.match, names) if m)
     body = "resfwd" if any_matches(names, r"^head\.norm\.") else "body"
 
-    def place(number):
-        return f"layer{number + 1}" if layers else f"features.{number + stem_length}"
+    def place(match):
+        return f"features.{int(match[1]) + stem_length}.{match[2]}"
+
+    rules = [
+        (r"stem\.(\d+)\.(\w+)", r"features.\1.\2"),
+        (r"stages\.(\d)\.(\d+)\.body\.(\d)\.(\w+)", lambda m: f"{place(m)}.{body}.{m[3]}.{m[4]}"),
+        (r"head\.norm\.0\.(\w+)", rf"features.{stem_length + last}.\1"),
+        (r"head\.fc\.(\w+)", r"output.\1"),
+    ]
+    return rewrite(names, [*rules, *_in_blocks(place)])
+
+
+def _as_layers(names):
+    deep = any_matches(names, r"^stem\.6\.")
+
+    def place(match):
+        return f"layer{int(match[1]) + 1}.{match[2]}"
 
     def inside(match):
         at = int(match[3])
-        layer = f"{'conv' if at % 3 == 0 else 'bn'}{at // 3 + 1}" if layers else f"{body}.{at}"
-        return f"{place(int(match[1]))}.{match[2]}.{layer}.{match[4]}"
-
-    def fuse(match):
-        branch = f"{match[4]}_att{'2' if match[3] == 'second' else ''}"
-        return f"{place(int(match[1]))}.{match[2]}.attention.{branch}.{match[5]}"
+        return f"{place(match)}.{'conv' if at % 3 == 0 else 'bn'}{at // 3 + 1}.{match[4]}"
 
     def stem(match):
-        if not layers:
-            return f"features.{match[1]}.{match[2]}"
         if deep and match[1] != "7":
             return f"conv1.{match[1]}.{match[2]}"
         return f"{'conv1' if match[1] == '0' else 'bn1'}.{match[2]}"
 
-    return rewrite(
-        names,
-        [
-            (r"stem\.(\d+)\.(\w+)", stem),
-            (r"stages\.(\d)\.(\d+)\.body\.(\d)\.(\w+)", inside),
-            (
-                r"stages\.(\d)\.(\d+)\.shortcut\.(.+)",
-                lambda m: f"{place(int(m[1]))}.{m[2]}.downsample.{m[3]}",
-            ),
-            (r"stages\.(\d)\.(\d+)\.fuse\.(context|first|second)\.(local|global)_branch\.(.+)", fuse),
-            (r"head\.norm\.0\.(\w+)", rf"features.{stem_length + last}.\1"),
-            (r"head\.fc\.(\w+)", ("fc" if layers else "output") + r".\1"),
-        ],
-    )
+    rules = [
+        (r"stem\.(\d+)\.(\w+)", stem),
+        (r"stages\.(\d)\.(\d+)\.body\.(\d)\.(\w+)", inside),
+        (r"head\.fc\.(\w+)", r"fc.\1"),
+    ]
+    return rewrite(names, [*rules, *_in_blocks(place)])
+
+
+def _in_blocks(place):
+    """The rules that both spellings have; place : match -> their name of stage and block."""
+
+    def fuse(match):
+        return f"{place(match)}.attention.{match[4]}_att{'2' if match[3] == 'second' else ''}.{match[5]}"
+
+    yield r"stages\.(\d)\.(\d+)\.shortcut\.(.+)", lambda m: f"{place(m)}.downsample.{m[3]}"
+    yield r"stages\.(\d)\.(\d+)\.fuse\.(context|first|second)\.(local|global)_branch\.(.+)", fuse
 
 
 def _inside(name, iterative):
