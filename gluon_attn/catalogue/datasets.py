@@ -26,6 +26,7 @@ class DatasetRecord:
     names_of : the record whose class names it has, where that is another one
     task : 'classification', or which script trains on it
     embedded : made of what is installed: it has no folder, and its images are the same on every machine
+    named_only : weights for it go to whoever names them, never to `pretrained=True`: a network's name promises others
     """
 
     name: str
@@ -42,6 +43,7 @@ class DatasetRecord:
     task: str = "classification"
     images: int = 0
     embedded: bool = False
+    named_only: bool = False
     crop: str = "pad"
     flip: bool = True
     url: str = ""
@@ -149,6 +151,7 @@ _RECORDS = (
         "the 20 super-classes of CIFAR-100",
         of="cifar100",
         options={"coarse": True},
+        named_only=True,
         classes=20,
         **_CIFAR100,
     ),
@@ -170,6 +173,7 @@ _RECORDS = (
         classes=200,
         image_size=64,
         images=100000,
+        named_only=True,  # `resnet18` promises ImageNet's 1,000 classes
         mean=(0.4802, 0.4481, 0.3975),  # of the training images
         std=(0.2764, 0.2689, 0.2816),
         url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",

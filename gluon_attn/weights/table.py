@@ -51,8 +51,9 @@ class WeightsEntry:
 
     @property
     def usual_labels(self):
-        """Whether the classes are those that the data set's own name promises, not CIFAR-100's super-classes."""
-        return self.dataset not in DATASETS or not DATASETS[self.dataset].of
+        """Whether the classes are those that the network's name promises: not CIFAR-100's super-classes, not part of
+        ImageNet's."""
+        return self.dataset not in DATASETS or not DATASETS[self.dataset].named_only
 
     @property
     def published_name(self):
@@ -158,8 +159,8 @@ def choose(model, tag=True, dataset=None):
     """The entry that `tag` means: its tag, or its source or dataset where only one file has that; True the default.
 
     The default is the first entry for the labels that the model's name promises: weights for the 20 super-classes
-    of CIFAR-100 are given only to whoever names them. With `dataset` (a record of catalogue/datasets.py) it is the
-    first one for its labels.
+    of CIFAR-100, or for Tiny ImageNet, are given only to whoever names them. With `dataset` (a record of
+    catalogue/datasets.py) it is the first one for its labels.
     """
     known = entries(model)
     if not known:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gluon_attn
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError
 from gluon_attn.weights import layouts as maps
 from gluon_attn.weights import load_arrays, table, translate
@@ -318,8 +319,16 @@ def test_defaults_of_the_published_table():
     }
     with pytest.raises(WeightsError, match="only weights for other labels: ask for 'cifar100-coarse'"):
         table.choose("cifar_aff_resnext38_32x4d")
-    with pytest.raises(WeightsError, match="No weights are known for 'cbam_resnet18'"):
-        gluon_attn.get_model("cbam_resnet18", pretrained=True)
+    with pytest.raises(WeightsError, match="No weights are known for 'cbam_resnet34'"):
+        gluon_attn.get_model("cbam_resnet34", pretrained=True)
+
+
+def test_a_network_of_imagenet_is_not_given_a_part_of_its_classes_unasked(published, tmp_path):
+    tiny = dict(DATASETS["tiny-imagenet"].preparation, dataset="tiny-imagenet")
+    published(row(tmp_path, "se_resnet34", LAYOUT, "tiny-imagenet", classes=200, preprocessing=tiny))
+    with pytest.raises(WeightsError, match="only weights for other labels: ask for 'tiny-imagenet' by name"):
+        table.choose("se_resnet34")
+    assert table.choose("se_resnet34", "tiny-imagenet") is table.choose("se_resnet34", True, DATASETS["tiny-imagenet"])
 
 
 def test_the_zoo_shows_its_weights():
