@@ -37,7 +37,6 @@ def measure(name, pretrained, dataset, images):
     from pathlib import Path
 
     import numpy as np
-    import onnx
 
     import gluon_attn
     from gluon_attn import data, deploy
@@ -47,36 +46,44 @@ def measure(name, pretrained, dataset, images):
     pictures, labels = zip(*[test[i] for i in range(len(test))])
     card = deploy.Card(name, tuple(test.classes), test.mean, test.std, test.image_size, 1.0)
     net = gluon_attn.get_model(name, pretrained=pretrained, classes=len(test.classes))
+    prepared = np.stack([card.transform()(image) for image in calibration])
     with tempfile.TemporaryDirectory() as folder:
-        paths = {key: str(Path(folder) / f"{key}.onnx") for key in ("plain", "rounded", "int8")}
-        deploy.export_onnx(net, paths["plain"], card.input_size, card=card)
-        prepared = np.stack([card.transform()(image) for image in calibration])
-        onnx.save(deploy.quantize(paths["plain"], np.array_split(prepared, 8)), paths["int8"])
-        predictors = {
-            "float32": deploy.Predictor(paths["plain"], engine="onnxruntime", batch_size=64),
-            "bfloat16": deploy.Predictor(paths["plain"], engine="openvino", precision="bfloat16", batch_size=64),
-            "int8": deploy.Predictor(paths["int8"], engine="onnxruntime", batch_size=64),
-            "openvino": deploy.Predictor(paths["int8"], engine="openvino", batch_size=64),
-        }
-        by = "OpenVINO"
-        if predictors["bfloat16"].precision != "bfloat16":
-            onnx.save(rounded_to_bfloat16(onnx.load(paths["plain"])), paths["rounded"])
-            predictors["bfloat16"] = deploy.Predictor(paths["rounded"], engine="onnxruntime", batch_size=64)
-            by = "rounding"
+        predictors, by = _predictors(net, card, prepared, Path(folder))
         found = {key: predictor.logits(pictures).argmax(1) for key, predictor in predictors.items()}
-    right = {key: float((value == np.asarray(labels)).mean()) for key, value in found.items()}
+    right = {key: f"{100 * float((value == np.asarray(labels)).mean()):.2f}" for key, value in found.items()}
     return {
         "network": name,
         "pretrained": pretrained,
         "dataset": dataset,
         "images": len(labels),
-        "float32_top1": f"{100 * right['float32']:.2f}",
-        "bfloat16_top1": f"{100 * right['bfloat16']:.2f}",
+        "float32_top1": right["float32"],
+        "bfloat16_top1": right["bfloat16"],
         "bfloat16_by": by,
-        "int8_top1": f"{100 * right['int8']:.2f}",
-        "openvino_int8_top1": f"{100 * right['openvino']:.2f}",
+        "int8_top1": right["int8"],
+        "openvino_int8_top1": right["openvino"],
         "agreement": f"{100 * float((found['float32'] == found['int8']).mean()):.2f}",
     }
+
+
+def _predictors(net, card, calibration, folder):
+    """({column: Predictor}, what computes in bfloat16)."""
+    import numpy as np
+    import onnx
+
+    from gluon_attn import deploy
+
+    def predictor(key, engine="onnxruntime", **options):
+        return deploy.Predictor(str(folder / f"{key}.onnx"), engine=engine, batch_size=64, **options)
+
+    plain = str(folder / "plain.onnx")
+    deploy.export_onnx(net, plain, card.input_size, card=card)
+    onnx.save(deploy.quantize(plain, np.array_split(calibration, 8)), str(folder / "int8.onnx"))
+    found = {"float32": predictor("plain"), "bfloat16": predictor("plain", "openvino", precision="bfloat16")}
+    found.update({"int8": predictor("int8"), "openvino": predictor("int8", "openvino")})
+    if found["bfloat16"].precision == "bfloat16":
+        return found, "OpenVINO"
+    onnx.save(rounded_to_bfloat16(onnx.load(plain)), str(folder / "rounded.onnx"))
+    return {**found, "bfloat16": predictor("rounded")}, "rounding"
 
 
 def rounded_to_bfloat16(model):

@@ -18,7 +18,8 @@ from gluon_attn import _compat, _gluoncv, errors
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked
-from gluon_attn.catalogue.mechanisms import MECHANISMS, Mechanism
+from gluon_attn.catalogue.mechanism import Mechanism
+from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
 
 if TYPE_CHECKING:

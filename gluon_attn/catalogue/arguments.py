@@ -1,73 +1,88 @@
 """What every keyword of a network takes, in one place: a wrong value is a sentence before anything is built.
 
 Pure data: this module imports no framework. Which words there are for a keyword (`block`, `gating`, ...) is known where
-they are defined, and said there; a keyword that is not here belongs to a mechanism from outside.
+they are defined, and said there. The keywords that one mechanism alone takes stand in its record
+(gluon_attn/catalogue/mechanisms.py); one that is nowhere belongs to a mechanism from outside.
 """
 
 from __future__ import annotations
 
-import math
-import numbers
-from dataclasses import dataclass
-from typing import Any, Container, Mapping
+from typing import Any, Container, Mapping, NamedTuple, Optional
 
+from gluon_attn.catalogue.kinds import (
+    BLOCK,
+    COUNT,
+    LARGEST,
+    NUMBER,
+    ODD,
+    POSITIVE,
+    SHARE,
+    SWITCH,
+    WORD,
+    Kind,
+    is_whole,
+)
+from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.errors import GluonAttnError
 
-LARGEST = 1 << 20  # of a count: more channels or blocks than any memory holds
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What one value is: how errors call it, and whether a value is one."""
-
-    words: str
-    fits: Any
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-COUNT = Kind("a whole number from 1", lambda v: _is_whole(v) and 1 <= v <= LARGEST)
-ODD = Kind("an odd number from 1", lambda v: _is_whole(v) and 1 <= v <= LARGEST and v % 2 == 1)
-NUMBER = Kind("a number", _is_number)
-POSITIVE = Kind("a number above 0", lambda v: _is_number(v) and v > 0)
-NOT_NEGATIVE = Kind("a number from 0", lambda v: _is_number(v) and v >= 0)
-SHARE = Kind("a number from 0 to below 1", lambda v: _is_number(v) and 0 <= v < 1)
-SWITCH = Kind("True or False", lambda v: isinstance(v, bool))
-WORD = Kind("a word", lambda v: isinstance(v, str) and bool(v))
-BLOCK = Kind("a name or a class", lambda v: (isinstance(v, str) and bool(v)) or callable(v))
-
-# One value for the network, or a tuple of one a stage.
+# Of several mechanisms: one value for the network, or a tuple of one a stage.
 STAGED = {
-    **dict.fromkeys(("reduction", "reduce", "heads", "branches", "minimum", "inner", "map_size", "dilation"), COUNT),
-    **dict.fromkeys(("round_to",), COUNT),
-    **dict.fromkeys(("kernel",), ODD),
-    **dict.fromkeys(("alpha",), NUMBER),
-    **dict.fromkeys(("energy_lambda", "kappa", "upsilon"), POSITIVE),
-    **dict.fromkeys(("scale", "sub_sample", "spatial", "spatial_bn", "scale_gradient"), SWITCH),
-    **dict.fromkeys(("gating", "shortcut"), BLOCK),
-    **dict.fromkeys(("form", "channel_form", "spatial_order"), WORD),
+    "reduction": COUNT,
+    "minimum": COUNT,
+    "map_size": COUNT.or_none(),
+    "kernel": ODD.or_none(),
+    "alpha": NUMBER,
+    "gating": BLOCK,
+    "form": WORD,
+    "channel_form": WORD,
+    "shortcut": BLOCK,  # of the backbone
 }
+# Of the backbones, and of several heads.
 SINGLE = {
-    **dict.fromkeys(("groups", "group_width", "growth", "stem_width", "compression", "width", "hidden"), COUNT),
-    **dict.fromkeys(("image_size", "classes", "in_channels", "levels", "frames", "dims", "output_stride"), COUNT),
+    **dict.fromkeys(("groups", "growth", "stem_width", "compression", "width", "hidden"), COUNT),
+    **dict.fromkeys(("image_size", "classes", "in_channels", "levels"), COUNT),
+    **dict.fromkeys(("group_width", "output_stride"), COUNT.or_none()),
     **dict.fromkeys(("dropout", "momentum"), SHARE),
     **dict.fromkeys(("epsilon",), POSITIVE),
-    **dict.fromkeys(("diversity", "interaction"), NOT_NEGATIVE),
-    **dict.fromkeys(("last_gamma", "branch_norm", "attention"), SWITCH),
-    **dict.fromkeys(("block", "stem", "gate", "fuse", "stage", "conv", "head"), BLOCK),
-    **dict.fromkeys(("stride_in", "outputs", "attention_map", "project", "compatibility", "combine"), WORD),
-    **dict.fromkeys(("fusion", "sampling"), WORD),
+    **dict.fromkeys(("last_gamma", "attention"), SWITCH),
+    **dict.fromkeys(("block", "stem", "gate", "fuse", "conv", "head"), BLOCK),
+    **dict.fromkeys(("stage",), BLOCK.or_none()),
+    **dict.fromkeys(("stride_in", "outputs"), WORD),
 }
-LISTS = dict.fromkeys(("layers", "widths", "stem_widths", "stages", "multi_grid"), COUNT)
-# None is what these keywords have where nothing was chosen.
-MAY_BE_NONE = {"group_width", "output_stride", "multi_grid", "stages", "stage", "stage_after", "map_size", "kernel"}
-MAY_BE_NONE |= {"inner", "round_to"}
+LISTS = ("layers", "widths", "stem_widths", "stages", "multi_grid")
+PLACES = "stage_after"  # {stage: [block, ...]}
+NOTHING_CHOSEN = ("stages", "multi_grid", PLACES)  # of those two, what may be None
+
+
+class Takes(NamedTuple):
+    """What a keyword takes, and whether a tuple of one a stage does, too."""
+
+    kind: Kind
+    staged: bool
+
+
+def taken_by(keyword: str) -> Optional[Takes]:
+    """What a keyword takes; None of one whose values are lists, and of one that no mechanism or backbone of ours has.
+
+    >>> taken_by("energy_lambda").kind.words
+    'a number above 0'
+    """
+    if keyword in STAGED:
+        return Takes(STAGED[keyword], True)
+    if keyword in SINGLE:
+        return Takes(SINGLE[keyword], False)
+    having = (record for record in MECHANISMS.values() if keyword in record.words)
+    return next((Takes(record.words[keyword], record.slot != "head") for record in having), None)
+
+
+def may_be_none(keyword: str) -> bool:
+    """Whether None stands where nothing was chosen for the keyword.
+
+    >>> may_be_none("stages"), may_be_none("widths")
+    (True, False)
+    """
+    takes = taken_by(keyword)
+    return keyword in NOTHING_CHOSEN or bool(takes and takes.kind.optional)
 
 
 def checked(name: str, arguments: Mapping[str, Any], free: Container[str] = ()) -> dict:
@@ -81,7 +96,7 @@ def checked(name: str, arguments: Mapping[str, Any], free: Container[str] = ()) 
     found = {key: _tuples(value) for key, value in arguments.items()}
     stages = _stages(found)
     for key, value in found.items():
-        if key in free or (value is None and key in MAY_BE_NONE):
+        if key in free or (value is None and may_be_none(key)):
             continue
         problem = _problem(key, value, stages, found)
         if problem:
@@ -107,14 +122,16 @@ def _stages(arguments):
 def _problem(key, value, stages, arguments):
     if key in LISTS:
         return _problem_of_list(key, value, stages, arguments)
-    if key == "stage_after":
+    if key == PLACES:
         return _problem_of_places(value, stages, arguments.get("layers"))
-    if key in STAGED and isinstance(value, tuple):
-        return _problem_of_stages(STAGED[key], value, stages)
-    kind = STAGED.get(key) or SINGLE.get(key)
-    if kind is None or kind.fits(value):
+    takes = taken_by(key)
+    if takes is None:
         return ""
-    return f"cannot be: give {kind.words}" + (", or a list of one a stage" if key in STAGED else "")
+    if takes.staged and isinstance(value, tuple):
+        return _problem_of_stages(takes.kind, value, stages)
+    if takes.kind.fits(value):
+        return ""
+    return f"cannot be: give {takes.kind.words}" + (", or a list of one a stage" if takes.staged else "")
 
 
 def _problem_of_stages(kind, value, stages):
@@ -152,10 +169,10 @@ def _problem_of_places(value, stages, layers):
     if not isinstance(value, dict):
         return "cannot be: give {stage: [block, ...]}, as in {2: [1, 3], 3: [-1]}"
     for stage, blocks in value.items():
-        if not _is_whole(stage) or stage < 1 or (stages and stage > stages):
+        if not is_whole(stage) or stage < 1 or (stages and stage > stages):
             return f"cannot be: there is no stage {_short(stage)}, this network has 1 to {stages}"
         depth = layers[stage - 1] if layers else LARGEST
-        if not isinstance(blocks, tuple) or not all(_is_whole(b) and -depth <= b < depth for b in blocks):
+        if not isinstance(blocks, tuple) or not all(is_whole(b) and -depth <= b < depth for b in blocks):
             return f"cannot be: stage {stage} has the blocks 0 to {depth - 1} (or, from the end, -1 to -{depth})"
     return ""
 

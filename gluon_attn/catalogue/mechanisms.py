@@ -5,82 +5,11 @@ Pure data: this module imports no framework. A new mechanism is one file in gluo
 
 from __future__ import annotations
 
-import functools
-import importlib
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Dict
 
 from gluon_attn.catalogue.backbones import D_FORM
-from gluon_attn.errors import GluonAttnError
-
-SLOTS = ("gate", "fuse", "stage", "head", "conv", "block")
-
-
-@dataclass(frozen=True)
-class Mechanism:
-    """One mechanism: what it is, and what a network that is named after it is given.
-
-    name : the word for it in names of networks, and as `gate=`, `fuse=`, ...
-    slot : one of SLOTS
-    block : "module:Class", or a class; what the slot asks of it is in gluon_attn/attention/__init__.py. Empty where the
-        name stands for a combination of others, which `on` names
-    formula : x is the feature map, y the shortcut, s the sigmoid, G and L one value a channel and one a position
-    arguments : what the block is given, wherever it stands
-    on : {backbones: arguments of the network there}: a name, a shell pattern, or a tuple of such. A backbone has the
-        arguments of all that match it, the later ones over the earlier; one that none matches has no such network
-    variants : {tag: {backbones: arguments}}: its form in one paper's code, for `variant=` of get_model
-    """
-
-    name: str
-    slot: str
-    block: Any
-    paper: str = ""
-    formula: str = ""
-    arguments: Mapping = field(default_factory=dict)
-    on: Mapping = field(default_factory=lambda: {"*": {}})
-    variants: Mapping = field(default_factory=dict)
-
-    def given(self, backbone: str) -> Optional[Dict[str, Any]]:
-        """The arguments of the network on that backbone, its slot's among them; None where there is no such network.
-
-        >>> MECHANISMS["abn_se"].given("resnet50")
-        {'head': 'abn', 'gate': 'se'}
-        """
-        found = matching(self.on, backbone)
-        return None if found is None else {**({self.slot: self.name} if self.block else {}), **found}
-
-    @property
-    def slots(self) -> tuple:
-        """Every slot that is filled: one, but for combinations."""
-        everywhere = matching(self.on, "*") or {}
-        return tuple(slot for slot in SLOTS if slot in everywhere or (self.block and slot == self.slot))
-
-    def load(self) -> Callable:
-        """What makes the block: the class, with its arguments where it has some."""
-        made = _imported(self.block) if isinstance(self.block, str) else self.block
-        return functools.partial(made, **self.arguments) if self.arguments else made
-
-
-def _imported(block):
-    module, _, name = block.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as problem:
-        raise GluonAttnError(
-            f"block={block!r} cannot be imported ({problem}): write 'module:Class', with the module on Python's path."
-        ) from problem
-
-
-def matching(table: Mapping, backbone: str) -> Optional[Dict[str, Any]]:
-    """The arguments of all entries of {backbones: arguments} that match, in order; None where none does."""
-    found = [given for patterns, given in table.items() if _matches(patterns, backbone)]
-    return {key: value for given in found for key, value in given.items()} if found else None
-
-
-def _matches(patterns, backbone):
-    return any(fnmatchcase(backbone, p) for p in ((patterns,) if isinstance(patterns, str) else patterns))
-
+from gluon_attn.catalogue.kinds import COUNT, NOT_NEGATIVE, POSITIVE, SWITCH, WORD
+from gluon_attn.catalogue.mechanism import Mechanism
 
 _AFF = "arXiv 2009.14082"
 _IGNORE = "arXiv 2111.05684"
@@ -118,6 +47,7 @@ _RECORDS = (
         "arXiv 1709.01507",
         "x s(W2 relu(W1 gap(x)))",
         variants={"inverse_attention": {"*": dict(reduction=8)}},
+        words=dict(round_to=COUNT.or_none()),
     ),
     Mechanism(
         "cbam",
@@ -126,6 +56,7 @@ _RECORDS = (
         "arXiv 1807.06521",
         "channel gate (gap and gmp, one MLP), then spatial gate (7x7 of max and mean)",
         variants={"inverse_attention": {"*": _TO_IGNORE}},
+        words=dict(spatial_bn=SWITCH, spatial_order=WORD),
     ),
     Mechanism(
         "eca",
@@ -176,6 +107,7 @@ _RECORDS = (
         _IN + "simam:SimAM",
         "ICML 2021 (PMLR 139, yang21o)",
         "x s((x - mu)^2 / (4 (v + lambda)) + 1/2), no parameters",
+        words=dict(energy_lambda=POSITIVE),
     ),
     Mechanism(
         "triplet",
@@ -183,8 +115,16 @@ _RECORDS = (
         _IN + "triplet:TripletAttention",
         "arXiv 2010.03045",
         "mean of x s(bn(7x7 of max and mean)) over height, width and channels, the pooled axis in front",
+        words=dict(spatial=SWITCH),
     ),
-    Mechanism("bam", "stage", _IN + "bam:BAM", "arXiv 1807.06514", "x (1 + s(channel(x) spatial(x)))"),
+    Mechanism(
+        "bam",
+        "stage",
+        _IN + "bam:BAM",
+        "arXiv 1807.06514",
+        "x (1 + s(channel(x) spatial(x)))",
+        words=dict(dilation=COUNT),
+    ),
     Mechanism(
         "abn",
         "head",
@@ -194,6 +134,7 @@ _RECORDS = (
         # ABN's code, and so its weights, leave out one BatchNorm there; its parameters exist.
         on={"*": {}, "cifar_resnext29_8x64d": dict(branch_norm=False)},
         variants={"abn": {"*": {}}},
+        words=dict(attention_map=WORD, branch_norm=SWITCH),
     ),
     Mechanism(
         "abn_se",
@@ -212,6 +153,7 @@ _RECORDS = (
         "arXiv 1804.02391",
         "sum of l_i softmax(l_i . g) for three depths, concatenated",
         on={"cifar_vgg": dict(project="local"), (*_CIFAR_RESNETS, "cifar_wrn28_10"): {}},
+        words=dict(compatibility=WORD, combine=WORD, project=WORD),
     ),
     Mechanism("ms_cam", "gate", _IN + "aff:MSCAM", _AFF, "x s(L(x) + G(x))", on=_CONTEXT),
     Mechanism("aff", "fuse", _IN + "aff:AFF", _AFF, "2 (w x + (1 - w) y), w = s(L(x + y) + G(x + y))", on=_FUSION),
@@ -228,6 +170,7 @@ _RECORDS = (
             "resnet101": dict(stage_after={2: (1, 3), 3: (6, 13, 20)}),
             _CIFAR_RESNETS: {},
         },
+        words=dict(inner=COUNT.or_none(), sub_sample=SWITCH, scale=SWITCH, dims=COUNT),
     ),
     Mechanism(
         "danet",
@@ -277,6 +220,7 @@ _RECORDS = (
         "arXiv 1611.08860",
         "x relu(w3 relu(w2 relu(w1 x))), its gradient / channels",
         on={_RESNETS: dict(stage_after={4: (-1,)}), _CIFAR_RESNETS: dict(stage_after={3: (-1,)})},
+        words=dict(scale_gradient=SWITCH),
     ),
     Mechanism(
         "pyramid",
@@ -285,6 +229,7 @@ _RECORDS = (
         "arXiv 1808.01106",
         "A X, A = L2 rows of softmax(F(Y_1, ..., Y_N))",
         on={_RESNETS: dict(map_size=_MAPS[-1]), _CIFAR_RESNETS: dict(map_size=_CIFAR_MAPS[-1])},
+        words=dict(frames=COUNT, fusion=WORD, sampling=WORD, interaction=NOT_NEGATIVE, diversity=NOT_NEGATIVE),
     ),
     Mechanism(
         "sk",
@@ -293,6 +238,7 @@ _RECORDS = (
         "arXiv 1903.06586",
         "sum_m softmax_m(V z) conv_m(x)",
         on={_SELECTIVE: {}},
+        words=dict(branches=COUNT),
     ),
     Mechanism(
         "aa",
@@ -302,6 +248,7 @@ _RECORDS = (
         "concat(conv(x), W multi-head attention(x)) with relative positions",
         # The paper augments the last three stages, the first of them on maps of half the size.
         on={_RESNETS: dict(map_size=_MAPS, stages=(2, 3, 4), reduce=(1, 2, 1, 1))},
+        words=dict(heads=COUNT, kappa=POSITIVE, upsilon=POSITIVE, reduce=COUNT),
     ),
 )
 

@@ -11,7 +11,8 @@ from typing import Dict, Iterator, List, Mapping
 
 from gluon_attn.catalogue.backbones import BACKBONES
 from gluon_attn.catalogue.datasets import DATASETS
-from gluon_attn.catalogue.mechanisms import MECHANISMS, SLOTS, Mechanism, matching
+from gluon_attn.catalogue.mechanism import SLOTS, Mechanism, matching
+from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.errors import GluonAttnError, unknown
 
 

@@ -12,12 +12,11 @@ import gluon_attn
 from gluon_attn import GluonAttnError, losses, zoo
 from gluon_attn.catalogue.backbones import BACKBONES
 from gluon_attn.catalogue.mechanisms import MECHANISMS
-from tests.helpers import build, images, narrow
+from gluon_attn.catalogue.names import with_attention
+from tests.helpers import build, images, narrow, shallow
 from tests.write_golden import GOLDEN, describe
 
 NAMES = gluon_attn.list_models()
-FAMILIES = ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_resnet20", "cifar_preresnet32_w4"]
-FAMILIES += ["cifar_resnext38_32x4d"]
 PUBLISHED_MILLIONS = {
     "aff_resnet50": 30.373,
     "iaff_resnet50": 35.170,
@@ -93,13 +92,22 @@ def test_every_attention_runs_on_the_smallest_backbone(attention):
     name = f"cifar_{attention}resnet20"
     if name not in NAMES:
         pytest.skip(f"{attention} is not made for CIFAR sizes")
-    _check_forward_and_backward(name, **narrow(name))
+    _check_forward_and_backward(name, **narrow(name), **shallow(name))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_runs_with_an_attention(family):
-    prefix, _, rest = family.rpartition("cifar_")
-    _check_forward_and_backward(f"{'cifar_' if family.startswith('cifar_') else ''}aff_{rest}")
+def _one_of_each_kind():
+    """The first backbone of every family, block, stem and shortcut, on which there is an AFF, else an SE network."""
+    found = {}
+    for name, own in BACKBONES.items():
+        kind = (own.family, own.arch.get("block"), own.arch.get("stem"), own.arch.get("shortcut"), "groups" in own.arch)
+        networks = [with_attention(name, attention) for attention in ("aff", "se")]
+        found.setdefault(kind, next((network for network in networks if network in NAMES), None))
+    return filter(None, found.values())
+
+
+@pytest.mark.parametrize("name", _one_of_each_kind())
+def test_every_kind_of_backbone_runs_with_an_attention(name):
+    _check_forward_and_backward(name, **shallow(name))
 
 
 def test_save_and_load_round_trip(tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from gluon_attn.catalogue.backbones import BACKBONES
-from gluon_attn.catalogue.mechanisms import MECHANISMS, SLOTS
+from gluon_attn.catalogue.mechanism import SLOTS
+from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import Spec
 
 HEIGHT, MIDDLE, BOX, GAP, LETTER = 130, 85, 34, 26, 7.4
