@@ -57,6 +57,16 @@ Deletion and sanity (rank correlation with the map of shuffled weights) are good
 is the box's own complement. *aim*: how much more of what is taken away lies outside than of the activation that was
 there; a gate without aim has 0.
 
+## Does it carry over?
+
+{carried}
+
+{finetune}
+
+Top-1 in percent on photographs that had no part in anything, mean and deviation over three seeds, with the 95 %
+interval of the first: ants and bees, 244 photographs to train on (`python -m benchmarks.photographs_finetune --pictures
+DIR`). Scratch has the same recipe, and one of its own with ten times the rate and three times the epochs.
+
 ## What was tried
 
 The recipe was chosen on held-out training images, at equal cost (`python -m benchmarks.photographs_settings --data-root
@@ -69,11 +79,11 @@ $TINY`):
 def main(argv=None):
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     table, maps, gates = (read(RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates"))
-    settings = read(RESULTS / "photographs_settings.csv")
-    write_page(DOCS, table, maps, gates, settings)
+    settings, finetune = (read(RESULTS / f"photographs_{part}.csv") for part in ("settings", "finetune"))
+    write_page(DOCS, table, maps, gates, settings, finetune)
 
 
-def write_page(folder, table, maps, gates, settings):
+def write_page(folder, table, maps, gates, settings, finetune):
     """The page and its two plots in `folder`, of the rows of the tables as text."""
     folder = Path(folder)
     text = TOP.format(
@@ -87,6 +97,8 @@ def write_page(folder, table, maps, gates, settings):
         images=maps[0]["images"] if maps else "1,000",
         gates_verdict=gates_verdict(gates),
         gates=markdown(GATE_TABLE, gates),
+        carried=carried(finetune),
+        finetune=markdown(FINETUNE, finetune),
         settings=markdown(SETTINGS, settings),
     )
     if not table:
@@ -164,6 +176,14 @@ GATE_TABLE = (
     ("chance %", _percent("chance")),
     ("aim, points", lambda row: _gap(row, "removed_over_present")),
 )
+FINETUNE = (
+    ("network", _plain("network")),
+    ("weights", _plain("setting")),
+    ("top-1 %", _accuracy),
+    ("each", _plain("each")),
+    ("95 % interval", _plain("interval_of_first")),
+    ("seconds", _plain("seconds")),
+)
 SETTINGS = tuple((key.replace("_", " "), _plain(key)) for key in ("setting", "changes", "epochs", "seconds", "top1"))
 
 
@@ -227,6 +247,17 @@ def gates_verdict(gates):
         clear = [row["stage"] for row in rows if _clear(row, "removed_over_present") > 0]
         parts.append(f"`{name}` in {'stage ' + ', '.join(clear) if clear else 'no stage'}")
     return f"More of what is taken away lies outside than of what was there: {'; '.join(parts)}."
+
+
+def carried(finetune):
+    """What trained weights bring to each network, beside the better of its recipes from scratch."""
+    if not finetune:
+        return NOTHING
+    parts = []
+    for name in dict.fromkeys(row["network"] for row in finetune):
+        own, *scratch = (float(row["top1"]) for row in finetune if row["network"] == name)
+        parts.append(f"`{name}` {own - max(scratch):+.1f}")
+    return f"From Tiny ImageNet's weights, in points over the better recipe from scratch: {', '.join(parts)}."
 
 
 def _clear(row, key):

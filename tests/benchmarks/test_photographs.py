@@ -7,9 +7,18 @@ import json
 import mxnet as mx
 import numpy as np
 import pytest
+from PIL import Image
 
 import gluon_attn
-from benchmarks import common, photographs, photographs_input, photographs_maps, photographs_page, photographs_settings
+from benchmarks import (
+    common,
+    photographs,
+    photographs_finetune,
+    photographs_input,
+    photographs_maps,
+    photographs_page,
+    photographs_settings,
+)
 from gluon_attn.commands.store import store
 from gluon_attn.explain.score import pointing
 from tests.data import tiny_tree
@@ -125,7 +134,8 @@ def test_gates_are_watched_with_what_goes_in_and_comes_out():
 def test_the_page_is_written_from_the_tables(stored, root, tmp_path):
     photographs.main(["--data-root", str(root), "--rounds", "0", "--calibration", "0"])
     photographs_maps.main(["--data-root", str(root), "--images", "6", "--only", "resnet18,cbam_resnet18"])
-    tables = [common.read(common.RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates", "_settings")]
+    parts = ("", "_maps", "_gates", "_settings", "_finetune")
+    tables = [common.read(common.RESULTS / f"photographs{part}.csv") for part in parts]
     text = photographs_page.write_page(tmp_path, *tables).read_text()
     assert "| inv_se_resnet18 alpha=0.5 | 1 | 60.00 |" in text and "| resnet18 | 2 | 52.00 ± 2.83 |" in text
     assert "`cbam_resnet18` (-12.00): worse" in text and "`inv_se_resnet18 alpha=0.5` (+8.00): better" in text
@@ -135,7 +145,7 @@ def test_the_page_is_written_from_the_tables(stored, root, tmp_path):
 
 
 def test_without_runs_the_page_says_so(tmp_path):
-    text = photographs_page.write_page(tmp_path, [], [], [], []).read_text()
+    text = photographs_page.write_page(tmp_path, [], [], [], [], []).read_text()
     assert photographs_page.NOTHING in text and ".png" not in text
 
 
@@ -155,3 +165,33 @@ def test_input_is_timed_at_both_sizes(root):
     for size in (32, 64):
         row = photographs_input.input_row("files", root, size)
         assert row["what"] == "input from files" and float(row["images_per_second_per_core"]) > 10
+
+
+@pytest.mark.slow
+def test_trained_weights_are_compared_with_scratch(stored, tmp_path, monkeypatch):
+    """On two classes of 10 pictures; the rows come from photographs that neither training nor choice has seen."""
+    pictures = tmp_path / "pictures"
+    for split, count in (("train", 10), ("val", 4)):
+        for value, name in ((40, "dark"), (215, "light")):
+            (pictures / split / name).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (64, 64), (value, number, number)).save(pictures / split / name / f"{number}.png")
+    monkeypatch.setattr(photographs_finetune, "SEEDS", 2)
+    for changes in photographs_finetune.SETTINGS.values():
+        monkeypatch.setitem(changes, "epochs", 1)
+    words = ["--pictures", str(pictures), "--only", "resnet18", "--output", str(tmp_path / "runs")]
+    rows = photographs_finetune.main(words)
+    assert [(row["network"], row["setting"]) for row in rows] == [
+        ("resnet18", name) for name in ("from tiny-imagenet", "from scratch, same recipe", "from scratch, own recipe")
+    ]
+    metrics = [
+        json.loads(path.read_text()) for path in sorted((tmp_path / "runs").glob("*/from_scratch*/metrics.json"))
+    ]
+    assert {m["recipe"]["pretrained"] for m in metrics} == {""} and {m["best_chosen_on"] for m in metrics} == {
+        "validation"
+    }
+    shown = common.read(common.RESULTS / "photographs_finetune.csv")
+    assert "`resnet18` " in photographs_page.carried(shown) and len(rows[0]["each"].split()) == 2
+    before = [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*/metrics.json")]
+    assert photographs_finetune.main(words) == rows  # nothing is trained twice
+    assert before == [path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*/metrics.json")]

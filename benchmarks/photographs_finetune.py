@@ -1,0 +1,78 @@
+"""What trained weights are worth on a small task: a folder of pictures, with Tiny ImageNet's weights and from scratch.
+
+    python -m benchmarks.photographs_finetune --pictures DIR --threads 2      # writes results/photographs_finetune.csv
+    python -m benchmarks.photographs_finetune --pictures DIR --only resnet18
+
+`--pictures` has train/<class>/* and val/<class>/*, such as the ants and bees of PyTorch's tutorial on transfer learning
+(hymenoptera_data: 244 and 153 photographs). Every stored network is trained by the recipe `finetune` with each of
+SETTINGS and seed; a fifth of the training pictures chooses the epoch, and val, seen once, is what is reported. Scratch
+gets the recipe as it is, and one of its own: a small rate is right only for weights that are good already.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+from benchmarks.common import ROOT, options, show, write
+from benchmarks.photographs import label_of, stored
+
+SEEDS = 3
+SCRATCH = {"pretrained": "", "new_head": False, "head_lr": 1.0}
+SETTINGS = {
+    "from tiny-imagenet": {},
+    "from scratch, same recipe": SCRATCH,
+    "from scratch, own recipe": {**SCRATCH, "lr": 1e-3, "epochs": 90, "patience": 0},
+}
+
+
+def main(argv=None):
+    args = options(__doc__, argv, pictures="", only="", output=str(ROOT / "runs" / "photographs_finetune"))
+    entries = {label_of(entry): entry for entry, metrics in reversed(stored(args.only)) if metrics["seed"] == 0}
+    rows = [show(row_of(label, entries[label], name, args)) for label in reversed(entries) for name in SETTINGS]
+    if rows:
+        write("photographs_finetune", rows, args)
+    return rows
+
+
+def row_of(label, entry, setting, args):
+    found = [run(entry, setting, seed, args) for seed in range(SEEDS)]
+    accuracies = [100 * metrics["test_accuracy_of_best"] for metrics in found]
+    low, high = (100 * end for end in found[0]["test_accuracy_of_best_interval"])
+    return {
+        "network": label,
+        "setting": setting,
+        "top1": f"{statistics.mean(accuracies):.1f}",
+        "top1_std": f"{statistics.stdev(accuracies):.1f}",
+        "each": " ".join(f"{accuracy:.1f}" for accuracy in accuracies),
+        "interval_of_first": f"{low:.1f} to {high:.1f}",
+        "seconds": f"{statistics.mean(metrics['seconds'] for metrics in found):.0f}",
+    }
+
+
+def run(entry, setting, seed, args):
+    """metrics.json of one training, which is not repeated where it has ended before."""
+    from gluon_attn.recipe.recipe import Recipe
+    from gluon_attn.train import fit
+
+    folder = Path(args.output) / entry.model / f"{setting.replace(' ', '_').replace(',', '')}-{seed}"
+    values = {
+        "model": entry.model,
+        "pretrained": entry.tag,
+        "arch": dict(entry.arch),
+        "image_size": entry.preprocessing["input_size"],
+        "data_root": args.pictures,
+        "seed": seed,
+        "output": str(folder),
+        "resume": "auto",
+    }
+    recipe = Recipe.load("finetune", **{**values, **SETTINGS[setting]})
+    metrics = folder / "metrics.json"
+    if not metrics.is_file() or "finished" not in json.loads(metrics.read_text(encoding="utf-8")):
+        fit(recipe, progress=False)
+    return json.loads(metrics.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
