@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn._version import __version__
-from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
-from gluon_attn.files import FULL
-from gluon_attn.parser import Parser
+from gluon_attn.errors import unknown
+from gluon_attn.parser import Parser, exit_status
 
 COMMANDS = {
     "list": "names of the zoo, by pattern, with or without published weights",
@@ -50,25 +48,7 @@ def main(argv=None):
     if argv[0] == "--version":
         print(__version__)
         return 0
-    try:
-        status = _run(argv[0], argv[1:]) or 0
-        sys.stdout.flush()
-        return status
-    except (GluonAttnError, FileNotFoundError) as error:
-        print(f"gluon-attn: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"gluon-attn: {INTERRUPTED}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `gluon-attn list | head`: nobody reads on, and the interpreter need not flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        print(f"gluon-attn: {error}: what was being written is not whole. Free some space.", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is tried again at the end
-        return 2
+    return exit_status("gluon-attn", lambda: _run(argv[0], argv[1:]))
 
 
 @mxnet_explained()

@@ -6,28 +6,31 @@ they are chosen when a network is traced: by where its parameters live, and neve
 
 from __future__ import annotations
 
-import contextlib
 import math
-import threading
+from typing import ContextManager
+
+from gluon_attn.scoped import Scoped
 
 BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
-_state = threading.local()
+_inference = Scoped(False)
 
 
-@contextlib.contextmanager
-def inference_graphs():
-    """Within it, networks are traced (by this thread) in the plain words: for export, and for inference alone."""
-    before = getattr(_state, "inference", False)
-    _state.inference = True
-    try:
-        yield
-    finally:
-        _state.inference = before
+def inference_graphs() -> ContextManager:
+    """Within it, networks are traced (by this thread) in the plain words: for export, and for inference alone.
+
+    >>> with inference_graphs():
+    ...     symbol = net(mx.sym.Variable("data"))
+    """
+    return _inference.to(True)
 
 
-def for_inference():
-    """Whether networks are traced in the plain words now."""
-    return getattr(_state, "inference", False)
+def for_inference() -> bool:
+    """Whether networks are traced in the plain words now.
+
+    >>> for_inference()
+    False
+    """
+    return _inference.value
 
 
 def trains_on_cpu(block):

@@ -1,16 +1,39 @@
-"""argparse whose mistakes are our errors: one sentence, said last, without a screen of usage above it."""
+"""argparse whose mistakes are our errors: one sentence, said last, without a screen of usage; and the exit status."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
+import sys
+from typing import Any, Callable, Optional, Sequence
 
-from gluon_attn.errors import GluonAttnError
+from gluon_attn import plugins
+from gluon_attn.errors import INTERRUPTED, GluonAttnError
+from gluon_attn.files import FULL
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises GluonAttnError in place of printing its usage and ending the program."""
+    """An ArgumentParser that raises GluonAttnError in place of printing its usage and ending the program.
+
+    imports : whether it has `--import MODULE`, for mechanisms from outside (plugins.py)
+
+    >>> Parser(prog="greet").parse_args(["--helo"])
+    Traceback (most recent call last):
+    gluon_attn.errors.GluonAttnError: There is no option --helo. Did you mean --help? `greet --help` shows all options.
+    """
+
+    def __init__(self, *args: Any, imports: bool = True, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if imports:
+            words = "a module of yours that registers mechanisms; may stand several times"
+            self.add_argument("--import", dest="imports", action="append", default=[], metavar="MODULE", help=words)
+
+    def parse_args(self, args: Optional[Sequence[str]] = None, namespace: Any = None) -> argparse.Namespace:
+        found = super().parse_args(args, namespace)
+        plugins.want(vars(found).pop("imports", ()))
+        return found
 
     def error(self, message):
         unknown = re.match(r"unrecognized arguments: (\S+)", message)
@@ -25,3 +48,30 @@ class Parser(argparse.ArgumentParser):
         near = [option for option in known if flag.strip("-") in option.split("-")]
         near = difflib.get_close_matches(flag, known, n=1, cutoff=0.7) or near[:3]
         return f"There is no option {flag}." + (f" Did you mean {' or '.join(near)}?" if near else "")
+
+
+def exit_status(program: str, work: Callable[[], Optional[int]]) -> int:
+    """What `work()` returns, or 0; 2 for a user's mistake, which `program` says in one sentence; 130 after Ctrl-C.
+
+    >>> exit_status("greet", lambda: None)
+    0
+    """
+    try:
+        status = work() or 0
+        sys.stdout.flush()
+        return status
+    except (GluonAttnError, FileNotFoundError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: {INTERRUPTED}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `gluon-attn list | head`: nobody reads on, and the interpreter need not flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"{program}: {error}: what was being written is not whole. Free some space.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is tried again at the end
+        return 2

@@ -14,18 +14,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Union
 
-from gluon_attn import _compat, _gluoncv, errors
+from gluon_attn import _compat, errors, plugins
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked
-from gluon_attn.catalogue.mechanism import Mechanism
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
 
 if TYPE_CHECKING:
     from mxnet.gluon import HybridBlock
 
-__all__ = ["find", "forget_attention", "get_model", "list_models", "load_run", "model_info", "register_attention"]
+__all__ = ["find", "get_model", "list_models", "load_run", "model_info"]
 
 
 def find(name: str) -> Spec:
@@ -34,6 +33,8 @@ def find(name: str) -> Spec:
     >>> find("cifar_aff_resnet20").backbone
     'cifar_resnet20'
     """
+    if str(name).lower() not in SPECS:
+        plugins.load()
     spec = SPECS.get(str(name).lower())
     if spec is None:
         raise errors.unknown("model", name, SPECS, near=spellings.nearest(name, sorted(SPECS, key=_natural)))
@@ -50,6 +51,7 @@ def list_models(
     >>> gluon_attn.list_models(["aff_resnet18", "iaff_resnet?8"], exclude="cifar_*")
     ['aff_resnet18', 'iaff_resnet18']
     """
+    plugins.load()
     wanted, unwanted = ([words] if isinstance(words, str) else list(words) for words in (pattern, exclude))
     names = spellings.matching(wanted, sorted(SPECS, key=_natural))
     left_out = set(spellings.matching(unwanted, names)) if unwanted else ()
@@ -239,44 +241,13 @@ def _variant_arch(spec, tag):
     return published[tag]
 
 
-@_compat.mxnet_explained()
-def register_attention(
-    name: str, slot: str, block: Any, paper: str = "", formula: str = "", **arguments: Any
-) -> List[str]:
-    """Enter a mechanism of your own under `name`; returns the names of the networks that there are with it now.
-
-    slot : 'gate', 'fuse', 'stage', 'conv' or 'head': see gluon_attn/attention/__init__.py for what each one asks for
-    block : a HybridBlock class whose first argument is `channels`, or "module:Class"
-    arguments : what the block is always given; a network's own arguments go over them
-
-    >>> gluon_attn.register_attention("mean", "gate", Mean)[0]
-    'mean_resnet18'
-    """
-    from gluon_attn.attention import slots
-
-    if slot not in slots.PLACES:
-        raise errors.unknown("slot", slot, slots.PLACES)
-    mechanism = Mechanism(name, slot, block, paper, formula, arguments)
-    made = dataclasses.replace(mechanism, arguments={}).load()
-    slots.check(slot, made, arguments)
-    names = catalogue.add(mechanism)
-    _gluoncv.offer(makers(names))
-    return names
-
-
-def forget_attention(name: str):
-    """Take back a `register_attention`, to register another class under that name.
-
-    >>> gluon_attn.forget_attention("mean")
-    """
-    _gluoncv.withdraw(catalogue.remove(name))
-
-
 def makers(names: Optional[Iterable[str]] = None) -> Dict[str, Callable]:
     """{name: what makes the network}, of all names or of some: what GluonCV's zoo holds.
 
     >>> zoo.makers(["resnet18"])["resnet18"](classes=10)
     """
+    if names is None:
+        plugins.load()
     return {name: functools.partial(get_model, name) for name in (SPECS if names is None else names)}
 
 

@@ -19,6 +19,7 @@ LAYERS = (
     ("cost",),
     ("deploy",),
     ("explain", "evaluate", "predict"),
+    ("register",),
     ("zoo", "_gluoncv"),
     ("weights",),
     ("data",),
@@ -28,6 +29,8 @@ LAYERS = (
     (
         "errors",
         "parser",
+        "plugins",
+        "scoped",
         "accuracy",
         "files",
         "figures",

@@ -24,7 +24,7 @@ from typing import List
 from mxnet.gluon import HybridBlock
 
 from gluon_attn.attention.gating import GATINGS
-from gluon_attn.attention.slots import CONVS, FUSES, GATES, STAGES, accepted, create
+from gluon_attn.attention.slots import CONVS, FUSES, GATES, STAGES, accepted, create, known
 
 
 def create_gate(name: str, channels: int, **kwargs) -> HybridBlock:
@@ -57,7 +57,7 @@ def list_gates() -> List[str]:
     >>> "se" in list_gates()
     True
     """
-    return sorted(GATES)
+    return known(GATES)
 
 
 def list_fuses() -> List[str]:
@@ -66,7 +66,7 @@ def list_fuses() -> List[str]:
     >>> list_fuses()
     ['add', 'aff', 'iaff']
     """
-    return sorted(FUSES)
+    return known(FUSES)
 
 
 def list_stages() -> List[str]:
@@ -75,7 +75,7 @@ def list_stages() -> List[str]:
     >>> "bam" in list_stages()
     True
     """
-    return sorted(STAGES)
+    return known(STAGES)
 
 
 __all__ = [

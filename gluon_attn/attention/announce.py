@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
+from typing import Callable, ContextManager
 
-_state = threading.local()
+from gluon_attn.scoped import Scoped
+
+_listener = Scoped(None)
 
 
 def announce(mechanism, weight, kind=None, inverse=False):
@@ -20,18 +21,15 @@ def announce(mechanism, weight, kind=None, inverse=False):
     No operator is added. Only `explain.attention_maps` listens, while it traces the network into a second graph whose
     outputs are the announced tensors.
     """
-    listener = getattr(_state, "listener", None)
-    if listener is not None:
-        listener(mechanism, weight, kind, inverse)
+    if _listener.value is not None:
+        _listener.value(mechanism, weight, kind, inverse)
     return weight
 
 
-@contextlib.contextmanager
-def listening(listener):
-    """Within it, listener(mechanism, weight, kind, inverse) is called for every announcement of this thread."""
-    before = getattr(_state, "listener", None)
-    _state.listener = listener
-    try:
-        yield
-    finally:
-        _state.listener = before
+def listening(listener: Callable) -> ContextManager:
+    """Within it, listener(mechanism, weight, kind, inverse) is called for every announcement of this thread.
+
+    >>> with listening(lambda mechanism, weight, kind, inverse: print(type(mechanism).__name__)):
+    ...     net(mx.sym.Variable("data"))
+    """
+    return _listener.to(listener)

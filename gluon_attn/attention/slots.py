@@ -9,6 +9,7 @@ from typing import Any, Callable, List
 import mxnet as mx
 from mxnet.gluon import Block, HybridBlock
 
+from gluon_attn import plugins
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.errors import GluonAttnError, unknown
 
@@ -53,10 +54,22 @@ def made_by(slot: str, chosen: Any) -> Callable:
     """
     if isinstance(chosen, str):
         if chosen not in TABLES[slot]:
+            plugins.load()
+        if chosen not in TABLES[slot]:
             raise unknown(KINDS.get(slot, slot), chosen, TABLES[slot])
         return TABLES[slot][chosen]
     refuse_what_makes_no_block(slot, chosen)
     return chosen
+
+
+def known(table: Slot) -> List[str]:
+    """The names in a slot's table, those from outside among them.
+
+    >>> known(FUSES)
+    ['add', 'aff', 'iaff']
+    """
+    plugins.load()
+    return sorted(table)
 
 
 def is_class(made: Callable) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gluon_attn import zoo
+from gluon_attn import plugins, zoo
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import GluonAttnError
@@ -19,6 +19,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    plugins.load()
     names = zoo.list_models(_words(args.patterns) or "*", args.pretrained, _words(args.exclude))
     if not names:
         raise GluonAttnError(_nothing(args))

@@ -6,8 +6,7 @@ import shlex
 import sys
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import INTERRUPTED, GluonAttnError
-from gluon_attn.parser import Parser
+from gluon_attn.parser import Parser, exit_status
 from gluon_attn.recipe import gluoncv, legacy
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 
@@ -24,14 +23,7 @@ def main(kind, argv=None):
     script = f"train_{kind}.py"
     parser = Parser(prog=script, description=f"Train a network ({kind} defaults).", allow_abbrev=False)
     add_arguments(parser)
-    try:
-        return run(parser.parse_args(_in_our_words(kind, script, argv)), **DEFAULTS[kind])
-    except (GluonAttnError, FileNotFoundError) as error:
-        print(f"{script}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{script}: {INTERRUPTED}", file=sys.stderr)
-        return 130
+    return exit_status(script, lambda: run(parser.parse_args(_in_our_words(kind, script, argv)), **DEFAULTS[kind]))
 
 
 def _in_our_words(kind, script, argv):

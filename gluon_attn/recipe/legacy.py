@@ -140,7 +140,7 @@ def read_flags(table, argv):
 
 
 def _parser(table):
-    parser = Parser(prog="the original's command line", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="the original's command line", add_help=False, allow_abbrev=False, imports=False)
     for flag, row in table.items():
         names = ["-j", flag] if flag == "--num-data-workers" else [flag]
         if row.switch:

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import INTERRUPTED, GluonAttnError, unknown
+from gluon_attn.errors import unknown
 from gluon_attn.files import write_text
-from gluon_attn.parser import Parser
+from gluon_attn.parser import Parser, exit_status
 
 
 def main(argv=None):
     """Parse, train, write OUTPUT/errors.json; the exit status: 0, or 2 with one sentence for a user's mistake."""
-    try:
-        args = _parse(argv)
-        if args.dry_run:
-            for path in filter(None, (args.data_root, args.alexnet)):
-                print(f"model fullface_gaze; {path}: {'there' if Path(path).exists() else 'MISSING'}")
-            return 0
-        errors = run(args)
-        mean = sum(errors.values()) / len(errors)
-        print(f"mean of {len(errors)}: {mean:.2f} degrees")
-        write_text(args.output / "errors.json", json.dumps({"mean": mean, **errors}, indent=2) + "\n")
-    except GluonAttnError as error:
-        print(f"train_gaze.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"train_gaze.py: {INTERRUPTED}", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status("train_gaze.py", lambda: _train(_parse(argv)))
+
+
+def _train(args):
+    if args.dry_run:
+        for path in filter(None, (args.data_root, args.alexnet)):
+            print(f"model fullface_gaze; {path}: {'there' if Path(path).exists() else 'MISSING'}")
+        return
+    errors = run(args)
+    mean = sum(errors.values()) / len(errors)
+    print(f"mean of {len(errors)}: {mean:.2f} degrees")
+    write_text(args.output / "errors.json", json.dumps({"mean": mean, **errors}, indent=2) + "\n")
 
 
 def _parse(argv):

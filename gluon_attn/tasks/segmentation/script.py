@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import INTERRUPTED, GluonAttnError
 from gluon_attn.files import write_csv, write_text
-from gluon_attn.parser import Parser
+from gluon_attn.parser import Parser, exit_status
 
 DOCUMENT = """# Segmentation: digits on a canvas
 
@@ -34,19 +32,14 @@ SHOWN = 6  # test canvases in the picture
 
 def main(argv=None):
     """Parse, train; the exit status: 0, or 2 with one sentence for a user's mistake."""
-    try:
-        args = _parse(argv)
-        if args.dry_run:
-            print(f"model {args.model}, {args.methods}; {args.train_images} digits canvases; writes {args.output}")
-            return 0
+    return exit_status("train_segmentation.py", lambda: _train(_parse(argv)))
+
+
+def _train(args):
+    if args.dry_run:
+        print(f"model {args.model}, {args.methods}; {args.train_images} digits canvases; writes {args.output}")
+    else:
         run(args)
-    except GluonAttnError as error:
-        print(f"train_segmentation.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"train_segmentation.py: {INTERRUPTED}", file=sys.stderr)
-        return 130
-    return 0
 
 
 def _parse(argv):
@@ -86,7 +79,7 @@ def run(args):
         splits[split] = segmentation.arrays(dataset)
     rows, predictions, methods = [], [], args.methods.split(",")
     for method in methods:
-        net, row = _train(args, method, splits, len(dataset.classes))
+        net, row = _train_one(args, method, splits, len(dataset.classes))
         rows.append(row)
         predictions.append(segmentation.predict(net, splits["test"][0][:SHOWN]).asnumpy().argmax(1))
     _write_table(Path(args.output), rows)
@@ -94,7 +87,7 @@ def run(args):
     segmentation.draw(Path(args.output) / "segmentation.png", *shown, predictions, methods, dataset.classes)
 
 
-def _train(args, method, splits, classes):
+def _train_one(args, method, splits, classes):
     """(network, row of the table) of one method."""
     from gluon_attn.complexity import count_parameters
     from gluon_attn.tasks.segmentation import fit as segmentation

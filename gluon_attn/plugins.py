@@ -1,0 +1,86 @@
+"""Modules from outside that call `gluon_attn.register_attention` when they are imported.
+
+Installed packages name theirs by an entry point of the group `gluon_attn.attention`; anybody, by the variable
+GLUON_ATTN_IMPORT (separated by commas) or `--import MODULE` of any command. They are imported when a name is asked for
+that the package itself does not have, or all names are: what needs none of them does not wait for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from importlib import metadata
+from typing import Iterable
+
+from gluon_attn.errors import GluonAttnError
+
+GROUP = "gluon_attn.attention"
+VARIABLE = "GLUON_ATTN_IMPORT"
+_tried = set()
+_lock = threading.RLock()
+
+
+def want(modules: Iterable[str]) -> None:
+    """Add modules to those of the variable, which processes that this one starts see, too; this folder's are found.
+
+    >>> want(["my_attention"])
+    """
+    modules = list(modules)
+    if modules and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    for name in modules:
+        _refuse_missing(name)
+    os.environ[VARIABLE] = ",".join(dict.fromkeys([*_named(), *modules]))
+
+
+def load() -> None:
+    """Import all that are named and were not yet; a sentence where one cannot be.
+
+    >>> load()
+    """
+    with _lock:
+        sources = {
+            point.value.partition(":")[0]: f"the entry point {point.name!r} of the group {GROUP}"
+            for point in _entry_points()
+        }
+        sources.update(dict.fromkeys(_named(), f"--import or {VARIABLE}"))
+        for module, source in sources.items():
+            if module not in _tried:
+                _tried.add(module)
+                _import(module, source)
+
+
+def _import(module, source):
+    try:
+        importlib.import_module(module)
+    except GluonAttnError:
+        raise
+    except Exception as problem:  # whatever somebody else's module raises
+        raise GluonAttnError(
+            f"The module {module!r}, which {source} names, cannot be imported: {type(problem).__name__}: {problem}. "
+            "Mend it, or take it out."
+        ) from problem
+
+
+def _named():
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+
+
+def _entry_points():
+    found = metadata.entry_points()
+    # A dict below Python 3.10, where one that is found twice is there twice.
+    return found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, ())
+
+
+def _refuse_missing(name):
+    try:
+        there = importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # of the package that it is in
+        there = False
+    if not there:
+        stem = name[:-3].replace("/", ".") if name.endswith(".py") else ""
+        hint = f"write --import {stem}" if stem else "it must be installed, in this folder, or on PYTHONPATH"
+        raise GluonAttnError(f"--import {name}: there is no module of that name: {hint}.")

@@ -1,0 +1,45 @@
+"""A mechanism from outside under a name of its own: every backbone that has its slot then has a network with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, List
+
+from gluon_attn import _compat, _gluoncv, errors, zoo
+from gluon_attn.catalogue import names as catalogue
+from gluon_attn.catalogue.mechanism import Mechanism
+
+__all__ = ["forget_attention", "register_attention"]
+
+
+@_compat.mxnet_explained()
+def register_attention(
+    name: str, slot: str, block: Any, paper: str = "", formula: str = "", **arguments: Any
+) -> List[str]:
+    """Enter a mechanism of your own under `name`; returns the names of the networks that there are with it now.
+
+    slot : 'gate', 'fuse', 'stage', 'conv' or 'head': see gluon_attn/attention/__init__.py for what each one asks for
+    block : a HybridBlock class whose first argument is `channels`, or "module:Class"
+    arguments : what the block is always given; a network's own arguments go over them
+
+    >>> gluon_attn.register_attention("mean", "gate", Mean)[0]
+    'mean_resnet18'
+    """
+    from gluon_attn.attention import slots
+
+    if slot not in slots.PLACES:
+        raise errors.unknown("slot", slot, slots.PLACES)
+    mechanism = Mechanism(name, slot, block, paper, formula, arguments)
+    made = dataclasses.replace(mechanism, arguments={}).load()
+    slots.check(slot, made, arguments)
+    names = catalogue.add(mechanism)
+    _gluoncv.offer(zoo.makers(names))
+    return names
+
+
+def forget_attention(name: str):
+    """Take back a `register_attention`, to register another class under that name.
+
+    >>> gluon_attn.forget_attention("mean")
+    """
+    _gluoncv.withdraw(catalogue.remove(name))
