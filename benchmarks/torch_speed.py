@@ -63,24 +63,26 @@ def measure(name, batch, side, args):
             **{engine: _training(module, x) for engine, module in modules.items()},
         },
     }
-    rows = []
-    for mode, engines in found.items():
-        times = interleaved(engines, args.rounds, clock=args.clock)
-        for engine, time in times.items():
-            rows.append(
-                show(
-                    {
-                        "network": name,
-                        "mode": mode,
-                        "batch": batch,
-                        "engine": engine,
-                        "images_per_second": f"{batch / time.median:.2f}",
-                        "times_mxnet": f"{time.faster_than(times['MXNet']):.2f}",
-                        "spread": f"{time.spread:.2f}",
-                    }
-                )
-            )
-    return rows
+    return [
+        row
+        for mode, engines in found.items()
+        for row in _rows(name, mode, batch, interleaved(engines, args.rounds, clock=args.clock))
+    ]
+
+
+def _rows(name, mode, batch, times):
+    for engine, time in times.items():
+        yield show(
+            {
+                "network": name,
+                "mode": mode,
+                "batch": batch,
+                "engine": engine,
+                "images_per_second": f"{batch / time.median:.2f}",
+                "times_mxnet": f"{time.faster_than(times['MXNet']):.2f}",
+                "spread": f"{time.spread:.2f}",
+            }
+        )
 
 
 def _inference(module, x):

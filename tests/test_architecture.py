@@ -118,3 +118,22 @@ def test_only_commands_know_commands():
     users = {name for name, used in GRAPH.items() for other in used if other.startswith("gluon_attn.commands")}
     strangers = [name for name in users if not name.startswith(("gluon_attn.commands", "gluon_attn.cli"))]
     assert not strangers
+
+
+def _code_lines(function):
+    """Lines of a function without its docstring."""
+    first = function.body[0]
+    documented = ast.get_docstring(function) is not None
+    return function.end_lineno - function.lineno + 1 - documented * (first.end_lineno - first.lineno + 1)
+
+
+@pytest.mark.parametrize("folder", ["gluon_attn", "benchmarks", "tools"])
+def test_functions_and_files_are_small(folder):
+    """About 40 lines a function and 300 a file: what grows beyond comes apart."""
+    long = []
+    for path in sorted((PACKAGE.parent / folder).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+        long += [f"{path}:{node.lineno} {node.name}" for node in functions if _code_lines(node) > 40]
+        long += [str(path)] * (len(text.splitlines()) > 330)
+    assert not long, long
