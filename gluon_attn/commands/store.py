@@ -1,7 +1,8 @@
 """`python -m gluon_attn.commands.store runs/X ...`: keep finished runs as params/<dataset>/<model>/<tag>/.
 
 The folder holds weights.params, card.json, train.log, history.csv, metrics.json and command.txt, and appears whole or
-not at all. metrics.json gets a `weights` part (hash, error, classes), which is what `get_model` finds it by.
+not at all. metrics.json gets a `weights` part (hash, error, classes), which is what `get_model` finds it by; folders of
+this machine are left out of the texts.
 
 With --float16 the file is half as large: weights are rounded, running statistics are not. The errors kept are then
 those of the rounded weights, measured on the test images; where they differ from training's by more than 0.1 points,
@@ -13,7 +14,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -51,11 +51,11 @@ def store(run, params="params", tag=None, which="last", float16=False):
         whole.mkdir()
         (whole / STORED).write_bytes(content)
         card.but(source=tag).write(whole)
-        for name in COPIED:
-            shutil.copyfile(run / name, whole / name)
-        (whole / "command.txt").write_text(_command(metrics) + "\n", encoding="utf-8")
         text = json.dumps({**metrics, "command": _command(metrics), "weights": described}, indent=2)
-        (whole / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        texts = {name: (run / name).read_text(encoding="utf-8") for name in COPIED}
+        texts.update({"command.txt": _command(metrics) + "\n", "metrics.json": text + "\n"})
+        for name, text in texts.items():
+            (whole / name).write_text(_anywhere(text, metrics["recipe"]), encoding="utf-8")
         if target.exists():
             os.replace(target, Path(temporary) / "before")
         os.replace(whole, target)
@@ -154,6 +154,15 @@ def _command(metrics):
     name = Path(program).name
     program = "gluon-attn" if name in ("cli.py", "__main__.py") else f"python {name}" if name.endswith(".py") else name
     return f"{program} {rest}".strip()
+
+
+def _anywhere(text, recipe):
+    """The text without the folders that are of this machine alone: DATA for the data, runs/NAME for the run."""
+    output = recipe.get("output", "")
+    named = {output: f"runs/{recipe.get('dataset')}/{Path(output).name}", recipe.get("data_root", ""): "DATA"}
+    for folder in sorted(filter(os.path.isabs, named), key=len, reverse=True):
+        text = text.replace(folder, named[folder])
+    return text
 
 
 def main(argv=None):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import gluon_attn
+from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.commands import store
+from gluon_attn.weights.card import Card
 from tests.commands.calling import MODEL, call
 
 
@@ -61,6 +63,23 @@ def test_a_stored_run_is_found_by_its_tag(capsys, run, expected, tmp_path, monke
     (folder / "weights.params").write_bytes(b"changed")
     status, _, err = call(capsys, "evaluate", *flags)
     assert status == 2 and "is not the published file: its sha256" in err
+
+
+def test_what_is_stored_names_no_folder_of_this_machine(run, tmp_path):
+    metrics = json.loads((run / "metrics.json").read_text())
+    data = tmp_path / "data"
+    Card.of(MODEL, dict(DATASETS["digits"].preparation, dataset="digits"), list("0123456789")).write(run)
+    metrics["recipe"].update(dataset="digits", output=str(run), data_root=str(data), resume=f"{run}/checkpoint-7.npz")
+    metrics["command"] = f"/home/someone/train_cifar.py --data-root {data} --output {run}"
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    (run / "train.log").write_text(f"best 90 %: {run}\n")
+    folder = store.store(run, tmp_path / "params")
+    assert (folder / "command.txt").read_text() == "python train_cifar.py --data-root DATA --output runs/digits/one\n"
+    assert (folder / "train.log").read_text() == "best 90 %: runs/digits/one\n"
+    kept = json.loads((folder / "metrics.json").read_text())
+    assert kept["recipe"]["data_root"] == "DATA" and kept["recipe"]["resume"] == "runs/digits/one/checkpoint-7.npz"
+    for path in folder.glob("*.*"):
+        assert str(tmp_path).encode() not in path.read_bytes()
 
 
 def test_a_stored_run_keeps_its_architecture(run, tmp_path, monkeypatch):
