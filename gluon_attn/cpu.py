@@ -39,7 +39,7 @@ def trains_on_cpu(block):
         return False
     first = next(iter(block.collect_params().values()), None)
     contexts = () if first is None else first._ctx_list or ()
-    return any(ctx.device_type.startswith("cpu") for ctx in contexts)
+    return any(device.device_type.startswith("cpu") for device in contexts)
 
 
 def fence(F, x):

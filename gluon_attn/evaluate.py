@@ -14,7 +14,7 @@ from gluon_attn.models.network import logits_of
 IN_FLIGHT = 2  # batches queued ahead of the one whose result is read: the engine would otherwise queue the whole set
 
 
-def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> dict:
+def evaluate(net, loader, devices=None, *, dtype="float32", progress=None) -> dict:
     """Run `net` over `loader` once; every image counts exactly once.
 
     `loader` is a `gluon_attn.data.Loader`, or anything that iterates `(images, labels)` pairs or
@@ -24,7 +24,7 @@ def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> d
     Returns `top1`, its 95 % interval `top1_interval` and `top5` as fractions of 1, `images` and
     `images_per_second` (loading included); no `top5` where the network has five classes or fewer.
     """
-    ctx_list = list(ctx_list or [mx.cpu()])
+    devices = list(devices or [mx.cpu()])
     hits, images, pending, asked = [0, 0], 0, deque(), set()
 
     def collect(limit):
@@ -37,7 +37,7 @@ def evaluate(net, loader, ctx_list=None, *, dtype="float32", progress=None) -> d
 
     start = time.perf_counter()
     for data, labels in _batches(loader):
-        pending.append([_hits(net, x, y, dtype) for x, y in _split(data, labels, ctx_list)])
+        pending.append([_hits(net, x, y, dtype) for x, y in _split(data, labels, devices)])
         images += len(labels)
         collect(IN_FLIGHT)
         if progress is not None:
@@ -97,8 +97,8 @@ def _batches(loader):
             yield batch.data[0][:real], batch.label[0][:real]
 
 
-def _split(images, labels, ctx_list):
+def _split(images, labels, devices):
     """Nearly equal shares of a batch, one a device; a last batch smaller than the devices leaves some idle."""
-    shares = min(len(ctx_list), len(images))
+    shares = min(len(devices), len(images))
     pieces = (mx.gluon.utils.split_data(array, shares, even_split=False) for array in (images, labels))
-    return [(x.as_in_context(ctx), y) for x, y, ctx in zip(*pieces, ctx_list)]
+    return [(x.as_in_context(device), y) for x, y, device in zip(*pieces, devices)]

@@ -49,7 +49,7 @@ def _natural(path):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dtype="float32", on_bad=None):
+def predict(net, paths, transform, names, *, device=None, batch_size=64, top=5, dtype="float32", on_bad=None):
     """Yield a :class:`Prediction` for every picture file of `paths`.
 
     on_bad : called with the `BadImage` of a file that cannot be read, which is then left out; by default it is raised
@@ -60,9 +60,9 @@ def predict(net, paths, transform, names, *, ctx=None, batch_size=64, top=5, dty
 
     from gluon_attn.models.network import logits_of
 
-    ctx = ctx or mx.cpu()
+    device = device or mx.cpu()
     for batch, images in batches(paths, transform, batch_size, on_bad):
-        logits = logits_of(net, net(mx.nd.array(images, ctx=ctx).astype(dtype, copy=False)))
+        logits = logits_of(net, net(mx.nd.array(images, ctx=device).astype(dtype, copy=False)))
         probabilities = mx.nd.softmax(logits.astype("float32")).asnumpy()
         for path, row in zip(batch, probabilities):
             order = np.argsort(-row, kind="stable")[:top]

@@ -41,7 +41,7 @@ class Candidate:
     net: object
     transform: object
     normalisation: dict
-    ctx: object
+    device: object
     names: list
 
 
@@ -137,7 +137,7 @@ def _views(candidate, subjects, methods, args):
         (subject.image for subject in subjects),
         candidate.transform,
         methods=methods,
-        ctx=candidate.ctx,
+        ctx=candidate.device,
         batch_size=args.batch_size,
         target=args.target,
         stage=_stage(args),

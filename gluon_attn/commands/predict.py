@@ -95,5 +95,5 @@ def _in_mxnet(args, paths, on_bad):
 
     dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
     loaded = load_network(args, dataset)
-    options = dict(ctx=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
+    options = dict(device=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
     return predict(loaded.net, paths, loaded.card.transform(), loaded.card.classes, on_bad=on_bad, **options)

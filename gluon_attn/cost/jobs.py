@@ -7,16 +7,16 @@ import mxnet as mx
 from gluon_attn import cpu
 
 
-def training_step(net, batch, size, ctx=None, optimizer="nag", in_channels=3):
+def training_step(net, batch, size, device=None, optimizer="nag", in_channels=3):
     """A callable: forward, backward and update of an uninitialised network, as the recipes do it; waits for the end."""
-    ctx = ctx or mx.cpu()
-    net.initialize(mx.init.Xavier(), ctx=ctx)
+    device = device or mx.cpu()
+    net.initialize(mx.init.Xavier(), ctx=device)
     net.hybridize(static_alloc=True, static_shape=True)
     options = {"learning_rate": 1e-3, "wd": 1e-4, **({"momentum": 0.9} if optimizer in ("nag", "sgd") else {})}
     trainer = mx.gluon.Trainer(net.collect_params(), optimizer, options)
     loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-    images = mx.nd.random.uniform(-1, 1, (batch, in_channels, size, size), ctx=ctx)
-    labels = mx.nd.zeros((batch,), ctx=ctx)
+    images = mx.nd.random.uniform(-1, 1, (batch, in_channels, size, size), ctx=device)
+    labels = mx.nd.zeros((batch,), ctx=device)
 
     def step():
         with mx.autograd.record():
@@ -28,13 +28,13 @@ def training_step(net, batch, size, ctx=None, optimizer="nag", in_channels=3):
     return step
 
 
-def inference(net, batch, size, ctx=None, in_channels=3):
+def inference(net, batch, size, device=None, in_channels=3):
     """A callable: one batch through a hybridized network, in the plain words of inference."""
-    ctx = ctx or mx.cpu()
+    device = device or mx.cpu()
     if any(p._data is None for p in net.collect_params().values()):
-        net.initialize(mx.init.Xavier(), ctx=ctx)
+        net.initialize(mx.init.Xavier(), ctx=device)
     net.hybridize(static_alloc=True, static_shape=True)
-    images = mx.nd.random.uniform(-1, 1, (batch, in_channels, size, size), ctx=ctx)
+    images = mx.nd.random.uniform(-1, 1, (batch, in_channels, size, size), ctx=device)
     with cpu.inference_graphs():
         net(images)
 

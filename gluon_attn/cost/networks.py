@@ -17,11 +17,11 @@ MODES = ("training", "inference")
 MIB = 2**20
 
 
-def job(name, mode, batch, size, ctx):
+def job(name, mode, batch, size, place):
     from gluon_attn.cost import jobs
 
     make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
-    return make(_network(name), batch, size, ctx)
+    return make(_network(name), batch, size, place)
 
 
 def _described(name):
@@ -56,16 +56,16 @@ def measure(names, mode, batch, size=None, device="cpu:0", rounds=3, clock="wall
     from gluon_attn.cost import jobs
     from gluon_attn.devices import parse_devices
 
-    (ctx,) = parse_devices(device)
+    (place,) = parse_devices(device)
     make = {"training": jobs.training_step, "inference": jobs.inference}[mode]
     rows = []
     for name in names:
         spec, _, side = _described(name)
         side, plain = size or side, spec.plain
         info, base = (complexity(_network(name, is_plain), side) for is_plain in (False, True))
-        todo = {name: make(_network(name), batch, side, ctx)}
+        todo = {name: make(_network(name), batch, side, place)}
         if spec.name != plain:
-            todo = {plain: make(_network(name, plain=True), batch, side, ctx), **todo}
+            todo = {plain: make(_network(name, plain=True), batch, side, place), **todo}
         times = interleaved(todo, rounds, 1, clock)
         times.setdefault(plain, times[name])
         rows.append(
@@ -101,14 +101,14 @@ def _main(name, mode, batch, size, device):
 
     from gluon_attn.devices import parse_devices
 
-    (ctx,) = parse_devices(device)
-    if ctx.device_type == "gpu":
-        before = mx.context.gpu_memory_info(ctx.device_id)[0]
-        job(name, mode, int(batch), int(size), ctx)()
-        print(json.dumps(round((before - mx.context.gpu_memory_info(ctx.device_id)[0]) / MIB)))
+    (place,) = parse_devices(device)
+    if place.device_type == "gpu":
+        before = mx.context.gpu_memory_info(place.device_id)[0]
+        job(name, mode, int(batch), int(size), place)()
+        print(json.dumps(round((before - mx.context.gpu_memory_info(place.device_id)[0]) / MIB)))
         return
     before = _resident("VmRSS")
-    job(name, mode, int(batch), int(size), ctx)()
+    job(name, mode, int(batch), int(size), place)()
     print(json.dumps(round(_resident("VmHWM") - before)))
 
 

@@ -90,26 +90,26 @@ RANDAUGMENT = {
     "Posterize": Scale(8, 4, 30, number=round),
 }
 
-VARIANTS = {"paper": (PAPER, GREY), "increasing": (INCREASING, BLACK)}
+FORMS = {"paper": (PAPER, GREY), "increasing": (INCREASING, BLACK)}
 
 
 class AutoAugment:
     """One sub-policy of `policy` ('cifar10', 'imagenet') drawn for each image, then a coin for each operation.
 
-    `variant`: 'paper', or 'increasing', the form that open-aff's autogluon had (its two deviating rows included).
+    `form`: 'paper', or 'increasing', the one that open-aff's autogluon had (its two deviating rows included).
     """
 
-    def __init__(self, policy, variant="paper"):
+    def __init__(self, policy, form="paper"):
         if policy not in POLICIES:
             raise unknown("AutoAugment policy", policy, POLICIES)
-        if variant not in VARIANTS:
-            raise unknown("AutoAugment variant", variant, VARIANTS)
-        self.policy, self.variant = policy, variant
-        self.space, self.canvas = VARIANTS[variant]
+        if form not in FORMS:
+            raise unknown("AutoAugment form", form, FORMS)
+        self.policy, self.form = policy, form
+        self.space, self.canvas = FORMS[form]
         self.rows = list(POLICIES[policy])
-        if variant == "increasing":
-            for row, form in AUTOGLUON[policy].items():
-                self.rows[row] = form
+        if form == "increasing":
+            for row, theirs in AUTOGLUON[policy].items():
+                self.rows[row] = theirs
 
     def __call__(self, image, rng):
         for name, probability, level in self.rows[rng.randint(len(self.rows))]:
@@ -119,7 +119,7 @@ class AutoAugment:
         return image
 
     def __repr__(self):
-        return f"AutoAugment(policy={self.policy!r}, variant={self.variant!r})"
+        return f"AutoAugment(policy={self.policy!r}, form={self.form!r})"
 
 
 class RandAugment:

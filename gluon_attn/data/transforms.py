@@ -21,9 +21,9 @@ from gluon_attn.errors import DataError, unknown
 CROPS = ("pad", "resized", None)
 PADDING = 4  # pixels round an image of CIFAR's kind
 AUTO_AUG = {
-    "cifar10": lambda variant: AutoAugment("cifar10", variant),
-    "imagenet": lambda variant: AutoAugment("imagenet", variant),
-    "rand": lambda variant: RandAugment(),
+    "cifar10": lambda form: AutoAugment("cifar10", form),
+    "imagenet": lambda form: AutoAugment("imagenet", form),
+    "rand": lambda form: RandAugment(),
 }
 
 # Principal components of the RGB values of ImageNet, 0..255 (Krizhevsky et al. 2012, section 4.1; MXNet's numbers).
@@ -46,7 +46,7 @@ def train_transform(
     interpolation="bilinear",
     flip=True,
     auto_aug=None,
-    variant="paper",
+    auto_aug_variant="paper",
     jitter=0.0,
     lighting=0.0,
     erasing=0.0,
@@ -56,8 +56,8 @@ def train_transform(
     crop     : 'pad' (the shorter side to image_size, its centre, pad by `padding`, crop at random), 'resized' (a
                random piece of `area` and `aspect`, resized), or None (the shorter side to image_size, its
                centre). An image of that size is not resized: training and `eval_transform` see objects equally large
-    auto_aug : None, 'cifar10', 'imagenet' (AutoAugment; `variant` 'paper' or 'increasing') or 'rand' (RandAugment).
-               It follows the crop; 'increasing' comes before it, as in the code it copies.
+    auto_aug : None, 'cifar10', 'imagenet' (AutoAugment) or 'rand' (RandAugment). It follows the crop; AutoAugment
+               whose `auto_aug_variant` is 'increasing' comes before it, as in the code that this form copies
     jitter   : brightness, contrast and colour by factors of 1 +- jitter each
     lighting : standard deviation of AlexNet's PCA noise
     erasing  : probability that a random rectangle is replaced by noise
@@ -70,8 +70,8 @@ def train_transform(
         "resized": [ResizedCrop(image_size, tuple(area), tuple(aspect), interpolation)],
         None: [centre],
     }[crop]
-    augment = [AUTO_AUG[auto_aug](variant)] if auto_aug else []
-    steps = augment + crops if variant == "increasing" else crops + augment
+    augment = [AUTO_AUG[auto_aug](auto_aug_variant)] if auto_aug else []
+    steps = augment + crops if auto_aug_variant == "increasing" else crops + augment
     steps += [Flip()] if flip else []
     steps += [Jitter(jitter)] if jitter else []
     steps += [Erase(erasing)] if erasing else []

@@ -83,10 +83,10 @@ def _curves(net, x, other, maps, target, steps, batch_size, start_with_other=Fal
     return (values[:, 1:] + values[:, :-1]) / 2
 
 
-def _probabilities(net, images, target, ctx, batch_size):
+def _probabilities(net, images, target, device, batch_size):
     parts = []
     for start in range(0, len(images), batch_size):
-        batch = mx.nd.array(images[start : start + batch_size], ctx=ctx)
+        batch = mx.nd.array(images[start : start + batch_size], ctx=device)
         parts.append(logits_of(net, net(batch)).softmax(axis=1).asnumpy())
     return np.concatenate(parts)[np.arange(len(images)), target]
 

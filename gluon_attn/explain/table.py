@@ -20,7 +20,7 @@ def measure(candidate, dataset, indices, methods, batch_size=64, stage=None):
     """
     error = _error(candidate, dataset, batch_size)
     indices = list(indices)
-    x = mx.nd.array(np.stack([candidate.transform(dataset[i][0], None) for i in indices]), ctx=candidate.ctx)
+    x = mx.nd.array(np.stack([candidate.transform(dataset[i][0], None) for i in indices]), ctx=candidate.device)
     labels, boxes = np.array([dataset[i][1] for i in indices]), np.array([dataset.box(i) for i in indices])
     by_chance = score.chance(boxes, x.shape[2:]).mean()
     rows = []
@@ -49,7 +49,7 @@ def _error(candidate, dataset, batch_size):
     wrong = 0
     for start in range(0, len(dataset), batch_size):
         samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-        x = mx.nd.array(np.stack([candidate.transform(image, None) for image, _ in samples]), ctx=candidate.ctx)
+        x = mx.nd.array(np.stack([candidate.transform(image, None) for image, _ in samples]), ctx=candidate.device)
         predicted = logits_of(candidate.net, candidate.net(x)).argmax(axis=1).asnumpy()
         wrong += (predicted != np.array([label for _, label in samples])).sum()
     return wrong / len(dataset)

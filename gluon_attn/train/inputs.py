@@ -148,7 +148,7 @@ def training_transform(recipe, card, size):
         padding=max(1, round(PADDING * size / card.input_size)),
         flip=_flip(recipe),
         auto_aug=None if recipe.auto_aug in ("", "none") else recipe.auto_aug,
-        variant=recipe.auto_aug_variant,
+        auto_aug_variant=recipe.auto_aug_variant,
         jitter=recipe.jitter,
         lighting=recipe.lighting,
         erasing=recipe.erasing,

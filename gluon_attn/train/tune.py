@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 
+from gluon_attn import plugins
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.errors import GluonAttnError, unknown
@@ -65,6 +66,7 @@ def attentions(model):
     >>> attentions("cifar_vgg")
     ['']
     """
+    plugins.load()
     backbone = find(model).backbone
     searched = [name for name, record in MECHANISMS.items() if record.slot in SEARCHED]
     return ["", *(name for name in searched if with_attention(backbone, name) in SPECS)]

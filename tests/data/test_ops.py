@@ -180,5 +180,5 @@ def test_rand_augment_at_magnitude_zero_moves_and_colours_nothing():
 def test_mistakes():
     with pytest.raises(GluonAttnError, match="Unknown AutoAugment policy 'cifar'. Did you mean 'cifar10'"):
         AutoAugment("cifar")
-    with pytest.raises(GluonAttnError, match="Unknown AutoAugment variant 'papers'. Did you mean 'paper'"):
+    with pytest.raises(GluonAttnError, match="Unknown AutoAugment form 'papers'. Did you mean 'paper'"):
         AutoAugment("cifar10", "papers")

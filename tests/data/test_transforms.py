@@ -211,7 +211,7 @@ def test_a_damaged_file_is_named(damage):
     "variant, order", [("paper", ["ResizedCrop", "AutoAugment"]), ("increasing", ["AutoAugment", "ResizedCrop"])]
 )
 def test_order_of_the_steps(variant, order):
-    options = dict(crop="resized", auto_aug="imagenet", variant=variant, jitter=0.4, erasing=0.2, lighting=0.1)
+    options = dict(crop="resized", auto_aug="imagenet", auto_aug_variant=variant, jitter=0.4, erasing=0.2, lighting=0.1)
     transform = data.train_transform(224, MEAN, STD, **options)
     names = [type(step).__name__ for step in transform.steps]
     assert names == [*order, "Flip", "Jitter", "Erase", "Normalize"]
@@ -223,7 +223,7 @@ def test_a_transform_says_what_it_does():
     text = repr(data.train_transform(32, MEAN, STD, auto_aug="cifar10"))
     steps = [step.partition("(")[0] for step in text.split(" -> ")]
     assert steps == ["Centre", "PadCrop", "AutoAugment", "Flip", "Normalize"]
-    assert "PadCrop(size=32, padding=4) -> AutoAugment(policy='cifar10', variant='paper')" in text
+    assert "PadCrop(size=32, padding=4) -> AutoAugment(policy='cifar10', form='paper')" in text
 
 
 def test_mistakes():

@@ -55,19 +55,19 @@ def batches(dataset, order, batch_size):
         yield mx.nd.array(images.transpose(0, 3, 1, 2)), mx.nd.array(np.stack(angles))
 
 
-def fit(net, dataset, *, epochs, batch_size, lr, wd=1e-4, milestones=(), seed=0, ctx=None):
+def fit(net, dataset, *, epochs, batch_size, lr, wd=1e-4, milestones=(), seed=0, device=None):
     """SGD (Nesterov 0.9) on the L1 distance of the two angles; lr times 0.1 at the milestones (epochs, from 0).
 
     dataset : items (uint8 (H, W, 3) image, (pitch, yaw)). Returns the mean loss of every epoch.
     """
     trainer = gluon.Trainer(net.collect_params(), "nag", {"learning_rate": lr, "momentum": 0.9, "wd": wd})
-    loss_of, history, ctx = gluon.loss.L1Loss(), [], ctx or mx.cpu()
+    loss_of, history, device = gluon.loss.L1Loss(), [], device or mx.cpu()
     for epoch in range(epochs):
         trainer.set_learning_rate(lr * 0.1 ** sum(epoch >= milestone for milestone in milestones))
         order, total = random_state(seed, epoch, stream="order").permutation(len(dataset)), 0.0
         for images, angles in batches(dataset, order, batch_size):
             with mx.autograd.record():
-                loss = loss_of(net(images.as_in_context(ctx)), angles.as_in_context(ctx))
+                loss = loss_of(net(images.as_in_context(device)), angles.as_in_context(device))
             loss.backward()
             trainer.step(len(angles))
             total += float(loss.sum().asscalar())
@@ -75,11 +75,11 @@ def fit(net, dataset, *, epochs, batch_size, lr, wd=1e-4, milestones=(), seed=0,
     return history
 
 
-def evaluate(net, dataset, batch_size=32, ctx=None):
+def evaluate(net, dataset, batch_size=32, device=None):
     """Mean angular error in degrees."""
-    ctx, errors = ctx or mx.cpu(), []
+    device, errors = device or mx.cpu(), []
     for images, angles in batches(dataset, range(len(dataset)), batch_size):
-        errors.append(angular_error(net(images.as_in_context(ctx)).asnumpy(), angles.asnumpy()))
+        errors.append(angular_error(net(images.as_in_context(device)).asnumpy(), angles.asnumpy()))
     return float(np.concatenate(errors).mean())
 
 
@@ -94,6 +94,6 @@ def leave_one_person_out(folds, make_net, log=print, **options):
     for person, train, test in folds:
         net = make_net()
         fit(net, train, **options)
-        errors[person] = evaluate(net, test, ctx=options.get("ctx"))
+        errors[person] = evaluate(net, test, device=options.get("device"))
         log(f"{person}: {errors[person]:.2f} degrees")
     return errors

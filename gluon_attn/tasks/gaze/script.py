@@ -64,12 +64,12 @@ def run(args):
             if person not in present:
                 raise unknown("person in --people", person, present)
         folds = (fold for fold in folds if fold[0] in args.people)
-    ctx = parse_devices(args.device)[0]
+    device = parse_devices(args.device)[0]
     options = dict(epochs=args.epochs, milestones=args.milestones, batch_size=args.batch_size, lr=args.lr)
-    return gaze.leave_one_person_out(folds, lambda: network(args, ctx), seed=args.seed, ctx=ctx, **options)
+    return gaze.leave_one_person_out(folds, lambda: network(args, device), seed=args.seed, device=device, **options)
 
 
-def network(args, ctx):
+def network(args, device):
     """The network before training: seeded random weights, and AlexNet's convolutions where a file of them is given."""
     import mxnet as mx
 
@@ -78,7 +78,7 @@ def network(args, ctx):
 
     mx.random.seed(args.seed)
     net = get_model("fullface_gaze")
-    net.initialize(mx.init.MSRAPrelu(), ctx=ctx)
+    net.initialize(mx.init.MSRAPrelu(), ctx=device)
     if args.alexnet:
         gaze.start_from_alexnet(net, args.alexnet)
     net.hybridize(static_alloc=True)
