@@ -103,7 +103,8 @@ def _flat(outputs):
 
 
 def _like(outputs, results):
-    """The results, in the structure of the traced outputs."""
+    """The results, in the structure of the traced outputs; an operator's several outputs are a list, as in Gluon."""
     if isinstance(outputs, (list, tuple)):
         return type(outputs)([_like(output, results) for output in outputs])
-    return next(results)
+    count = len(outputs.list_outputs())
+    return next(results) if count == 1 else [next(results) for _ in range(count)]

@@ -143,17 +143,24 @@ def place(root: nn.Module, path: str, value, persistent=True):
     module = root
     for name in parents:
         if name not in module._modules:
+            _check_word(module, name, path)
             module.add_module(name, nn.Module())
         module = module._modules[name]
-    try:
-        if isinstance(value, nn.Module):
-            module.add_module(last, value)
-        elif isinstance(value, nn.Parameter):
-            module.register_parameter(last, value)
-        else:
-            module.register_buffer(last, value, persistent)
-    except KeyError as problem:
-        raise GluonAttnError(f"{path!r} cannot be the name of a parameter in PyTorch: {problem}.") from None
+    _check_word(module, last, path)
+    if isinstance(value, nn.Module):
+        module.add_module(last, value)
+    elif isinstance(value, nn.Parameter):
+        module.register_parameter(last, value)
+    else:
+        module.register_buffer(last, value, persistent)
+
+
+def _check_word(module, name, path):
+    if not name or hasattr(module, name) or hasattr(fx.GraphModule, name):
+        raise GluonAttnError(
+            f"{path!r} cannot be the name of a parameter in PyTorch, where {name!r} means something else, or is taken: "
+            "give that part of the network another name."
+        )
 
 
 def _roles(graph):

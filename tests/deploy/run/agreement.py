@@ -5,10 +5,12 @@ Each side needs its own framework only, so that they may be two processes that e
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 # Powers of two and their sums: MXNet's optimizer takes them as float32.
-STEPS, LR, MOMENTUM, WD = 5, 2**-7, 0.875, 2**-10
+STEPS, LR, MOMENTUM, WD = 5, 2**-9, 0.875, 2**-10
 
 
 def targets(outputs, seed=7):
@@ -86,4 +88,43 @@ def differences(gluon, torch):
         theirs = torch[key] if key in torch else np.zeros_like(ours)
         assert theirs.shape == ours.shape, (key, theirs.shape, ours.shape)
         found[kind] = max(found.get(kind, 0.0), float(abs(theirs - ours).max(initial=0) / scale))
+    return found
+
+
+def in_inference(net, x):
+    """The largest difference of the outputs in float32, relative to the largest."""
+    import mxnet as mx
+    import torch
+
+    from gluon_attn.deploy import to_torch
+
+    wanted = _flat(net(mx.nd.array(x)))
+    with torch.no_grad():
+        found = _flat(to_torch(net)(torch.from_numpy(x)))
+    assert len(found) == len(wanted)
+    return max(float(abs(y.numpy() - w.asnumpy()).max() / abs(w.asnumpy()).max()) for y, w in zip(found, wanted))
+
+
+def in_training(net, x):
+    """{inference, float64_*: how the engines differ; torch_*, mxnet_*: errors in float32 against PyTorch's float64}.
+
+    The network ends in float64, five steps later. InstanceNorm MXNet has in float32 alone: float64_* are left out.
+    """
+    import mxnet as mx
+
+    from gluon_attn.deploy import to_torch
+
+    module, x64 = to_torch(net), x.astype("float64")
+    truth = torch_side(copy.deepcopy(module).double(), x64)
+    found = {}
+    before = {key: p.data().copy() for key, p in net.collect_params().items()}
+    ours, theirs = torch_side(module, x), gluon_side(net, x)
+    found["inference"] = differences(theirs, ours)["eval"]
+    for engine, side in (("torch", ours), ("mxnet", theirs)):
+        found.update({f"{engine}_{kind}": value for kind, value in differences(truth, side).items()})
+    if "InstanceNorm" not in net(mx.sym.Variable("x")).tojson():
+        for key, p in net.collect_params().items():
+            p.set_data(before[key])
+        net.cast("float64")
+        found.update({f"float64_{kind}": value for kind, value in differences(gluon_side(net, x64), truth).items()})
     return found

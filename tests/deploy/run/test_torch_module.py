@@ -107,6 +107,18 @@ def test_a_network_of_the_users_own():
     assert {"table", "frozen.weight"} <= set(module.state_dict())
 
 
+def test_what_an_operator_gives_several_of_is_a_list():
+    class Several(nn.HybridBlock):
+        def hybrid_forward(self, F, x):
+            return F.topk(x, k=2, ret_typ="both"), F.split(x, num_outputs=3, axis=1)
+
+    x = images(4, 6)
+    (values, places), parts = to_torch(Several())(torch.from_numpy(x))
+    (expected, indices), expected_parts = Several()(mx.nd.array(x))
+    assert (values.numpy() == expected.asnumpy()).all() and (places.numpy() == indices.asnumpy()).all()
+    assert len(parts) == 3 and all((a.numpy() == b.asnumpy()).all() for a, b in zip(parts, expected_parts))
+
+
 def test_what_cannot_be_converted_is_said():
     with pytest.raises(GluonAttnError, match="has no values"):
         to_torch(gluon_attn.get_model("cifar_resnet20"))
@@ -119,6 +131,12 @@ def test_what_cannot_be_converted_is_said():
 
     with pytest.raises(GluonAttnError, match="ByShape cannot be traced"):
         to_torch(ByShape())
+    for word in ("graph", "type", "training"):  # words of PyTorch's modules
+        net = nn.HybridSequential()
+        net.register_child(nn.Dense(2, in_units=2), word)
+        net.initialize()
+        with pytest.raises(GluonAttnError, match=f"'{word}.weight' cannot be the name .* another name"):
+            to_torch(net)
 
 
 def test_copies_and_pickles_are_networks_of_their_own():

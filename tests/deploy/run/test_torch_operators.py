@@ -143,6 +143,8 @@ for _shape in (
 ):
     case(S.Reshape(x, shape=_shape), x=IMAGE)
 case(S.Reshape(x, shape=(-1, 0), reverse=True), x=IMAGE)
+case(S.Reshape(x, shape=(-3, 0, 0), reverse=True), x=IMAGE)
+case(S.Reshape(x, shape=(-2, 0), reverse=True), x=IMAGE)
 case(S.reshape_like(x, y), x=(6, 4), y=(2, 3, 4))
 case(S.reshape_like(x, y, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=3), x=(5, 6), y=(9, 2, 3))
 case(S.Flatten(x), x=IMAGE)
@@ -168,6 +170,7 @@ case(S.slice_like(x, y), x=IMAGE, y=(2, 3, 4, 5))
 case(S.slice_like(x, y, axes=(2, -1)), x=IMAGE, y=(9, 9, 4, 5))
 case(S.Group(list(S.SliceChannel(x, num_outputs=2))), x=IMAGE)
 case(S.Group(list(S.SliceChannel(x, num_outputs=5, axis=2, squeeze_axis=True))), x=IMAGE)
+case(S.SliceChannel(x, num_outputs=2, axis=3), x=IMAGE)
 case(S.split_v2(x, 3, axis=3), x=IMAGE)
 case(S.split_v2(x, (1, 4), axis=3), x=IMAGE)
 case(S.Crop(x, y, num_args=2, offset=(1, 2)), x=IMAGE, y=(2, 4, 3, 3))
@@ -196,6 +199,7 @@ case(S.broadcast_add(x, S.zeros((1, 4))))
 case(S.broadcast_add(x, S.ones((1, 4))))
 case(S.broadcast_add(x, S.full((1, 4), 3.0)))
 case(S.dot(x, S.eye(4, 5, 1)))
+case(x + S.zeros((0, 4)))  # a side of 0 is inferred: the batch
 case(C.arange_like(x, axis=1))
 case(C.arange_like(x, start=1, step=2))
 
@@ -207,6 +211,11 @@ case(S.norm(x, axis=1), x=IMAGE)
 case(S.norm(x, ord=1, axis=(2, 3), keepdims=True), x=IMAGE)
 case(S.norm(x))
 case(S.cumsum(x, axis=1))
+for _name in ["max", "min"]:  # of equals each has the whole gradient
+    case(getattr(S, _name)(S.concat(x, x, dim=2), axis=2, keepdims=True), x=IMAGE)
+case(S.linalg.gemm(x, y, z, transpose_b=True, alpha=0.5, beta=2.0), x=(2, 3, 4), y=(2, 5, 4), z=(2, 3, 5))
+case(S.linalg.syrk(x, alpha=0.5), x=(2, 3, 4))
+case(S.linalg.syrk(x, transpose=True), x=(2, 3, 4))
 for _a, _b in ((False, False), (True, False), (False, True), (True, True)):
     _x, _y = (2, 4, 3) if _a else (2, 3, 4), (2, 5, 4) if _b else (2, 4, 5)
     case(S.batch_dot(x, y, transpose_a=_a, transpose_b=_b), x=_x, y=_y)
@@ -215,6 +224,7 @@ for _a, _b in ((False, False), (True, False), (False, True), (True, True)):
 case(S.dot(x, y), x=(2, 3, 4), y=(4, 5))
 case(S.softmax(x, axis=1), x=IMAGE)
 case(S.softmax(x, temperature=2.5))
+case(S.softmax(x, S.Cast(i + 1, dtype="int32"), axis=1, use_length=True), x=(3, 4), i=(3,))
 case(S.log_softmax(x, axis=1), x=IMAGE)
 case(S.SoftmaxActivation(x, mode="channel"), x=IMAGE)
 case(S.SoftmaxActivation(x))
@@ -225,6 +235,7 @@ case(S.sort(x, axis=1, is_ascend=False))
 case(S.argsort(x, axis=0))
 case(S.topk(x, k=2, ret_typ="both"))
 case(S.topk(x, k=2, is_ascend=True))
+case(S.topk(x, k=2, axis=1, ret_typ="mask"), x=IMAGE)
 case(S.Cast(x * 3, dtype="int32"))
 
 # --- layers ---
@@ -261,13 +272,21 @@ case(
 )
 case(S.Pooling(x, kernel=(2, 2, 2), stride=(1, 2, 1), pool_type="avg"), x=(2, 4, 3, 4, 5))
 case(S.Pooling(x, kernel=(3, 3), pad=(2, 2), pool_type="max"), x=IMAGE)
+for _power in (1, 2, 3):
+    case(S.Pooling(x, kernel=(2, 3), stride=(2, 2), pool_type="lp", p_value=_power), x=IMAGE)
+case(S.Pooling(S.round(x * 2) + x * 0, kernel=(1, 1), global_pool=True, pool_type="max"), x=IMAGE)  # equals
 for _size in (1, 3, (2, 5)):
     case(C.AdaptiveAvgPooling2D(x, output_size=_size), x=IMAGE)
 case(C.BilinearResize2D(x, height=9, width=4), x=IMAGE)
 case(C.BilinearResize2D(x, height=9, width=4, align_corners=False), x=IMAGE)
 case(C.BilinearResize2D(x, y, mode="like"), x=IMAGE, y=(2, 1, 8, 8))
 case(C.BilinearResize2D(x, scale_height=2.0, scale_width=2.0), x=IMAGE)
+for _mode in ("odd_scale", "to_even_down", "to_even_up", "to_odd_down", "to_odd_up"):
+    case(C.BilinearResize2D(x, scale_height=2.0, scale_width=2.0, mode=_mode), x=IMAGE)
 case(S.UpSampling(x, scale=2, sample_type="nearest"), x=IMAGE)
+for _mode in ("concat", "sum"):
+    case(S.UpSampling(x, y, scale=2, sample_type="nearest", num_args=2, multi_input_mode=_mode), x=IMAGE, y=IMAGE)
+case(S.UpSampling(x, y, scale=2, sample_type="nearest", num_args=2), x=(2, 4, 6, 8), y=(2, 3, 3, 4))
 case(S.UpSampling(x, w, scale=2, sample_type="bilinear", num_filter=4), x=IMAGE, w=(4, 1, 4, 4))
 case(S.InstanceNorm(x, w, y), x=IMAGE, w=(4,), y=(4,))
 case(S.LayerNorm(x, w, y), x=IMAGE, w=(6,), y=(6,))
@@ -332,6 +351,10 @@ def test_every_operator_has_a_case():
         "MakeLoss",
         "amp_cast",
         "SoftmaxOutput",
+        "LinearRegressionOutput",
+        "LogisticRegressionOutput",
+        "MAERegressionOutput",
+        "amp_multicast",
         "negative",
     }
     same = {name for name in OPERATORS if name.startswith(("elemwise_", "_")) and not name.startswith("_contrib")}
@@ -391,18 +414,61 @@ def test_dropout_drops_in_training_alone():
     assert (always(ones) == 0).any()
 
 
+@pytest.mark.parametrize(
+    "old, new", [("_Plus", "elemwise_add"), ("_Minus", "elemwise_sub"), ("_PlusScalar", "_plus_scalar")]
+)
+def test_names_of_old_files(old, new):
+    text = (x + y if new.startswith("elemwise_a") else x - y if new.startswith("elemwise") else x + 3).tojson()
+    assert f'"{new}"' in text
+    given = [torch.ones(2), torch.full((2,), 5.0)][: 1 if "Scalar" in old else 2]
+    assert torch.equal(build(read_graph(text.replace(new, old)), {})(*given), build(read_graph(text), {})(*given))
+
+
+def test_floats_keep_the_precision_of_the_module():
+    half = S.FullyConnected(S.Cast(x, dtype="float16"), S.Variable("w"), no_bias=True, num_hidden=2)
+    module = build(read_graph(S.Cast(half, dtype="float32").tojson()), {"w": np.ones((2, 3), "float16")})
+    assert module(torch.ones(1, 3)).dtype == torch.float32
+    assert module.double()(torch.ones(1, 3, dtype=torch.float64)).dtype == torch.float64
+    several = S.amp_multicast(x, y, num_outputs=2)
+    assert torch.equal(
+        build(read_graph((several[0] + several[1]).tojson()), {})(torch.ones(1), torch.ones(1)), torch.full((1,), 2.0)
+    )
+
+
+@pytest.mark.parametrize("kernel, target", [(4, (14, 18)), (4, (13, 17)), (3, (14, 17))])
+def test_deconvolution_to_a_shape(kernel, target):
+    """MXNet infers it and, with oneDNN, cannot run it; here it is the window of the whole that its formula says."""
+    options = dict(kernel=(kernel,) * 2, stride=(2, 2), num_filter=5, no_bias=True)
+    data, weight = torch.randn(2, 3, 7, 9), np.random.RandomState(0).randn(3, 5, kernel, kernel).astype("float32")
+    aimed, whole = (
+        build(read_graph(S.Deconvolution(x, w, **options, **given).tojson()), {"w": weight})(data)
+        for given in ({"target_shape": target}, {})
+    )
+    first = [(side - t + 1) // 2 for side, t in zip(whole.shape[2:], target)]
+    expected = whole[:, :, first[0] : first[0] + target[0], first[1] : first[1] + target[1]]
+    assert torch.allclose(aimed, expected, atol=1e-5)
+
+
 def test_block_grad_and_losses():
     data = torch.ones(3, 4, requires_grad=True)
     assert not build(read_graph(S.BlockGrad(x).tojson()), {})(data).requires_grad
-    output = build(read_graph(S.SoftmaxOutput(x, name="softmax").tojson()), {})(data)
-    np.testing.assert_allclose(output.detach().numpy(), 0.25)
+    for name, value in (
+        ("Softmax", 0.25),
+        ("LinearRegression", 1),
+        ("MAERegression", 1),
+        ("LogisticRegression", 0.731059),
+    ):
+        output = build(read_graph(getattr(S, f"{name}Output")(x, name="loss").tojson()), {})(data)
+        np.testing.assert_allclose(output.detach().numpy(), value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     "symbol, said",
     [
         (C.box_nms(x, name="here"), "'here' in the graph.*'_contrib_box_nms'"),
-        (S.Pooling(x, kernel=(2, 2), pool_type="lp", p_value=2, name="here"), "lp"),
+        (S.Pooling(x, kernel=(2, 2), pooling_convention="same", name="here"), "at 'here' .*'same'.*'valid', 'full'"),
+        (S.Convolution(x, kernel=(1, 1), num_filter=3, layout="NHWC", name="here"), "at 'here' .*'NHWC'.*'NCHW'"),
+        (S.Reshape(x, shape=(-4, 1, 1, -2), reverse=True, name="here"), "reverse=True"),
         (S.BatchNorm(x, output_mean_var=True, name="here")[0], "output_mean_var=True"),
     ],
 )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 
-from gluon_attn.deploy.run.torch_operators import elementwise, layers, shapes, sums
+from gluon_attn.deploy.run.torch_operators import arithmetic, functions, gathering, layers, pooling, shapes, sums
 from gluon_attn.errors import GluonAttnError, unknown
 
-OPERATORS = {**elementwise.OPERATORS, **shapes.OPERATORS, **sums.OPERATORS, **layers.OPERATORS}
+_FILES = (arithmetic, functions, shapes, gathering, sums, layers, pooling)
+OPERATORS = {name: operator for file in _FILES for name, operator in file.OPERATORS.items()}
 _SPEED_ONLY = ("ndev", "key")  # of SyncBatchNorm
 
 
@@ -31,6 +32,12 @@ def operator_of(node):
             raise GluonAttnError(
                 f"{node.operator} at {node.name!r} has {key}={attributes[key]!r}, which the PyTorch engine does not "
                 f"know. It knows {', '.join(sorted(takes)) or 'no attributes there'}."
+            )
+    for key, choices in getattr(operator, "only", {}).items():
+        if attributes.get(key) not in (None, *choices):
+            raise GluonAttnError(
+                f"{node.operator} at {node.name!r} has {key}={attributes[key]!r}, which the PyTorch engine does not "
+                f"know. It knows {', '.join(map(repr, choices))}."
             )
     return operator, attributes
 

@@ -1,39 +1,30 @@
-"""Layers: convolutions, pooling, norms, dropout and resizing, as MXNet's operators mean them.
+"""Layers: convolutions, norms, dropout and leaky activations, as MXNet's operators mean them.
 
 Those that do something else in training are modules: they carry no parameters of their own, only the mode.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.deploy.run.torch_operators.numbers import CHANNELS_FIRST, only
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-_MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-_MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-_CHANNELS_FIRST = (None, "NCW", "NCHW", "NCDHW")
-
-
-def _check_layout(layout):
-    if layout not in _CHANNELS_FIRST:
-        raise GluonAttnError(f"The layout {layout} is not known to the PyTorch engine: export the network as NCHW.")
 
 
 def fully_connected(x, weight, bias=None, num_hidden=None, no_bias=False, flatten=True):
     return F.linear(x.flatten(1) if flatten else x, weight, bias)
 
 
+@only(layout=CHANNELS_FIRST)
 def convolution(x, weight, bias=None, kernel=(), stride=(), dilate=(), pad=(), num_group=1, no_bias=False, layout=None):
-    _check_layout(layout)
     return _CONVOLUTIONS[len(kernel)](x, weight, bias, stride or 1, pad or 0, dilate or 1, num_group)
 
 
+@only(layout=CHANNELS_FIRST)
 def deconvolution(
     x,
     weight,
@@ -48,109 +39,13 @@ def deconvolution(
     no_bias=True,
     layout=None,
 ):
-    _check_layout(layout)
-    if any(target_shape):
-        raise GluonAttnError(f"Deconvolution with target_shape={target_shape} is not known to the PyTorch engine.")
-    return _TRANSPOSED[len(kernel)](x, weight, bias, stride or 1, pad or 0, adj or 0, num_group, dilate or 1)
-
-
-# --- pooling -------------------------------------------------------------------------------------------------------
-
-
-def pooling(
-    x,
-    kernel=(),
-    pool_type="max",
-    global_pool=False,
-    pooling_convention="valid",
-    stride=(),
-    pad=(),
-    p_value=None,
-    count_include_pad=None,
-    layout=None,
-):
-    """'full' rounds the number of windows up; an average counts the padding unless count_include_pad is False."""
-    _check_layout(layout)
-    if pool_type == "lp" or pooling_convention == "same":
-        raise GluonAttnError(
-            f"Pooling with pool_type={pool_type!r} and pooling_convention={pooling_convention!r} is not known to the "
-            "PyTorch engine: 'max', 'avg' and 'sum' with 'valid' or 'full' are."
-        )
-    if global_pool:
-        axes = tuple(range(2, x.dim()))
-        return {"max": x.amax, "avg": x.mean, "sum": x.sum}[pool_type](axes, keepdim=True)
     count = len(kernel)
-    stride, pad = tuple(stride) or (1,) * count, tuple(pad) or (0,) * count
-    full = pooling_convention == "full"
-    if full:
-        _check_windows(x.shape[2:], kernel, stride, pad)
-    if pool_type == "max":
-        x, pad = _padded(x, kernel, pad, -math.inf)
-        return _MAX[count](x, kernel, stride, pad, ceil_mode=full)
-    if pool_type == "sum":
-        return _sum_pooling(x, kernel, stride, pad, full)
-    return _MEAN[count](x, kernel, stride, pad, full, count_include_pad is not False)
-
-
-def _sum_pooling(x, kernel, stride, pad, full):
-    if len(kernel) == 1:  # PyTorch can choose the divisor in planes and volumes
-        return _sum_pooling(x.unsqueeze(2), (1, *kernel), (1, *stride), (0, *pad), full).squeeze(2)
-    return _MEAN[len(kernel)](x, kernel, stride, pad, full, True, divisor_override=1)
-
-
-def _padded(x, kernel, pad, value):
-    """(x, pad) for PyTorch, which pads at most half of a kernel."""
-    if all(2 * p <= k for p, k in zip(pad, kernel)):
-        return x, pad
-    return F.pad(x, [p for p in pad[::-1] for _ in range(2)], value=value), (0,) * len(pad)
-
-
-def _check_windows(sides, kernel, stride, pad):
-    """PyTorch leaves out a last window that lies in the padding alone."""
-    for side, k, s, p in zip(sides, kernel, stride, pad):
-        if math.ceil((side + 2 * p - k) / s) * s >= side + p:
-            raise GluonAttnError(
-                f"Pooling with kernel {kernel}, stride {stride} and padding {pad} over {tuple(sides)} has a window "
-                "that sees nothing but padding: PyTorch has no such pooling."
-            )
-
-
-def adaptive_mean(x, output_size=()):
-    """A mean over windows that tile the map; one number is both sides, and () is 1."""
-    size = (output_size,) if isinstance(output_size, int) else tuple(output_size)
-    return F.adaptive_avg_pool2d(x, size * 2 if len(size) == 1 else size or 1)
-
-
-# --- resizing ------------------------------------------------------------------------------------------------------
-
-
-def bilinear_resize(
-    x, like=None, height=1, width=1, scale_height=None, scale_width=None, mode="size", align_corners=True
-):
-    """Bilinear, with corners on corners unless align_corners is False."""
-    if mode not in ("size", "like", "odd_scale"):
-        raise GluonAttnError(f"BilinearResize2D with mode={mode!r} is not known to the PyTorch engine.")
-    if mode == "like":
-        size = tuple(like.shape[2:])
-    elif scale_height is None:
-        size = (height, width)
-    else:
-        scales = (scale_height, scale_width)
-        size = tuple(_scaled(side, scale, mode) for side, scale in zip(x.shape[2:], scales))
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=bool(align_corners))
-
-
-def _scaled(side, scale, mode):
-    return int(side * scale) if mode == "size" or side % 2 == 0 else int((side - 1) * scale) + 1
-
-
-def up_sampling(x, weight=None, scale=1, sample_type="nearest", multi_input_mode="concat"):
-    if sample_type == "nearest" and weight is None:
-        return F.interpolate(x, scale_factor=scale, mode="nearest")
-    if sample_type == "nearest":
-        raise GluonAttnError("UpSampling of several inputs is not known to the PyTorch engine.")
-    pad = math.ceil((scale - 1) / 2)
-    return F.conv_transpose2d(x, weight, stride=scale, padding=pad, groups=x.shape[1])
+    stride, dilate = tuple(stride) or (1,) * count, tuple(dilate) or (1,) * count
+    if any(target_shape):  # pad and adj are then what leads to it
+        wholes = [s * (n - 1) + d * (k - 1) + 1 for s, n, d, k in zip(stride, x.shape[2:], dilate, kernel)]
+        over = [whole - side for whole, side in zip(wholes, target_shape)]
+        pad, adj = [(n + 1) // 2 for n in over], [n % 2 for n in over]
+    return _TRANSPOSED[count](x, weight, bias, stride, pad or 0, adj or 0, num_group, dilate)
 
 
 # --- norms ---------------------------------------------------------------------------------------------------------
@@ -254,6 +149,7 @@ class Dropout(nn.Module):
         return x * F.dropout(x.new_ones(shape), self.p, active)
 
 
+@only(act_type=("leaky", "prelu", "rrelu", "elu", "selu", "gelu"))
 class LeakyReLU(nn.Module):
     """x where positive, else by act_type: slope * x ('leaky'), gamma * x ('prelu'), a drawn slope ('rrelu'), ...
 
@@ -288,9 +184,5 @@ OPERATORS = {
     "LRN": local_response_norm,
     "LayerNorm": layer_norm,
     "LeakyReLU": LeakyReLU,
-    "Pooling": pooling,
-    "UpSampling": up_sampling,
-    "_contrib_AdaptiveAvgPooling2D": adaptive_mean,
-    "_contrib_BilinearResize2D": bilinear_resize,
     "_contrib_SyncBatchNorm": BatchNorm,
 }

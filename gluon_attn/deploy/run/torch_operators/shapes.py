@@ -1,13 +1,10 @@
-"""Shapes, slices, gathering and joining, as MXNet's operators mean them."""
+"""Shapes and slices, as MXNet's operators mean them."""
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 
-from gluon_attn.deploy.run.torch_operators.numbers import as_dtype, several
+from gluon_attn.deploy.run.torch_operators.numbers import as_tuple, several
 from gluon_attn.errors import GluonAttnError
 
 # --- shapes --------------------------------------------------------------------------------------------------------
@@ -18,7 +15,7 @@ def reshape(x, shape, reverse=False):
     sides, codes = list(x.shape), list(shape) if isinstance(shape, (tuple, list)) else [shape]
     if not reverse:
         return x.reshape(_decoded(sides, codes))
-    if {-2, -3, -4} & set(codes):
+    if -4 in codes:
         raise GluonAttnError(f"Reshape {tuple(codes)} with reverse=True is not known to the PyTorch engine.")
     return x.reshape(_decoded(sides[::-1], codes[::-1])[::-1])
 
@@ -77,7 +74,7 @@ def broadcast_to(x, shape):
 
 def broadcast_axis(x, axis=(), size=()):
     shape = list(x.shape)
-    for at, side in zip(_tuple(axis), _tuple(size)):
+    for at, side in zip(as_tuple(axis), as_tuple(size)):
         shape[at] = side
     return x.expand(shape)
 
@@ -85,7 +82,7 @@ def broadcast_axis(x, axis=(), size=()):
 def broadcast_like(x, like, lhs_axes=None, rhs_axes=None):
     if lhs_axes is None:
         return x.expand(like.shape)
-    return broadcast_axis(x, lhs_axes, [like.shape[axis] for axis in _tuple(rhs_axes)])
+    return broadcast_axis(x, lhs_axes, [like.shape[axis] for axis in as_tuple(rhs_axes)])
 
 
 def depth_to_space(x, block_size):
@@ -118,8 +115,8 @@ def slice_axis(x, axis, begin, end):
 
 def slice_(x, begin, end, step=()):
     """Python's slices; a negative step turns the axis round."""
-    for axis, (first, last) in enumerate(zip(_tuple(begin), _tuple(end))):
-        stride = (list(_tuple(step)) + [None] * x.dim())[axis] or 1
+    for axis, (first, last) in enumerate(zip(as_tuple(begin), as_tuple(end))):
+        stride = (list(as_tuple(step)) + [None] * x.dim())[axis] or 1
         if stride > 0:
             x = x[_along(x, axis, slice(first, last, stride))]
         else:
@@ -129,7 +126,7 @@ def slice_(x, begin, end, step=()):
 
 
 def slice_like(x, like, axes=()):
-    for axis in _tuple(axes) or range(like.dim()):
+    for axis in as_tuple(axes) or range(like.dim()):
         x = x[_along(x, axis, slice(0, like.shape[axis]))]
     return x
 
@@ -144,7 +141,7 @@ def slice_channel(x, num_outputs, axis=1, squeeze_axis=False):
 def split_v2(x, indices=(), axis=1, squeeze_axis=False, sections=0):
     if sections:
         return slice_channel(x, sections, axis, squeeze_axis)
-    borders = [index for index in _tuple(indices) if index] + [x.shape[axis]]
+    borders = [index for index in as_tuple(indices) if index] + [x.shape[axis]]
     starts = [0, *borders[:-1]]
     parts = [x[_along(x, axis, slice(a, b))] for a, b in zip(starts, borders)]
     return tuple(part.squeeze(axis) for part in parts) if squeeze_axis else tuple(parts)
@@ -159,146 +156,25 @@ def crop(x, like=None, offset=(0, 0), h_w=(0, 0), center_crop=False):
 
 
 def reverse(x, axis):
-    return x.flip(_tuple(axis))
+    return x.flip(as_tuple(axis))
 
 
 def _along(x, axis, part):
     return (slice(None),) * (axis % x.dim()) + (part,)
 
 
-# --- joining -------------------------------------------------------------------------------------------------------
-
-
-def concat(*tensors, dim=1):
-    return torch.cat(tensors, dim)
-
-
-def stack(*tensors, axis=0):
-    return torch.stack(tensors, axis)
-
-
-def tile(x, reps):
-    return x.tile(_tuple(reps))
-
-
-def repeat(x, repeats, axis=None):
-    return x.repeat_interleave(repeats, axis)
-
-
-def pad(x, mode, pad_width, constant_value=0.0):
-    """pad_width is (before, after) of every axis, the first axis first."""
-    pairs = [tuple(pad_width[i : i + 2]) for i in range(0, len(pad_width), 2)]
-    if mode == "constant":
-        return F.pad(x, [side for pair in pairs[::-1] for side in pair], value=float(constant_value))
-    # PyTorch reflects and repeats the last axes only, and so does MXNet.
-    sides = [side for pair in pairs[:1:-1] for side in pair]
-    return F.pad(x, sides, mode={"edge": "replicate", "reflect": "reflect"}[mode])
-
-
-def where(condition, x, y):
-    """A condition with one axis chooses rows."""
-    if condition.dim() == 1 and x.dim() > 1:
-        condition = condition.reshape(-1, *[1] * (x.dim() - 1))
-    return torch.where(condition != 0, x, y)
-
-
-# --- gathering -----------------------------------------------------------------------------------------------------
-
-
-def _places(index, count, mode):
-    """Indices are numbers of any type in MXNet; those outside are cut off, or counted from the other end."""
-    index = index.long()
-    return index.remainder(count) if mode == "wrap" else index.clamp(0, count - 1)
-
-
-def take(x, indices, axis=0, mode="clip"):
-    axis = axis % x.dim()
-    index = _places(indices, x.shape[axis], mode)
-    rows = x.index_select(axis, index.reshape(-1))
-    return rows.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
-
-
-def embedding(indices, weight, input_dim=None, output_dim=None, dtype="float32", sparse_grad=False):
-    return F.embedding(_places(indices, weight.shape[0], "clip"), weight)
-
-
-def pick(x, index, axis=-1, keepdims=False, mode="clip"):
-    if index.dim() < x.dim():
-        index = index.unsqueeze(axis)
-    picked = x.gather(axis, _places(index, x.shape[axis], mode))
-    return picked if keepdims else picked.squeeze(axis)
-
-
-def gather_nd(x, indices):
-    return x[tuple(indices.long())]
-
-
-def one_hot(indices, depth, on_value=1.0, off_value=0.0, dtype="float32"):
-    hot = indices.long().unsqueeze(-1) == torch.arange(depth, device=indices.device)
-    return torch.where(hot, float(on_value), float(off_value)).to(as_dtype(dtype))
-
-
-# --- from nothing --------------------------------------------------------------------------------------------------
-
-
-def arange(start=0.0, stop=None, step=1.0, repeat=1, infer_range=False, dtype="float32"):
-    first, last = (0.0, start) if stop is None else (start, stop)
-    return torch.arange(first, last, step, dtype=as_dtype(dtype)).repeat_interleave(repeat)
-
-
-def arange_like(x, start=0.0, step=1.0, repeat=1, axis=None):
-    count = x.numel() if axis is None else x.shape[axis]
-    line = start + step * torch.arange(math.ceil(count / repeat), device=x.device, dtype=x.dtype)
-    line = line.repeat_interleave(repeat)[:count] if repeat > 1 else line
-    return line.reshape(x.shape) if axis is None else line
-
-
-def zeros(shape, dtype="float32"):
-    return torch.zeros(_tuple(shape), dtype=as_dtype(dtype))
-
-
-def ones(shape, dtype="float32"):
-    return torch.ones(_tuple(shape), dtype=as_dtype(dtype))
-
-
-def full(shape, value, dtype="float32"):
-    return torch.full(_tuple(shape), float(value), dtype=as_dtype(dtype))
-
-
-def eye(N, M=0, k=0, dtype="float32"):
-    columns = torch.arange(int(M) or int(N)) - int(k)
-    return (torch.arange(int(N))[:, None] == columns).to(as_dtype(dtype))
-
-
-def _tuple(value):
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
-
-
 OPERATORS = {
-    "Concat": concat,
     "Crop": crop,
-    "Embedding": embedding,
     "Flatten": flatten,
-    "Pad": pad,
     "Reshape": reshape,
     "SliceChannel": slice_channel,
     "SwapAxis": swap_axes,
-    "_arange": arange,
-    "_contrib_arange_like": arange_like,
-    "_eye": eye,
-    "_full": full,
-    "_ones": ones,
     "_split_v2": split_v2,
-    "_zeros": zeros,
     "broadcast_axis": broadcast_axis,
     "broadcast_like": broadcast_like,
     "broadcast_to": broadcast_to,
     "depth_to_space": depth_to_space,
     "expand_dims": expand_dims,
-    "gather_nd": gather_nd,
-    "one_hot": one_hot,
-    "pick": pick,
-    "repeat": repeat,
     "reshape_like": reshape_like,
     "reverse": reverse,
     "shape_array": shape_array,
@@ -308,9 +184,5 @@ OPERATORS = {
     "slice_like": slice_like,
     "space_to_depth": space_to_depth,
     "squeeze": squeeze,
-    "stack": stack,
-    "take": take,
-    "tile": tile,
     "transpose": transpose,
-    "where": where,
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
-from gluon_attn.deploy.run.torch_operators.numbers import as_dtype, several
+from gluon_attn.deploy.run.torch_operators.numbers import as_dtype, only, several
 
 # --- over axes -----------------------------------------------------------------------------------------------------
 
@@ -34,12 +36,21 @@ def mean(x, axis=None, keepdims=False, exclude=False):
     return _kept(x, x.mean(_axes(x, axis, exclude), keepdim=keepdims))
 
 
+def _of_equals(x, extreme, keepdims, axes):
+    """The largest or least value, whose gradient MXNet gives to each of several equals, PyTorch in parts."""
+    result = extreme.detach()
+    if x.requires_grad and torch.is_grad_enabled():
+        equals = torch.where(x == result, x, x.detach())
+        result = result + (equals - x.detach()).sum(axes, keepdim=True)
+    return result if keepdims else result.squeeze(axes)
+
+
 def max_(x, axis=None, keepdims=False, exclude=False):
-    return _kept(x, x.amax(_axes(x, axis, exclude), keepdim=keepdims))
+    return _kept(x, _of_equals(x, x.amax(_axes(x, axis, exclude), keepdim=True), keepdims, _axes(x, axis, exclude)))
 
 
 def min_(x, axis=None, keepdims=False, exclude=False):
-    return _kept(x, x.amin(_axes(x, axis, exclude), keepdim=keepdims))
+    return _kept(x, _of_equals(x, x.amin(_axes(x, axis, exclude), keepdim=True), keepdims, _axes(x, axis, exclude)))
 
 
 def prod(x, axis=None, keepdims=False, exclude=False):
@@ -76,30 +87,44 @@ def dot(x, y, transpose_a=False, transpose_b=False, forward_stype=None):
     return result if result.dim() else result.reshape(1)
 
 
+@only(axis=(-2,))
 def gemm2(x, y, transpose_a=False, transpose_b=False, alpha=1.0, axis=-2):
-    if axis not in (-2, x.dim() - 2):
-        raise NotImplementedError(f"linalg_gemm2 with axis={axis}")
     return alpha * torch.matmul(_turned(x, transpose_a), _turned(y, transpose_b))
+
+
+@only(axis=(-2,))
+def gemm(x, y, z, transpose_a=False, transpose_b=False, alpha=1.0, beta=1.0, axis=-2):
+    return gemm2(x, y, transpose_a, transpose_b, alpha) + beta * z
+
+
+def syrk(x, transpose=False, alpha=1.0):
+    """x with its own transpose, which comes first where `transpose` is set."""
+    return alpha * torch.matmul(_turned(x, transpose), _turned(x, not transpose))
 
 
 # --- probabilities -------------------------------------------------------------------------------------------------
 
 
-def softmax(x, axis=-1, temperature=None, dtype=None, use_length=False):
-    return F.softmax(_heated(x, temperature, use_length), axis, dtype=dtype and as_dtype(dtype))
+def softmax(x, length=None, axis=-1, temperature=None, dtype=None, use_length=False):
+    """Over the first `length` places along `axis` where that is given; the others are 0."""
+    x = _heated(x, temperature)
+    if length is None:
+        return F.softmax(x, axis, dtype=dtype and as_dtype(dtype))
+    inside = torch.arange(x.shape[axis], device=x.device) < length.unsqueeze(-1)
+    moved = x.movedim(axis, -1).masked_fill(~inside, -math.inf)
+    return F.softmax(moved, -1, dtype=dtype and as_dtype(dtype)).masked_fill(~inside, 0.0).movedim(-1, axis)
 
 
+@only(use_length=(False,))
 def log_softmax(x, axis=-1, temperature=None, dtype=None, use_length=False):
-    return F.log_softmax(_heated(x, temperature, use_length), axis, dtype=dtype and as_dtype(dtype))
+    return F.log_softmax(_heated(x, temperature), axis, dtype=dtype and as_dtype(dtype))
 
 
-def softmin(x, axis=-1, temperature=None, dtype=None, use_length=False):
-    return softmax(-x, axis, temperature, dtype, use_length)
+def softmin(x, length=None, axis=-1, temperature=None, dtype=None, use_length=False):
+    return softmax(-x, length, axis, temperature, dtype)
 
 
-def _heated(x, temperature, use_length):
-    if use_length:
-        raise NotImplementedError("softmax with use_length=True")
+def _heated(x, temperature):
     return x if temperature is None else x / temperature
 
 
@@ -112,6 +137,14 @@ def softmax_output(x, multi_output=False, preserve_shape=False, **loss):
     if preserve_shape:
         return F.softmax(x, -1)
     return F.softmax(x, 1) if multi_output else F.softmax(x.flatten(1), 1).reshape(x.shape)
+
+
+def regression_output(x, grad_scale=1.0):
+    return x
+
+
+def logistic_output(x, grad_scale=1.0):
+    return torch.sigmoid(x)
 
 
 # --- orders and types ----------------------------------------------------------------------------------------------
@@ -150,22 +183,37 @@ def argsort(x, axis=-1, is_ascend=True, dtype="float32"):
 def topk(x, axis=-1, k=1, ret_typ="indices", is_ascend=False, dtype="float32"):
     x, axis = (x.reshape(-1), 0) if axis is None else (x, axis)
     values, places = x.topk(k if k > 0 else x.shape[axis], axis, largest=not is_ascend)
-    places = places.to(as_dtype(dtype))
     if ret_typ == "mask":
-        raise NotImplementedError("topk with ret_typ='mask'")
+        return (torch.zeros_like(x).scatter(axis, places, 1.0),)
+    places = places.to(as_dtype(dtype))
     return {"indices": (places,), "value": (values,), "both": (values, places)}[ret_typ]
 
 
 def cast(x, dtype):
-    return x.to(as_dtype(dtype))
+    """Between whole numbers and others. Floats stay what they are: the precision is the module's, not the graph's."""
+    wanted = as_dtype(dtype)
+    if not wanted.is_floating_point:
+        return x.to(wanted)
+    return x if x.is_floating_point() else x.to(torch.promote_types(wanted, torch.float32))
+
+
+@several
+def amp_multicast(*tensors, num_outputs=None, cast_narrow=False):
+    return tensors
 
 
 OPERATORS = {
     "Cast": cast,
     "SoftmaxActivation": softmax_activation,
     "SoftmaxOutput": softmax_output,
+    "_linalg_gemm": gemm,
     "_linalg_gemm2": gemm2,
+    "_linalg_syrk": syrk,
+    "LinearRegressionOutput": regression_output,
+    "LogisticRegressionOutput": logistic_output,
+    "MAERegressionOutput": regression_output,
     "amp_cast": cast,
+    "amp_multicast": amp_multicast,
     "argmax": argmax,
     "argmax_channel": argmax_channel,
     "argmin": argmin,

@@ -1,12 +1,10 @@
-"""Arithmetic, comparisons and functions of one value, as MXNet's operators mean them."""
+"""Arithmetic and comparisons of two tensors, or of a tensor and a number, as MXNet's operators mean them."""
 
 from __future__ import annotations
 
-import math
 import operator
 
 import torch
-import torch.nn.functional as F
 
 # --- of two tensors; MXNet's broadcasting is PyTorch's -------------------------------------------------------------
 
@@ -164,6 +162,22 @@ def lesser_equal_scalar(x, scalar):
     return lesser_equal(x, float(scalar))
 
 
+def logical_and_scalar(x, scalar):
+    return logical_and(x, torch.full_like(x, float(scalar)))
+
+
+def logical_or_scalar(x, scalar):
+    return logical_or(x, torch.full_like(x, float(scalar)))
+
+
+def logical_xor_scalar(x, scalar):
+    return logical_xor(x, torch.full_like(x, float(scalar)))
+
+
+def hypot_scalar(x, scalar):
+    return torch.hypot(x, torch.full_like(x, float(scalar)))
+
+
 _WITH_A_NUMBER = (
     plus_scalar,
     minus_scalar,
@@ -183,141 +197,24 @@ _WITH_A_NUMBER = (
     greater_equal_scalar,
     lesser_scalar,
     lesser_equal_scalar,
+    logical_and_scalar,
+    logical_or_scalar,
+    logical_xor_scalar,
+    hypot_scalar,
 )
 
-
-# --- of one tensor -------------------------------------------------------------------------------------------------
-
-
-def identity(x):
-    return x
-
-
-def block_grad(x):
-    return x.detach()
-
-
-def cbrt(x):
-    return x.sign() * x.abs() ** (1 / 3)
-
-
-def rcbrt(x):
-    return 1 / cbrt(x)
-
-
-def away_from_zero(x):
-    """MXNet rounds a half away from zero, PyTorch to the even number."""
-    return x.sign() * (x.abs() + 0.5).floor()
-
-
-def half_down(x):
-    """MXNet's rint: the nearest whole number, and of two the lower."""
-    return (x - 0.5).ceil()
-
-
-def gamma(x):
-    """Euler's; of a negative number it has the sign of (-1)^ceil(-x)."""
-    sign = torch.where((x < 0) & (x.floor() % 2 != 0), -torch.ones_like(x), torch.ones_like(x))
-    return sign * torch.lgamma(x).exp()
-
-
-def logical_not(x):
-    return (x == 0).to(x.dtype)
-
-
-def hard_sigmoid(x, alpha=0.2, beta=0.5):
-    return (alpha * x + beta).clamp(0, 1)
-
-
-def smooth_l1(x, scalar=1.0):
-    """(scalar x)^2 / 2 up to |x| = 1 / scalar^2, then |x| - 1 / (2 scalar^2)."""
-    square = float(scalar) ** 2
-    return torch.where(x.abs() < 1 / square, 0.5 * square * x * x, x.abs() - 0.5 / square)
-
-
-def clip(x, a_min, a_max):
-    return x.clamp(a_min, a_max)
-
-
-def div_sqrt_dim(x):
-    return x / math.sqrt(x.shape[-1])
-
-
-ACTIVATIONS = {
-    "relu": F.relu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "softrelu": F.softplus,
-    "softsign": F.softsign,
-}
-
-
-def activation(x, act_type):
-    return ACTIVATIONS[act_type](x)
-
-
-_PLAIN = [
-    "abs",
-    "sign",
-    "ceil",
-    "floor",
-    "trunc",
-    "exp",
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "expm1",
-    "sqrt",
-    "rsqrt",
-    "square",
-    "reciprocal",
-    "sin",
-    "cos",
-    "tan",
-    "arcsin",
-    "arccos",
-    "arctan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "arcsinh",
-    "arccosh",
-    "arctanh",
-    "erf",
-    "erfinv",
-    "sigmoid",
-    "relu",
-    "ones_like",
-    "zeros_like",
-]
+# Names of before MXNet 0.9.
+_OLD = {"Plus": "add", "Minus": "sub", "Mul": "mul", "Div": "div", "Power": "power", "plus": "add", "minus": "sub"}
+_OLD_SCALAR = ("Plus", "Minus", "RMinus", "Mul", "Div", "RDiv", "Power", "RPower", "Maximum", "Minimum")
+_SCALAR = {function.__name__: function for function in _WITH_A_NUMBER}
 
 OPERATORS = {
     **{f"{kind}_{name}": function for kind in ("elemwise", "broadcast") for name, function in _OF_TWO.items()},
     **{f"_{name}": function for name, function in _OF_TWO.items()},
-    **{f"_{function.__name__}": function for function in _WITH_A_NUMBER},
-    **{name: getattr(torch, name) for name in _PLAIN},
-    "Activation": activation,
-    "BlockGrad": block_grad,
-    "MakeLoss": identity,
-    "_contrib_div_sqrt_dim": div_sqrt_dim,
-    "_copy": identity,
+    **{f"_{old}": _OF_TWO[name] for old, name in _OLD.items()},
+    **{f"_{name}": function for name, function in _SCALAR.items()},
+    **{f"_{old}Scalar": _SCALAR[f"{old.lower()}_scalar"] for old in _OLD_SCALAR},
     "_grad_add": operator.add,
     "add_n": add_n,
-    "cbrt": cbrt,
-    "clip": clip,
-    "degrees": torch.rad2deg,
-    "fix": torch.trunc,
-    "gamma": gamma,
-    "gammaln": torch.lgamma,
-    "hard_sigmoid": hard_sigmoid,
-    "logical_not": logical_not,
-    "make_loss": identity,
     "negative": operator.neg,
-    "radians": torch.deg2rad,
-    "rcbrt": rcbrt,
-    "rint": half_down,
-    "round": away_from_zero,
-    "smooth_l1": smooth_l1,
-    "softsign": F.softsign,
 }
