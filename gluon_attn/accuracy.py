@@ -21,12 +21,16 @@ def wilson(hits: int, images: int) -> Tuple[float, float]:
 
 
 def shares(hits: int, within_five: int, images: int, classes: int) -> dict:
-    """top1, its interval, and top5, as fractions of 1; no top5 for five classes or fewer, of which it would be 1."""
+    """top1, its interval, and top5, as fractions of 1; no top5 for five classes or fewer, of which it would be 1.
+
+    >>> shares(9, 10, 10, classes=10)["top1"]
+    0.9
+    """
     found = {"top1": hits / images, "top1_interval": list(wilson(hits, images))}
     return {**found, "top5": within_five / images} if classes > 5 else found
 
 
-def in_words(share: float, interval) -> str:
+def in_words(share: float, interval: Tuple[float, float]) -> str:
     """An accuracy in percent with its interval.
 
     >>> in_words(0.9, (0.786, 0.957))

@@ -7,7 +7,7 @@ they are chosen when a network is traced: by where its parameters live, and neve
 from __future__ import annotations
 
 import math
-from typing import ContextManager
+from typing import Any, ContextManager
 
 from gluon_attn.scoped import Scoped
 
@@ -33,8 +33,12 @@ def for_inference() -> bool:
     return _inference.value
 
 
-def trains_on_cpu(block):
-    """Whether the block's parameters live on a CPU; not before they are initialised (a graph of shapes alone)."""
+def trains_on_cpu(block: Any) -> bool:
+    """Whether the block's parameters live on a CPU; not before they are initialised (a graph of shapes alone).
+
+    >>> trains_on_cpu(net)
+    True
+    """
     if for_inference():
         return False
     first = next(iter(block.collect_params().values()), None)
@@ -42,39 +46,52 @@ def trains_on_cpu(block):
     return any(device.device_type.startswith("cpu") for device in contexts)
 
 
-def fence(F, x):
-    """x, copied by an operator that oneDNN does not have: it, and its gradient, leave in the plain memory layout."""
+def fence(F: Any, x: Any) -> Any:
+    """x, copied by an operator that oneDNN does not have: it, and its gradient, leave in the plain memory layout.
+
+    >>> fence(mx.nd, x).shape == x.shape
+    True
+    """
     return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
-def own(F, x):
+def own(F: Any, x: Any) -> Any:
     """x in memory of its own, copied by an operator of oneDNN's (a leaky ReLU of slope 1) in the layout that it has.
 
     The backward of oneDNN's max pooling reads the places of the maxima as if in the layout that its input has then. In
     a hybridized graph another reader of that input, `reshape` for one, may have re-laid it after the forward pass, and
     the gradient goes to wrong places. Nobody else reads this copy.
+
+    >>> bool((own(mx.nd, x) == x).min().asscalar())
+    True
     """
     return F.LeakyReLU(x, act_type="leaky", slope=1.0)
 
 
-def finish_relaying():
+def finish_relaying() -> None:
     """Wait until nothing is computed: before a network's own arrays are read, by `asnumpy` or `mx.nd.save`.
 
     In inference oneDNN re-lays a convolution's weight in place, by an operation that the convolution itself starts.
     Both readers wait for operations that were started before, not for those of a forward pass that has not come so
     far, and may then read while the array is re-laid: the weight is permuted from there on, and looks fine.
+
+    >>> finish_relaying()
     """
     import mxnet as mx
 
     mx.nd.waitall()
 
 
-def narrow(width, groups):
-    """Whether a convolution of `groups` groups, `width` input channels each, has them too narrow for a block."""
+def narrow(width: int, groups: int) -> bool:
+    """Whether a convolution of `groups` groups, `width` input channels each, has them too narrow for a block.
+
+    >>> narrow(4, 32), narrow(4, 1), narrow(16, 2)
+    (True, False, False)
+    """
     return groups > 1 and 1 < width < BLOCK
 
 
-def in_wide_groups(F, weight, shape, groups):
+def in_wide_groups(F: Any, weight: Any, shape: tuple, groups: int) -> tuple:
     """(weight, groups) of the same grouped convolution with `BLOCK` channels a group, or a multiple of it.
 
     weight : (out, in / groups, *kernel), which is `shape`; becomes block-diagonal: (out, merged * in / groups, *kernel)
@@ -82,6 +99,10 @@ def in_wide_groups(F, weight, shape, groups):
     oneDNN runs 4 or 8 channels a group in a 4- or 8-channel-blocked memory layout, its neighbours in a 16-blocked one.
     BatchNorm's backward then gets data and gradient in two blocked layouts and falls to the reference kernel, 200 times
     as slow (`bnorm_ref` in DNNL_VERBOSE). Multiplying by zeros is cheaper than leaving the blocked layouts (`fence`).
+
+    >>> weight, groups = in_wide_groups(mx.nd, mx.nd.ones((128, 4, 3, 3)), (128, 4, 3, 3), 32)
+    >>> weight.shape, groups
+    ((128, 16, 3, 3), 8)
     """
     out, width, *kernel = shape
     merged = BLOCK // math.gcd(BLOCK, math.gcd(width, out // groups))
@@ -97,7 +118,7 @@ def in_wide_groups(F, weight, shape, groups):
     return F.broadcast_mul(tiled, diagonal), groups // merged
 
 
-def broadcast(F, block, operation, x, weight, over="positions"):
+def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str = "positions") -> Any:
     """x 'mul' or 'add' a weight, repeated over what it has one value for.
 
     over : 'positions' for (N, C, 1, 1), 'channels' for (N, 1, H, W), 'height' for (N, C, 1, W), 'width' for
@@ -105,6 +126,9 @@ def broadcast(F, block, operation, x, weight, over="positions"):
 
     The gradient of a broadcast is a sum, and MXNet's sum unravels the index of every element: half of the training
     step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product.
+
+    >>> broadcast(mx.nd, net, "mul", x, mx.nd.ones((len(x), 3, 1, 1))).shape == x.shape
+    True
     """
     if not trains_on_cpu(block):
         return getattr(F, f"broadcast_{operation}")(x, weight)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, List, Sequence
 
 from gluon_attn.errors import GluonAttnError
 
+if TYPE_CHECKING:
+    import mxnet as mx
 
-def parse_devices(text=""):
-    """'gpu:0,gpu:1' -> contexts; '' means every GPU that MXNet sees, else the CPU."""
+
+def parse_devices(text: str = "") -> List[mx.Context]:
+    """'gpu:0,gpu:1' -> contexts; '' means every GPU that MXNet sees, else the CPU.
+
+    >>> parse_devices("cpu:0,cpu:1")
+    [cpu(0), cpu(1)]
+    """
     import mxnet as mx
 
     if not text:
@@ -34,8 +42,11 @@ def _device(word):
     return mx.Context(kind, number)
 
 
-def check_arithmetic(dtype, devices):
-    """Refuse a `--dtype` that the devices do not have."""
+def check_arithmetic(dtype: str, devices: Sequence[mx.Context]) -> None:
+    """Refuse a `--dtype` that the devices do not have.
+
+    >>> check_arithmetic("float32", parse_devices("cpu:0"))
+    """
     kinds = {device.device_type for device in devices}
     if dtype == "float16" and "cpu" in kinds:
         raise GluonAttnError(
@@ -48,8 +59,11 @@ def check_arithmetic(dtype, devices):
         raise GluonAttnError("--dtype bfloat16 needs a CPU with AVX512-BF16, which this is not. Use --dtype float32.")
 
 
-def prepare_arithmetic(dtype, devices):
-    """Refuse or switch on what `--dtype` needs; before any network is built, since AMP patches the operators."""
+def prepare_arithmetic(dtype: str, devices: Sequence[mx.Context]) -> None:
+    """Refuse or switch on what `--dtype` needs; before any network is built, since AMP patches the operators.
+
+    >>> prepare_arithmetic("float32", parse_devices("cpu:0"))
+    """
     check_arithmetic(dtype, devices)
     if dtype == "float16":
         os.environ.setdefault("MXNET_SAFE_ACCUMULATION", "1")  # sums of float16 in float32, as the published runs

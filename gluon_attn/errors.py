@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any, Iterable, Sequence
 
 # What commands say of a Ctrl-C, with the shell's status 130.
 INTERRUPTED = "interrupted; files that were whole before are whole still."
@@ -24,8 +25,14 @@ class WriteError(GluonAttnError, OSError):
     """A file that could not be written; what was there before still is."""
 
 
-def unknown(kind, value, choices, error=GluonAttnError, near=()):
-    """The error for a `value` that is none of the `choices`, with the nearest one as a hint (or with those `near`)."""
+def unknown(
+    kind: str, value: Any, choices: Iterable, error: type = GluonAttnError, near: Sequence[str] = ()
+) -> GluonAttnError:
+    """The error for a `value` that is none of the `choices`, with the nearest one as a hint (or with those `near`).
+
+    >>> print(unknown("gate", "sse", ["se", "cbam"]))
+    Unknown gate 'sse'. Did you mean 'se'? Choices: cbam, se.
+    """
     choices = sorted(choices)
     begun = [choice for choice in choices if str(value) and choice.startswith(str(value))]
     near = list(near) or begun[:3] or difflib.get_close_matches(str(value), choices, n=1)

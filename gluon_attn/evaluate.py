@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import Any, Callable, Iterable, Optional, Sequence
 
 import mxnet as mx
 
@@ -14,7 +15,14 @@ from gluon_attn.models.network import logits_of
 IN_FLIGHT = 2  # batches queued ahead of the one whose result is read: the engine would otherwise queue the whole set
 
 
-def evaluate(net, loader, devices=None, *, dtype="float32", progress=None) -> dict:
+def evaluate(
+    net: mx.gluon.HybridBlock,
+    loader: Iterable,
+    devices: Optional[Sequence[mx.Context]] = None,
+    *,
+    dtype: str = "float32",
+    progress: Optional[Callable[[int], Any]] = None,
+) -> dict:
     """Run `net` over `loader` once; every image counts exactly once.
 
     `loader` is a `gluon_attn.data.Loader`, or anything that iterates `(images, labels)` pairs or
@@ -23,6 +31,10 @@ def evaluate(net, loader, devices=None, *, dtype="float32", progress=None) -> di
 
     Returns `top1`, its 95 % interval `top1_interval` and `top5` as fractions of 1, `images` and
     `images_per_second` (loading included); no `top5` where the network has five classes or fewer.
+
+    >>> test = data.Subset(data.get_dataset("digits", "test"), range(50))
+    >>> evaluate(net, data.Loader(test, 100, net.card.transform(), train=False))["top1"] > 0.95
+    True
     """
     devices = list(devices or [mx.cpu()])
     hits, images, pending, asked = [0, 0], 0, deque(), set()
@@ -53,10 +65,13 @@ def evaluate(net, loader, devices=None, *, dtype="float32", progress=None) -> di
     }
 
 
-def ranks(logits, labels):
+def ranks(logits: mx.nd.NDArray, labels: mx.nd.NDArray) -> mx.nd.NDArray:
     """Place of the true class in each row, 0 for the best; equal logits go by class number, as in `argmax`.
 
     logits (N, C), labels (N,) -> (N,) float32. A row with a NaN ranks last: it must never count as a hit.
+
+    >>> ranks(mx.nd.array([[0.1, 0.7, 0.2]]), mx.nd.array([2])).asnumpy()
+    array([1.], dtype=float32)
     """
     logits = logits.astype("float32")
     labels = labels.astype("float32").as_in_context(logits.context)

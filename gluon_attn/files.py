@@ -12,18 +12,24 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
+from typing import Iterator, Mapping, Optional, Sequence, Union
 
 from gluon_attn.errors import WriteError
 
+AnyPath = Union[str, os.PathLike]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: AnyPath) -> Iterator[str]:
     """A temporary path that takes the place of `path` when the block ends, and vanishes where it fails.
 
     The folder is made where there is none. What cannot be written is a WriteError, and the old file stays. A link's
     target is replaced, not the link; a device (/dev/stdout) is written to as it is.
+
+    >>> with replacing("notes.txt") as temporary:
+    ...     Path(temporary).write_text("whole, or not at all")
+    20
     """
     try:
         path = Path(os.path.realpath(path))
@@ -49,16 +55,23 @@ def replacing(path):
     _sync_folder(path.parent)
 
 
-def not_written(path, error):
-    """The WriteError that an OSError means for the file `path`."""
+def not_written(path: AnyPath, error: OSError) -> WriteError:
+    """The WriteError that an OSError means for the file `path`.
+
+    >>> raise not_written("notes.txt", OSError(errno.ENOSPC, "No space left on device"))
+    """
     remedy = "Free some space" if error.errno in FULL or error.errno is None else "Give another place"
     kept = "; the file that was there is as it was" if os.path.isfile(path) else ""
     return WriteError(f"{path} was not written ({error.strerror or error}){kept}. {remedy} and try again.")
 
 
 @contextlib.contextmanager
-def filling(folder):
-    """A temporary folder whose files move into `folder`, one by one, when the block ends; none where it fails."""
+def filling(folder: AnyPath) -> Iterator[Path]:
+    """A temporary folder whose files move into `folder`, one by one, when the block ends; none where it fails.
+
+    >>> with filling("results") as temporary:
+    ...     write_text(temporary / "a.txt", "one")
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,18 +85,31 @@ def filling(folder):
     _sync_folder(folder)
 
 
-def write_text(path, text, errors="strict"):
+def write_text(path: AnyPath, text: str, errors: str = "strict") -> None:
+    """A file of text in UTF-8, whole or not at all.
+
+    >>> write_text("results/table.csv", "epoch,loss\\n")
+    """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors=errors)
 
 
-def write_bytes(path, content):
+def write_bytes(path: AnyPath, content: bytes) -> None:
+    """A file of bytes, whole or not at all.
+
+    >>> write_bytes("net.onnx", model.SerializeToString())
+    """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
-def write_csv(path, rows, columns=None):
-    """A table of dictionaries; its columns are those of the first row where they are not given."""
+def write_csv(path: AnyPath, rows: Sequence[Mapping], columns: Optional[Sequence[str]] = None) -> None:
+    """A table of dictionaries; its columns are those of the first row where they are not given.
+
+    >>> write_csv("rows.csv", [{"epoch": 1, "loss": 0.5}])
+    >>> Path("rows.csv").read_text()
+    'epoch,loss\\n1,0.5\\n'
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -91,8 +117,11 @@ def write_csv(path, rows, columns=None):
     write_text(path, text.getvalue())
 
 
-def append_text(path, text):
-    """Add whole lines to a file, or nothing."""
+def append_text(path: AnyPath, text: str) -> None:
+    """Add whole lines to a file, or nothing.
+
+    >>> append_text("lines.txt", "one more\\n")
+    """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         new = not os.path.exists(path)
@@ -119,8 +148,13 @@ def _sync_folder(folder):
             os.close(handle)
 
 
-def md5(path):
-    """The md5 of a file, in hexadecimal: what published archives are verified by."""
+def md5(path: AnyPath) -> str:
+    """The md5 of a file, in hexadecimal: what published archives are verified by.
+
+    >>> write_text("a.txt", "a")
+    >>> md5("a.txt")
+    '0cc175b9c0f1b6a831c399e269772661'
+    """
     digest = hashlib.md5()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

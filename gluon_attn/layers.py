@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
 
 
-def conv(in_channels, channels, kernel=1, stride=1, groups=1, bias=False, dilation=1):
-    """A convolution that keeps the size at stride 1 (padding = dilation * (kernel - 1) / 2)."""
+def conv(
+    in_channels: int,
+    channels: int,
+    kernel: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    dilation: int = 1,
+) -> nn.HybridBlock:
+    """A convolution that keeps the size at stride 1 (padding = dilation * (kernel - 1) / 2).
+
+    >>> conv(16, 32, kernel=3, stride=2)._kwargs["pad"]
+    (1, 1)
+    """
     kind = GroupedConv2D if cpu.narrow(in_channels // groups, groups) else nn.Conv2D
     return kind(
         channels,
@@ -22,8 +36,12 @@ def conv(in_channels, channels, kernel=1, stride=1, groups=1, bias=False, dilati
     )
 
 
-def batch_norm(channels, zero_gamma=False, **kwargs):
-    """BatchNorm with Gluon's defaults (eps 1e-5, momentum 0.9)."""
+def batch_norm(channels: int, zero_gamma: bool = False, **kwargs: Any) -> nn.BatchNorm:
+    """BatchNorm with Gluon's defaults (eps 1e-5, momentum 0.9).
+
+    >>> batch_norm(16, zero_gamma=True).gamma.shape
+    (16,)
+    """
     return nn.BatchNorm(in_channels=channels, gamma_initializer="zeros" if zero_gamma else "ones", **kwargs)
 
 
@@ -40,17 +58,30 @@ class Conv3D(nn.Conv3D):
         return cpu.fence(F, super().hybrid_forward(F, cpu.fence(F, x), *args, **kwargs))
 
 
-def relu():
+def relu() -> nn.Activation:
+    """max(x, 0).
+
+    >>> relu()(mx.nd.array([-1, 2])).asnumpy()
+    array([0., 2.], dtype=float32)
+    """
     return nn.Activation("relu")
 
 
-def sigmoid(F, z):
-    """The function on arrays or symbols, by the operator that oneDNN has (`F.sigmoid` and `F.relu` are not its own)."""
+def sigmoid(F: Any, z: Any) -> Any:
+    """The function on arrays or symbols, by the operator that oneDNN has (`F.sigmoid` and `F.relu` are not its own).
+
+    >>> sigmoid(mx.nd, mx.nd.zeros((1,))).asscalar()
+    0.5
+    """
     return F.Activation(z, act_type="sigmoid")
 
 
-def sequence(*layers):
-    """The layers as one HybridSequential; their positions are the parameter names."""
+def sequence(*layers: nn.HybridBlock) -> nn.HybridSequential:
+    """The layers as one HybridSequential; their positions are the parameter names.
+
+    >>> len(sequence(conv(3, 8), batch_norm(8)))
+    2
+    """
     block = nn.HybridSequential()
     block.add(*layers)
     return block

@@ -9,8 +9,13 @@ losses of its own beside one. A loop needs no cases for it:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Callable
+
 from mxnet import gluon
 from mxnet.gluon import nn
+
+if TYPE_CHECKING:
+    import mxnet as mx
 
 # Weights of pyramid attention's losses. The paper does not say; these keep both small beside the cross-entropy of the
 # first epochs.
@@ -61,8 +66,12 @@ class TrainedOutputs(nn.HybridBlock):
         return self.net.give(x, (*self.net.trained, *self.net.losses))
 
 
-def for_training(net, **flags):
-    """What to call while training `net`, hybridized with `flags` if there are any; evaluation goes on with `net`."""
+def for_training(net: mx.gluon.HybridBlock, **flags: Any) -> Callable:
+    """What to call while training `net`, hybridized with `flags` if there are any; evaluation goes on with `net`.
+
+    >>> forward = for_training(net)
+    >>> logits, losses = parts(net, forward(x))
+    """
     if getattr(net, "trained", ("logits",)) == ("logits",) and not getattr(net, "losses", {}):
         return net
     view = TrainedOutputs(net)
@@ -71,12 +80,12 @@ def for_training(net, **flags):
     return view
 
 
-def parts(net, outputs):
+def parts(net: mx.gluon.HybridBlock, outputs: Any) -> tuple:
     """(the logits that each get a cross-entropy, the weighted sum of the network's own losses over images, or None).
 
     outputs : what `for_training(net)` gives
 
-    >>> logits, own = parts(net, for_training(net)(images))
+    >>> logits, own = parts(net, for_training(net)(x))
     """
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     weights = list(getattr(net, "losses", {}).values())

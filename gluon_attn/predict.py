@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,10 @@ from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
 from gluon_attn.figures import new_figure, save_figure
+from gluon_attn.files import AnyPath
+
+if TYPE_CHECKING:
+    from mxnet.gluon import HybridBlock
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -29,8 +34,12 @@ class Prediction:
     classes: list
 
 
-def find_pictures(paths):
-    """The files named, and those below the folders named, in natural order."""
+def find_pictures(paths: Iterable[AnyPath]) -> List[Path]:
+    """The files named, and those below the folders named, in natural order.
+
+    >>> [path.name for path in find_pictures([DIGITS])][:2]
+    ['digit-0.png', 'digit-1.png']
+    """
     found = []
     for path in map(Path, paths):
         if path.is_dir():
@@ -49,12 +58,27 @@ def _natural(path):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def predict(net, paths, transform, names, *, device=None, batch_size=64, top=5, dtype="float32", on_bad=None):
+def predict(
+    net: HybridBlock,
+    paths: Sequence[AnyPath],
+    transform: Callable,
+    names: Sequence[str],
+    *,
+    device: Any = None,
+    batch_size: int = 64,
+    top: int = 5,
+    dtype: str = "float32",
+    on_bad: Optional[Callable[[BadImage], Any]] = None,
+) -> Iterator[Prediction]:
     """Yield a :class:`Prediction` for every picture file of `paths`.
 
     on_bad : called with the `BadImage` of a file that cannot be read, which is then left out; by default it is raised
     transform : `gluon_attn.data.eval_transform(...)`
     names : the classes' names in the order of the network's outputs
+
+    >>> found = next(predict(net, find_pictures([DIGITS]), net.card.transform(), net.card.classes))
+    >>> found.classes[0][0]
+    '0'
     """
     import mxnet as mx
 
@@ -69,8 +93,15 @@ def predict(net, paths, transform, names, *, device=None, batch_size=64, top=5, 
             yield Prediction(Path(path), [(names[i], float(row[i])) for i in order])
 
 
-def batches(paths, transform, batch_size, on_bad=None):
-    """Yield (paths, float32 (N, 3, H, W)), without the files that cannot be read: see `predict`."""
+def batches(
+    paths: Sequence[AnyPath], transform: Callable, batch_size: int, on_bad: Optional[Callable[[BadImage], Any]] = None
+) -> Iterator[Tuple[tuple, np.ndarray]]:
+    """Yield (paths, float32 (N, 3, H, W)), without the files that cannot be read: see `predict`.
+
+    >>> paths, images = next(batches(find_pictures([DIGITS]), net.card.transform(), batch_size=4))
+    >>> len(paths), images.dtype
+    (4, dtype('float32'))
+    """
     for start in range(0, len(paths), batch_size):
         read = list(_inputs(paths[start : start + batch_size], transform, on_bad))
         if read:
@@ -90,8 +121,12 @@ def _inputs(paths, transform, on_bad):
             on_bad(named)
 
 
-def class_names(count, known=None, file=None):
-    """`count` names: the lines of `file`, or those `known` of the data set, or `class 0`, `class 1`, ..."""
+def class_names(count: int, known: Optional[Sequence[str]] = None, file: Optional[AnyPath] = None) -> List[str]:
+    """`count` names: the lines of `file`, or those `known` of the data set, or `class 0`, `class 1`, ...
+
+    >>> class_names(2), class_names(2, known=["cat", "dog"])
+    (['class 0', 'class 1'], ['cat', 'dog'])
+    """
     if file is not None:
         names = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
     else:
@@ -101,8 +136,11 @@ def class_names(count, known=None, file=None):
     return names
 
 
-def draw(predictions, path, columns=8, most=64):
-    """Write one picture with (at most `most` of) the images, each under its class and probability."""
+def draw(predictions: Sequence[Prediction], path: AnyPath, columns: int = 8, most: int = 64) -> None:
+    """Write one picture with (at most `most` of) the images, each under its class and probability.
+
+    >>> draw(list(predict(net, find_pictures([DIGITS]), net.card.transform(), net.card.classes)), "digits.png")
+    """
 
     shown = predictions[:most]
     rows = -(-len(shown) // columns)

@@ -37,7 +37,7 @@ def register_attention(
     return names
 
 
-def forget_attention(name: str):
+def forget_attention(name: str) -> None:
     """Take back a `register_attention`, to register another class under that name.
 
     >>> gluon_attn.forget_attention("mean")

@@ -16,8 +16,11 @@ from gluon_attn.errors import GluonAttnError
 VARIABLE = "OMP_NUM_THREADS"
 
 
-def take(count):
-    """Let MXNet, which must not be imported yet, use `count` cores; 0: whatever it takes by itself."""
+def take(count: int) -> None:
+    """Let MXNet, which must not be imported yet, use `count` cores; 0: whatever it takes by itself.
+
+    >>> take(0)
+    """
     if not count or os.environ.get(VARIABLE) == str(count):
         return
     if "mxnet" in sys.modules:
@@ -30,7 +33,11 @@ def take(count):
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def taken():
-    """The number of cores that MXNet's operators take."""
+def taken() -> int:
+    """The number of cores that MXNet's operators take.
+
+    >>> taken() >= 1
+    True
+    """
     given = os.environ.get(VARIABLE, "").split(",")[0]
     return int(given) if given.isdigit() else max(1, (os.cpu_count() or 1) // 2)

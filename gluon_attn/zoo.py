@@ -20,6 +20,7 @@ from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
+from gluon_attn.files import AnyPath
 
 if TYPE_CHECKING:
     from mxnet.gluon import HybridBlock
@@ -142,7 +143,7 @@ def _classes(spec, origin, build):
     return origin.classes or origin.classes_in_file(functools.partial(build, spec.classes)) or spec.classes
 
 
-def load_run(folder, which: Optional[str] = None, ctx: Any = None, **arch: Any) -> HybridBlock:
+def load_run(folder: AnyPath, which: Optional[str] = None, ctx: Any = None, **arch: Any) -> HybridBlock:
     """The network of a run's folder, or of a stored one, with its weights; `net.card` says what it must be fed.
 
     which : 'best' or 'last'; by default the best where held-out images chose it, else the last: an epoch that was
@@ -158,8 +159,12 @@ def load_run(folder, which: Optional[str] = None, ctx: Any = None, **arch: Any) 
     return get_model(found.model, pretrained=found.path, ctx=ctx, **arch)
 
 
-def own_arch(net, spec) -> dict:
-    """The keywords of the network beyond what its name says, as a card keeps them."""
+def own_arch(net: HybridBlock, spec: Spec) -> dict:
+    """The keywords of the network beyond what its name says, as a card keeps them.
+
+    >>> own_arch(gluon_attn.get_model("cifar_se_resnet20", reduction=4), find("cifar_se_resnet20"))
+    {'reduction': 4}
+    """
     usual = spec.arch
     return {key: value for key, value in net.zoo_arch.items() if key not in usual or usual[key] != value}
 

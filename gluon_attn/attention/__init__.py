@@ -19,7 +19,7 @@ gluon_attn/catalogue/mechanisms.py; from outside, one call of `gluon_attn.regist
 
 from __future__ import annotations
 
-from typing import List
+from typing import Any, List
 
 from mxnet.gluon import HybridBlock
 
@@ -27,7 +27,7 @@ from gluon_attn.attention.gating import GATINGS
 from gluon_attn.attention.slots import CONVS, FUSES, GATES, STAGES, accepted, create, known
 
 
-def create_gate(name: str, channels: int, **kwargs) -> HybridBlock:
+def create_gate(name: str, channels: int, **kwargs: Any) -> HybridBlock:
     """The gate `name` (or a class) for `channels` channels: x -> y of the same shape.
 
     >>> gate = create_gate("cbam", 64, reduction=8)
@@ -35,7 +35,7 @@ def create_gate(name: str, channels: int, **kwargs) -> HybridBlock:
     return create("gate", name, channels, **kwargs)
 
 
-def create_fuse(name: str, channels: int, **kwargs) -> HybridBlock:
+def create_fuse(name: str, channels: int, **kwargs: Any) -> HybridBlock:
     """The fusion `name` (or a class) for `channels` channels: (residual branch, shortcut) -> y of the same shape.
 
     >>> fuse = create_fuse("aff", 64)
@@ -43,7 +43,7 @@ def create_fuse(name: str, channels: int, **kwargs) -> HybridBlock:
     return create("fuse", name, channels, **kwargs)
 
 
-def create_stage(name: str, channels: int, **kwargs) -> HybridBlock:
+def create_stage(name: str, channels: int, **kwargs: Any) -> HybridBlock:
     """The stage attention `name` (or a class) for `channels` channels: x -> y of the same shape.
 
     >>> block = create_stage("nonlocal", 256, form="gaussian")

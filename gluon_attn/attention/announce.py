@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, ContextManager
+from typing import Any, Callable, ContextManager, Optional
 
 from gluon_attn.scoped import Scoped
 
 _listener = Scoped(None)
 
 
-def announce(mechanism, weight, kind=None, inverse=False):
+def announce(mechanism: Any, weight: Any, kind: Optional[str] = None, inverse: bool = False) -> Any:
     """Say that the tensor `weight` is a map of the block `mechanism`; gives `weight` back.
 
     kind : None where the shape says it ((N, C, 1, 1) a channel, (N, 1, H, W) a position, (N, C, H, W) both,
@@ -20,6 +20,8 @@ def announce(mechanism, weight, kind=None, inverse=False):
 
     No operator is added. Only `explain.attention_maps` listens, while it traces the network into a second graph whose
     outputs are the announced tensors.
+
+    >>> x = F.broadcast_mul(x, announce(self, F.sigmoid(z)))
     """
     if _listener.value is not None:
         _listener.value(mechanism, weight, kind, inverse)

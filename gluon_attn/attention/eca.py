@@ -12,8 +12,12 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import GlobalAvgPool
 
 
-def kernel_for(channels):
-    """The paper's odd kernel, t = int(|log2(C) + 1| / 2), t or t + 1 whichever is odd, at least 3 (as in timm)."""
+def kernel_for(channels: int) -> int:
+    """The paper's odd kernel, t = int(|log2(C) + 1| / 2), t or t + 1 whichever is odd, at least 3 (as in timm).
+
+    >>> [kernel_for(channels) for channels in (64, 128, 256, 512)]
+    [3, 5, 5, 5]
+    """
     t = int(abs(math.log2(channels) + 1) / 2)
     return max(t if t % 2 else t + 1, 3)
 

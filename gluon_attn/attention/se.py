@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
@@ -9,8 +11,12 @@ from gluon_attn.attention.gating import Gating
 from gluon_attn.layers import GlobalAvgPool, conv, relu, sequence
 
 
-def squeezed(channels, reduction, round_to=None):
-    """The inner width of a channel bottleneck: channels // reduction, or that rounded to a multiple (timm: 8)."""
+def squeezed(channels: int, reduction: int, round_to: Optional[int] = None) -> int:
+    """The inner width of a channel bottleneck: channels // reduction, or that rounded to a multiple (timm: 8).
+
+    >>> squeezed(64, 16), squeezed(72, 16, round_to=8)
+    (4, 8)
+    """
     if round_to is None:
         return max(channels // reduction, 1)
     width = max(round_to, int(channels / reduction + round_to / 2) // round_to * round_to)

@@ -75,14 +75,18 @@ def known(table: Slot) -> List[str]:
 def is_class(made: Callable) -> bool:
     """Whether it is a class, or one with some of its arguments given.
 
-    >>> is_class(functools.partial(SE, reduction=8))
+    >>> import functools
+    >>> is_class(functools.partial(HybridBlock, prefix="a_"))
     True
     """
     return inspect.isclass(getattr(made, "func", made))
 
 
-def refuse_what_makes_no_block(slot: str, made: Any):
-    """A sentence for what is no class (or function) that takes first what the slot tells it."""
+def refuse_what_makes_no_block(slot: str, made: Any) -> None:
+    """A sentence for what is no class (or function) that takes first what the slot tells it.
+
+    >>> refuse_what_makes_no_block("gate", made_by("gate", "se"))
+    """
     first = ("channels", "classes") if slot == "head" and is_class(made) else PLACES[slot][:1]
     wanted = "give a HybridBlock class whose first argument is `channels`" + ", the second `classes`" * (slot == "head")
     if not callable(made) or isinstance(made, Block):
@@ -102,10 +106,10 @@ def _short(made):
     return f"<a {type(made).__name__}>" if isinstance(made, Block) else repr(made)
 
 
-def check(slot: str, made: Callable, arguments: Mapping):
+def check(slot: str, made: Callable, arguments: Mapping) -> None:
     """Build a block of 64 channels and trace it: what does not keep the slot's contract is a sentence, now.
 
-    >>> check("gate", SE, {"reduction": 8})
+    >>> check("gate", made_by("gate", "se"), {"reduction": 8})
     """
     refuse_what_makes_no_block(slot, made)
     for keyword in arguments:
@@ -169,12 +173,20 @@ def accepted(slot: str, chosen: Any) -> List[str]:
 
 
 def called(chosen: Any) -> str:
-    """The name of a mechanism, or of a class, for sentences."""
+    """The name of a mechanism, or of a class, for sentences.
+
+    >>> called("se"), called(HybridBlock)
+    ('se', 'HybridBlock')
+    """
     return chosen if isinstance(chosen, str) else getattr(chosen, "__name__", repr(chosen))
 
 
-def create(slot: str, chosen: Any, channels: int, **kwargs):
-    """The block of a slot for `channels` channels; an argument that it does not take is an error."""
+def create(slot: str, chosen: Any, channels: int, **kwargs: Any) -> HybridBlock:
+    """The block of a slot for `channels` channels; an argument that it does not take is an error.
+
+    >>> create("gate", "se", 64, reduction=8)(mx.sym.Variable("x")).infer_shape(x=(1, 64, 8, 8))[1]
+    [(1, 64, 8, 8)]
+    """
     takes = accepted(slot, chosen)
     for keyword in kwargs:
         if keyword not in (*takes, "prefix", "params"):

@@ -80,6 +80,9 @@ def centre_share(crop: str) -> float:
     """The share of the shorter side that the centre crop of evaluation keeps, after training with `crop`.
 
     7/8 after random pieces, which show objects enlarged; all of it after pad and crop, or none, which do not.
+
+    >>> centre_share("resized"), centre_share("pad")
+    (0.875, 1.0)
     """
     return 0.875 if crop == "resized" else 1.0
 
@@ -208,7 +211,11 @@ DATASETS = {record.name: record for record in _RECORDS}
 
 
 def openable() -> list:
-    """Names of the records that have a source, sorted."""
+    """Names of the records that have a source, sorted.
+
+    >>> "cifar100" in openable()
+    True
+    """
     return sorted(name for name, record in DATASETS.items() if record.source)
 
 
@@ -231,7 +238,11 @@ def find(name: str, options: Optional[Mapping] = None) -> DatasetRecord:
 
 
 def for_recipes(name: str, options: Optional[Mapping] = None) -> DatasetRecord:
-    """As `find`; a data set of another task is refused with the name of its script."""
+    """As `find`; a data set of another task is refused with the name of its script.
+
+    >>> for_recipes("digits").classes
+    10
+    """
     record = find(name, options)
     if record.task != "classification":
         raise DataError(

@@ -75,7 +75,11 @@ def _imported(block):
 
 
 def matching(table: Mapping, backbone: str) -> Optional[Dict[str, Any]]:
-    """The arguments of all entries of {backbones: arguments} that match, in order; None where none does."""
+    """The arguments of all entries of {backbones: arguments} that match, in order; None where none does.
+
+    >>> matching({"*": dict(reduction=16), "cifar_*": dict(reduction=4)}, "cifar_resnet20")
+    {'reduction': 4}
+    """
     found = [given for patterns, given in table.items() if _matches(patterns, backbone)]
     return {key: value for given in found for key, value in given.items()} if found else None
 

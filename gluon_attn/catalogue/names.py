@@ -167,7 +167,11 @@ def add(mechanism: Mechanism) -> List[str]:
 
 
 def remove(name: str) -> List[str]:
-    """Forget a mechanism from outside; returns the names that are gone."""
+    """Forget a mechanism from outside; returns the names that are gone.
+
+    >>> remove("mine")[0]
+    'mine_resnet18'
+    """
     if name in OWN or name not in MECHANISMS:
         outside = [known for known in MECHANISMS if known not in OWN]
         raise unknown("registered attention", name, outside or ["(none)"])

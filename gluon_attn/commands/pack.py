@@ -120,7 +120,7 @@ def _check_readable(dataset, folder, resize):
 
 
 def _check_head(path, resize):
-    """The picture, and what im2rec makes of it: its shorter side ``resize``, its longer one whatever that gives."""
+    """The picture, and what im2rec makes of it: its shorter side `resize`, its longer one whatever that gives."""
     from gluon_attn.data.images import open_picture
     from gluon_attn.data.limits import check_pixels
 

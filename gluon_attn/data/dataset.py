@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from gluon_attn.errors import DataError
 
 
 class BadImage(DataError):
-    """An image that cannot be decoded; `name` says which."""
+    """An image that cannot be decoded; `name` says which.
 
-    def __init__(self, name, reason):
+    >>> print(BadImage("cat.jpg", "it is cut short"))
+    Cannot read image cat.jpg: it is cut short. Repair or remove it, or choose on_bad_image='skip'.
+    """
+
+    def __init__(self, name: str, reason: str):
         super().__init__(name, reason)
         self.name, self.reason = name, reason
 
@@ -25,6 +30,10 @@ class Dataset:
     """Labelled images. Subclasses set `labels` (N,) int32 and answer `__getitem__`.
 
     `name`, `classes` (names), `mean` and `std` (of RGB in 0..1), `image_size` (side that networks see).
+
+    >>> image, label = data.get_dataset("digits", "test")[0]
+    >>> image.shape, image.dtype
+    ((32, 32, 3), dtype('uint8'))
     """
 
     name: str
@@ -52,9 +61,21 @@ class Dataset:
 
 
 class ArrayDataset(Dataset):
-    """Images held in memory: `images` uint8 (N, H, W, 3), `labels` (N,)."""
+    """Images held in memory: `images` uint8 (N, H, W, 3), `labels` (N,).
 
-    def __init__(self, name, images, labels, classes, mean, std):
+    >>> ArrayDataset("mine", np.zeros((4, 32, 32, 3), np.uint8), [0, 1, 0, 1], ["a", "b"], (0.5,) * 3, (0.25,) * 3)
+    <mine: 4 images for 32x32, 2 classes (a, b)>
+    """
+
+    def __init__(
+        self,
+        name: str,
+        images: np.ndarray,
+        labels: Sequence[int],
+        classes: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ):
         self.name, self.classes, self.mean, self.std = name, list(classes), tuple(mean), tuple(std)
         self.images, self.labels = images, np.asarray(labels, np.int32)
         self.image_size = images.shape[1]
@@ -64,9 +85,13 @@ class ArrayDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The images of `dataset` at `indices`, in that order."""
+    """The images of `dataset` at `indices`, in that order.
 
-    def __init__(self, dataset, indices):
+    >>> len(Subset(data.get_dataset("digits", "test"), [1, 2, 3]))
+    3
+    """
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int]):
         self.dataset, self.indices = dataset, np.asarray(indices)
         for fact in ("name", "classes", "mean", "std", "image_size"):
             setattr(self, fact, copy.copy(getattr(dataset, fact)))
@@ -84,13 +109,19 @@ class Subset(Dataset):
         return self.dataset.sample(self.indices[index])
 
 
-def stratified_indices(labels, per_class, seed=0, names=None):
+def stratified_indices(
+    labels: Sequence[int], per_class: float, seed: int = 0, names: Optional[Sequence[str]] = None
+) -> Tuple[np.ndarray, np.ndarray]:
     """(indices left, indices drawn): `per_class` images of every class drawn at random, both sorted.
 
     per_class : how many; below 1 the share of each class, of which at least one image is drawn and one left
     names : of the classes, for errors
 
     The same seed gives the same split on every machine.
+
+    >>> left, drawn = stratified_indices([0, 0, 0, 1, 1, 1], 1)
+    >>> len(left), len(drawn)
+    (4, 2)
     """
     labels = np.asarray(labels)
     rng = random_state(seed, stream="split")

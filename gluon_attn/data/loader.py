@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import Counter
+from typing import TYPE_CHECKING, Callable, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -13,6 +14,9 @@ from gluon_attn.data._memory import keep_freed_memory
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError, unknown
+
+if TYPE_CHECKING:
+    from gluon_attn.data.dataset import Dataset
 
 BAD_IMAGE = ("error", "skip")
 LAST_BATCH = ("keep", "discard")
@@ -36,21 +40,26 @@ class Loader:
     last_batch : 'keep' or 'discard' a last batch that is smaller
     timeout    : seconds to wait for a batch of a worker
     on_bad_image: 'error' raises, naming the image; 'skip' leaves it out of its batch and counts it in `skipped`
+
+    >>> test = data.get_dataset("digits", "test")
+    >>> loader = Loader(test, 100, data.eval_transform(32, test.mean, test.std), train=False)
+    >>> [images.shape for images, labels in loader][-1]
+    (100, 3, 32, 32)
     """
 
     def __init__(
         self,
-        dataset,
-        batch_size,
-        transform,
+        dataset: Dataset,
+        batch_size: int,
+        transform: Callable,
         *,
-        train,
-        seed=0,
-        workers=0,
-        shard=(0, 1),
-        last_batch="keep",
-        on_bad_image="error",
-        timeout=300,
+        train: bool,
+        seed: int = 0,
+        workers: int = 0,
+        shard: Tuple[int, int] = (0, 1),
+        last_batch: str = "keep",
+        on_bad_image: str = "error",
+        timeout: float = 300,
     ):
         _check(len(dataset), batch_size, shard, last_batch, on_bad_image)
         self.dataset, self.batch_size, self.transform = dataset, batch_size, transform

@@ -7,12 +7,16 @@ image ends the process. `Loader` is the other choice for the same files.
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import mxnet as mx
 
 from gluon_attn.data.imagenet import RecordDataset
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError
+
+if TYPE_CHECKING:
+    from gluon_attn.data.dataset import Dataset
 
 MEAN = dict(mean_r=123.68, mean_g=116.779, mean_b=103.939)
 STD = dict(std_r=58.393, std_g=57.12, std_b=57.375)
@@ -24,26 +28,29 @@ class NativeLoader:
     The keywords are those of `train_transform`, with the published defaults; what ImageRecordIter cannot do raises.
     `image_size`: side of the square pictures, 0 for the data set's.
     A shard is a contiguous part of the file; in training all shards have equally many batches.
+
+    >>> train = data.get_dataset("imagenet-rec", "train", root="rec")
+    >>> for images, labels in NativeLoader(train, 256, train=True): ...
     """
 
     def __init__(
         self,
-        dataset,
-        batch_size,
+        dataset: Dataset,
+        batch_size: int,
         *,
-        train,
-        seed=0,
-        workers=4,
-        shard=(0, 1),
-        image_size=0,
-        resize=256,
-        area=(0.08, 1.0),
-        aspect=(3 / 4, 4 / 3),
-        flip=True,
-        jitter=0.4,
-        lighting=0.1,
-        auto_aug=None,
-        erasing=0.0,
+        train: bool,
+        seed: int = 0,
+        workers: int = 4,
+        shard: Tuple[int, int] = (0, 1),
+        image_size: int = 0,
+        resize: int = 256,
+        area: Tuple[float, float] = (0.08, 1.0),
+        aspect: Tuple[float, float] = (3 / 4, 4 / 3),
+        flip: bool = True,
+        jitter: float = 0.4,
+        lighting: float = 0.1,
+        auto_aug: Optional[str] = None,
+        erasing: float = 0.0,
     ):
         _check(dataset, auto_aug, erasing)
         self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard

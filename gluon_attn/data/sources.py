@@ -4,28 +4,47 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
 import numpy as np
 
 from gluon_attn.catalogue import datasets
 from gluon_attn.data.dataset import Subset, stratified_indices
 from gluon_attn.errors import DataError, unknown
+from gluon_attn.files import AnyPath
+
+if TYPE_CHECKING:
+    from gluon_attn.data.dataset import Dataset
 
 SPLITS = {"train": "train", "validation": "validation", "test": "test", "val": "test"}
 
 
-def list_datasets():
-    """Names that `get_dataset` knows."""
+def list_datasets() -> List[str]:
+    """Names that `get_dataset` knows.
+
+    >>> "digits" in list_datasets()
+    True
+    """
     return datasets.openable()
 
 
-def get_dataset(name, split="train", root=None, validation=0, per_class=0, **options):
+def get_dataset(
+    name: str,
+    split: str = "train",
+    root: Optional[AnyPath] = None,
+    validation: float = 0,
+    per_class: int = 0,
+    **options: Any,
+) -> Dataset:
     """The data set `name`; `root` is its folder (or archive), where it has one.
 
     split: 'train', 'validation', or 'test' (= 'val'). `validation=k` holds k images (or, below 1, that share) of
     every class out of the training images, always the same ones: they are the 'validation' split, and 'train' is the
     rest. Of a 'folder' that is not divided they are the 'test' split as well (see `own_splits`). `per_class=k`
     makes the task harder: only k images of every class are left of 'train', always the same ones.
+
+    >>> get_dataset("digits", "test")
+    <digits: 400 images for 32x32, 10 classes (0, 1, 2, ...)>
     """
     record = datasets.find(name)
     if record.embedded and root is not None:
@@ -52,8 +71,12 @@ def get_dataset(name, split="train", root=None, validation=0, per_class=0, **opt
     return _fewer(dataset, split, per_class)
 
 
-def own_splits(name, root):
-    """The splits that are there without holding anything out: () of a folder of classes that nobody has divided."""
+def own_splits(name: str, root: Optional[AnyPath]) -> Tuple[str, ...]:
+    """The splits that are there without holding anything out: () of a folder of classes that nobody has divided.
+
+    >>> own_splits("cifar10", None)
+    ('train', 'test')
+    """
     if name != "folder" or root is None:
         return ("train", "test")
     from gluon_attn.data.folder import layout

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -35,22 +36,22 @@ PCA = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836
 
 
 def train_transform(
-    image_size,
-    mean,
-    std,
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
     *,
-    crop="pad",
-    padding=PADDING,
-    area=(0.08, 1.0),
-    aspect=(3 / 4, 4 / 3),
-    interpolation="bilinear",
-    flip=True,
-    auto_aug=None,
-    auto_aug_variant="paper",
-    jitter=0.0,
-    lighting=0.0,
-    erasing=0.0,
-):
+    crop: Optional[str] = "pad",
+    padding: int = PADDING,
+    area: Tuple[float, float] = (0.08, 1.0),
+    aspect: Tuple[float, float] = (3 / 4, 4 / 3),
+    interpolation: str = "bilinear",
+    flip: bool = True,
+    auto_aug: Optional[str] = None,
+    auto_aug_variant: str = "paper",
+    jitter: float = 0.0,
+    lighting: float = 0.0,
+    erasing: float = 0.0,
+) -> Transform:
     """The steps of training, called as `t(image, rng)` -> float32 (3, H, W).
 
     crop     : 'pad' (the shorter side to image_size, its centre, pad by `padding`, crop at random), 'resized' (a
@@ -61,6 +62,10 @@ def train_transform(
     jitter   : brightness, contrast and colour by factors of 1 +- jitter each
     lighting : standard deviation of AlexNet's PCA noise
     erasing  : probability that a random rectangle is replaced by noise
+
+    >>> transform = train_transform(32, (0.5,) * 3, (0.25,) * 3, auto_aug="cifar10")
+    >>> transform(pictures[0], random_state(0)).shape
+    (3, 32, 32)
     """
     check_side(image_size, "image_size")
     _check_words(crop, auto_aug)
@@ -85,8 +90,18 @@ def _check_words(crop, auto_aug):
         raise unknown("auto_aug", auto_aug, AUTO_AUG)
 
 
-def eval_transform(image_size, mean, std, resize=None, interpolation="bilinear"):
-    """The steps of evaluation: the shorter side to `resize` (default `image_size`), centre, normalise."""
+def eval_transform(
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    resize: Optional[int] = None,
+    interpolation: str = "bilinear",
+) -> Transform:
+    """The steps of evaluation: the shorter side to `resize` (default `image_size`), centre, normalise.
+
+    >>> eval_transform(32, (0.5,) * 3, (0.25,) * 3)(pictures[0]).shape
+    (3, 32, 32)
+    """
     check_side(image_size, "image_size")
     check_side(resize or image_size, "resize")
     if (resize or image_size) < image_size:

@@ -15,6 +15,8 @@ Grad-CAM++ is defined on exp(y): that adds the same factor exp(y) to all w_k, wh
 
 from __future__ import annotations
 
+from typing import Any, Callable, Sequence, Tuple, Union
+
 import mxnet as mx
 import numpy as np
 from PIL import Image
@@ -23,24 +25,49 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.graph import cut_at
 
 
-def gradcam(net, x, target=None, stage=-1):
+def gradcam(
+    net: mx.gluon.HybridBlock,
+    x: mx.nd.NDArray,
+    target: Union[int, Sequence[int], None] = None,
+    stage: Union[int, str] = -1,
+) -> np.ndarray:
     """Grad-CAM maps (N, H, W) in [0, 1] at input size.
 
     net : a network of the zoo, hybridized or not; the parameters' gradients are not touched
     x : one image (3, H, W) or a batch (N, 3, H, W), normalised, on the network's device
     target : a class, or one for every image; by default the predicted ones
     stage : index or name of the stage looked at ('stage4'); -1 is the last one that has places, which a vector has not
+
+    >>> gradcam(net, x).shape == (len(x), *x.shape[2:])
+    True
     """
     return _gradient_cam(net, x, target, stage, lambda features, gradient: gradient.mean(axis=(2, 3)))
 
 
-def gradcam_pp(net, x, target=None, stage=-1):
-    """Grad-CAM++ maps (N, H, W) in [0, 1]; arguments as for `gradcam`."""
+def gradcam_pp(
+    net: mx.gluon.HybridBlock,
+    x: mx.nd.NDArray,
+    target: Union[int, Sequence[int], None] = None,
+    stage: Union[int, str] = -1,
+) -> np.ndarray:
+    """Grad-CAM++ maps (N, H, W) in [0, 1]; arguments as for `gradcam`.
+
+    >>> maps = gradcam_pp(net, x, target=7, stage="stage2")
+    """
     return _gradient_cam(net, x, target, stage, _plus_plus_weights)
 
 
-def scorecam(net, x, target=None, stage=-1, batch_size=32):
-    """Score-CAM maps (N, H, W) in [0, 1]: no gradient, but one forward pass a channel. Arguments as for `gradcam`."""
+def scorecam(
+    net: mx.gluon.HybridBlock,
+    x: mx.nd.NDArray,
+    target: Union[int, Sequence[int], None] = None,
+    stage: Union[int, str] = -1,
+    batch_size: int = 32,
+) -> np.ndarray:
+    """Score-CAM maps (N, H, W) in [0, 1]: no gradient, but one forward pass a channel. Arguments as for `gradcam`.
+
+    >>> maps = scorecam(net, x[:1], batch_size=64)
+    """
     x = as_batch(x)
     cut, features = cut_at(net, x, stage)
     target = as_target(target, cut.logits(features, x))
@@ -53,8 +80,18 @@ def scorecam(net, x, target=None, stage=-1, batch_size=32):
     return finish(np.stack(maps), x.shape[2:])
 
 
-def class_gradient(net, x, target=None, stage=-1):
-    """(features, gradient) as arrays (N, C, h, w): a stage's output and d logit_target / d output."""
+def class_gradient(
+    net: mx.gluon.HybridBlock,
+    x: mx.nd.NDArray,
+    target: Union[int, Sequence[int], None] = None,
+    stage: Union[int, str] = -1,
+) -> Tuple[np.ndarray, np.ndarray]:
+    """(features, gradient) as arrays (N, C, h, w): a stage's output and d logit_target / d output.
+
+    >>> features, gradient = class_gradient(net, x, target=7)
+    >>> features.shape == gradient.shape
+    True
+    """
     x = as_batch(x)
     cut, features = cut_at(net, x, stage)
     features.attach_grad()
@@ -78,15 +115,23 @@ def _plus_plus_weights(features, gradient):
     return (alpha * np.maximum(gradient, 0)).sum(axis=(2, 3))
 
 
-def as_batch(x):
-    """(N, C, H, W) of a batch or of one image (C, H, W)."""
+def as_batch(x: mx.nd.NDArray) -> mx.nd.NDArray:
+    """(N, C, H, W) of a batch or of one image (C, H, W).
+
+    >>> as_batch(mx.nd.zeros((3, 32, 32))).shape
+    (1, 3, 32, 32)
+    """
     if x.ndim not in (3, 4):
         raise GluonAttnError(f"x has shape {x.shape}: give one image (3, H, W) or a batch (N, 3, H, W).")
     return x.expand_dims(0) if x.ndim == 3 else x
 
 
-def as_target(target, logits):
-    """The class to explain for every image: int array (N,); the predicted ones where `target` is None."""
+def as_target(target: Any, logits: mx.nd.NDArray) -> np.ndarray:
+    """The class to explain for every image: int array (N,); the predicted ones where `target` is None.
+
+    >>> as_target(3, mx.nd.zeros((2, 10))).tolist()
+    [3, 3]
+    """
     count, classes = logits.shape
     if target is None:
         return logits.argmax(axis=1).asnumpy().astype(int)
@@ -100,8 +145,14 @@ def as_target(target, logits):
     return target
 
 
-def masked_scores(logits_of, image, masks, label, batch_size):
-    """Logits of class `label` for image * mask, (M,) for masks (M, H, W)."""
+def masked_scores(
+    logits_of: Callable, image: mx.nd.NDArray, masks: np.ndarray, label: int, batch_size: int
+) -> np.ndarray:
+    """Logits of class `label` for image * mask, (M,) for masks (M, H, W).
+
+    >>> masked_scores(net, x[0], np.ones((4, *x.shape[2:])), label=7, batch_size=2).shape
+    (4,)
+    """
     scores = []
     for start in range(0, len(masks), batch_size):
         part = mx.nd.array(masks[start : start + batch_size, None], ctx=image.context, dtype=image.dtype)
@@ -109,15 +160,23 @@ def masked_scores(logits_of, image, masks, label, batch_size):
     return mx.nd.concat(*scores, dim=0).asnumpy()
 
 
-def finish(maps, size):
-    """relu, enlarge to the input's (H, W), divide by the maximum; a map without a positive place stays 0."""
+def finish(maps: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """relu, enlarge to the input's (H, W), divide by the maximum; a map without a positive place stays 0.
+
+    >>> float(finish(np.full((1, 2, 2), 3.0), (4, 4)).max())
+    1.0
+    """
     maps = enlarge(np.maximum(maps, 0), size)
     peak = maps.max(axis=(1, 2), keepdims=True)
     return np.divide(maps, peak, out=np.zeros_like(maps), where=peak > 0)
 
 
-def enlarge(maps, size):
-    """(N, h, w) -> float32 (N, H, W), bilinear."""
+def enlarge(maps: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """(N, h, w) -> float32 (N, H, W), bilinear.
+
+    >>> enlarge(np.zeros((1, 2, 2)), (4, 6)).shape
+    (1, 4, 6)
+    """
     height, width = size
     resized = [Image.fromarray(m.astype("float32")).resize((width, height), Image.BILINEAR) for m in maps]
     return np.stack([np.asarray(m) for m in resized])

@@ -81,12 +81,16 @@ def subgraph(net, outputs, inputs):
         return InferenceGraph(in_inference(outputs), variables, params=parameters)
 
 
-def differentiable(net):
+def differentiable(net: mx.gluon.HybridBlock) -> InferenceGraph:
     """A block with the parameters of `net` (x -> what net(x) gives) for gradients of your own, as a saliency.
 
     Its gradients are those of inference in either mode of `autograd.record`, and it leaves running statistics alone.
     net(x) itself, recorded with train_mode=False, has wrong gradients before a max pooling on a CPU (docs/mxnet.md).
     net : any HybridBlock of one input, of the zoo or not
+
+    >>> x.attach_grad()
+    >>> with mx.autograd.record():
+    ...     differentiable(net)(x)[:, 7].sum().backward()
     """
     outputs = net(mx.sym.var("data"))
     return subgraph(net, mx.sym.Group(outputs) if isinstance(outputs, (list, tuple)) else outputs, ["data"])

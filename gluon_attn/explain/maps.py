@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Dict, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -33,6 +34,9 @@ class AttentionMap:
     values : the weights that the mechanism used
     size : (H, W) of the network's input
     inverse : an inverse gate, made to say what is *ignored*
+
+    >>> attention_maps(net, x)["stages.0.0.fuse"].enlarged().shape == (len(x), *x.shape[2:])
+    True
     """
 
     name: str
@@ -90,13 +94,17 @@ class AttentionMap:
         return row * height // self.size[0] * width + column * width // self.size[1]
 
 
-def attention_maps(net, *inputs):
+def attention_maps(net: mx.gluon.HybridBlock, *inputs: mx.nd.NDArray) -> Dict[str, AttentionMap]:
     """{name: AttentionMap} of every map that the mechanisms in `net` announce, in the order of computation.
 
     net : a network, or a single mechanism (a fusion takes two inputs); hybridized or not
     inputs : one image (3, H, W) or a batch (N, 3, H, W), normalised
 
     The maps come out of a second graph with the same parameters; the network itself is not touched.
+
+    >>> maps = attention_maps(net, x)
+    >>> maps["stages.2.0.fuse"].kind
+    'full'
     """
     inputs = [as_batch(x) for x in inputs]
     announced, graph = built_once(_map_graph, net, len(inputs))
@@ -114,8 +122,12 @@ def attention_maps(net, *inputs):
     return maps
 
 
-def kind_of(shape):
-    """The kind of a map that was announced without one."""
+def kind_of(shape: tuple) -> str:
+    """The kind of a map that was announced without one.
+
+    >>> kind_of((8, 64, 1, 1)), kind_of((8, 1, 7, 7))
+    ('channel', 'plane')
+    """
     if len(shape) != 4:
         raise GluonAttnError(f"A map of shape {shape} was announced without a kind: choose one of {', '.join(KINDS)}.")
     if shape[2] == shape[3] == 1:
@@ -125,8 +137,12 @@ def kind_of(shape):
     return "plane" if shape[1] == 1 else "full"
 
 
-def grid(count, size):
-    """(h, w) with h * w = count and the ratio h / w nearest to that of `size`: the shape of a flattened map."""
+def grid(count: int, size: Tuple[int, int]) -> Tuple[int, int]:
+    """(h, w) with h * w = count and the ratio h / w nearest to that of `size`: the shape of a flattened map.
+
+    >>> grid(49, (224, 224)), grid(32, (100, 200))
+    ((7, 7), (4, 8))
+    """
     heights = [h for h in range(1, count + 1) if count % h == 0]
     height = min(heights, key=lambda h: abs(math.log(h * h * size[1] / (count * size[0]))))
     return height, count // height

@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -21,7 +22,9 @@ class NoPlane(GluonAttnError):
     """A network whose mechanisms weigh no places."""
 
 
-def attention(net, x, target=None, name=None):
+def attention(
+    net: mx.gluon.HybridBlock, x: mx.nd.NDArray, target: Any = None, name: Optional[str] = None
+) -> np.ndarray:
     """The mechanism's own map as a picture: (N, H, W), every image's minimum at 0 and maximum at 1.
 
     name : one of `attention_maps(net, x)`; by default the last one that weighs places
@@ -29,6 +32,9 @@ def attention(net, x, target=None, name=None):
 
     A 'full' map is averaged over its channels, a 'positions' map over its queries. Of a mechanism that weighs rows and
     columns it is the product of both, unless one of them is named.
+
+    >>> attention(net, x).shape == (len(x), *x.shape[2:])
+    True
     """
     maps = attention_maps(net, x)
     planes = {key: value for key, value in maps.items() if value.has_plane}
@@ -67,8 +73,11 @@ METHODS = {
 STAGED = ("gradcam", "gradcam_pp", "scorecam")  # those that look at one stage
 
 
-def method_named(name, stage=None):
-    """The method of that name, for one stage where the method looks at one."""
+def method_named(name: str, stage: Union[int, str, None] = None) -> Callable:
+    """The method of that name, for one stage where the method looks at one.
+
+    >>> maps = method_named("gradcam", stage="stage2")(net, x)
+    """
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     return METHODS[name] if stage is None or name not in STAGED else partial(METHODS[name], stage=stage)
@@ -81,6 +90,10 @@ class View:
     image : uint8 (H, W, 3), what the network saw
     probabilities : (classes,)
     maps : {method: (H, W) in [0, 1], or None where the network has no such map}
+
+    >>> (view,) = look(net, pictures[:1], net.card.transform(), net.card.mean, net.card.std, ["gradcam"])
+    >>> view.predicted == view.top(1)[0]
+    True
     """
 
     image: np.ndarray
@@ -96,8 +109,24 @@ class View:
         return np.argsort(-self.probabilities, kind="stable")[:count].tolist()
 
 
-def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, target=None, stage=None):
-    """Yield a View of every one of the pictures (uint8 (H, W, 3)); the maps explain the predicted class or `target`."""
+def look(
+    net: mx.gluon.HybridBlock,
+    pictures: Iterable[np.ndarray],
+    transform: Callable,
+    mean: Sequence[float],
+    std: Sequence[float],
+    methods: Sequence[str],
+    ctx: Optional[mx.Context] = None,
+    batch_size: int = 16,
+    target: Optional[int] = None,
+    stage: Union[int, str, None] = None,
+) -> Iterator[View]:
+    """Yield a View of every one of the pictures (uint8 (H, W, 3)); the maps explain the predicted class or `target`.
+
+    >>> views = look(net, pictures, net.card.transform(), net.card.mean, net.card.std, ["gradcam", "attention"])
+    >>> next(views).maps["gradcam"].shape == x.shape[2:]
+    True
+    """
     compute = {name: method_named(name, stage) for name in methods}
     ctx = ctx or mx.cpu()
     inputs = (transform(picture, None) for picture in pictures)
@@ -113,8 +142,12 @@ def look(net, pictures, transform, mean, std, methods, ctx=None, batch_size=16, 
             yield View(image, probabilities[i], {name: m if m is None else m[i] for name, m in maps.items()})
 
 
-def shown(inputs, mean, std):
-    """Normalised (N, 3, H, W) -> the uint8 pictures (N, H, W, 3) behind it."""
+def shown(inputs: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Normalised (N, 3, H, W) -> the uint8 pictures (N, H, W, 3) behind it.
+
+    >>> shown(x.asnumpy(), net.card.mean, net.card.std).dtype
+    dtype('uint8')
+    """
     pixels = inputs.transpose(0, 2, 3, 1) * np.asarray(std) + np.asarray(mean)
     return np.clip(np.round(pixels * 255), 0, 255).astype(np.uint8)
 

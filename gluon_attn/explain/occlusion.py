@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional, Sequence, Union
+
 import mxnet as mx
 import numpy as np
 
@@ -10,13 +12,23 @@ from gluon_attn.explain.cam import as_batch, as_target, finish
 from gluon_attn.models.network import logits_of
 
 
-def occlusion(net, x, target=None, patch=None, stride=None, fill=0.0, batch_size=32):
+def occlusion(
+    net: mx.gluon.HybridBlock,
+    x: mx.nd.NDArray,
+    target: Union[int, Sequence[int], None] = None,
+    patch: Optional[int] = None,
+    stride: Optional[int] = None,
+    fill: float = 0.0,
+    batch_size: int = 32,
+) -> np.ndarray:
     """Maps (N, H, W) in [0, 1]: the mean fall of the target's probability over the patches that cover a place.
 
     patch, stride : side and step of the hidden square in pixels (default: an eighth of the shorter side, half of it)
     fill : its value; 0 is the mean colour of a normalised image
 
     Nothing inside the network is used: a check on the maps that do.
+
+    >>> maps = occlusion(net, x[:1], patch=16, stride=16)
     """
     x = as_batch(x)
     height, width = x.shape[2:]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from mxnet.gluon import nn
 
@@ -151,8 +151,12 @@ class StageBuilder:
         return channels, self.kind.unit(in_channels, channels, stride, layers, around, gate, fuse, self.zero_gamma)
 
 
-def default_stage_after(count):
-    """A stage attention stands after the last block of every stage but the last (BAM's place)."""
+def default_stage_after(count: int) -> Dict[int, Tuple[int, ...]]:
+    """A stage attention stands after the last block of every stage but the last (BAM's place).
+
+    >>> default_stage_after(4)
+    {1: (-1,), 2: (-1,), 3: (-1,)}
+    """
     return dict.fromkeys(range(1, count), (-1,))
 
 

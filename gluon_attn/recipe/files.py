@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
 
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.files import AnyPath
 from gluon_attn.recipe.values import MOST_TEXT, load_yaml, mapping, shown
 
 RECIPES = Path(__file__).resolve().parent
 
 
-def list_recipes():
-    """Names of the built-in recipes."""
+def list_recipes() -> List[str]:
+    """Names of the built-in recipes.
+
+    >>> list_recipes()[:2]
+    ['abn_cifar', 'abn_cifar_densenet']
+    """
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def read_file(name, above=()):
+def read_file(name: AnyPath, above: Sequence[Path] = ()) -> Dict[str, Any]:
     """The values of a recipe file as a dict; its `base` recipe, where it names one, lies underneath.
 
     above : the files whose base this is, by way of each other
+
+    >>> read_file("digits_few")["dataset"]
+    'digits'
     """
     path = _path(name)
     if path in above:
@@ -71,8 +80,12 @@ def _values(path):
     return {key.replace("-", "_"): value for key, value in values.items()}
 
 
-def merged(below, above):
-    """Two dicts of options, the second on top. Network keywords (`arch`) are added to those below, one by one."""
+def merged(below: Mapping, above: Mapping) -> Dict[str, Any]:
+    """Two dicts of options, the second on top. Network keywords (`arch`) are added to those below, one by one.
+
+    >>> merged({"lr": 0.1, "arch": "reduction=8"}, {"arch": {"alpha": 0.5}})
+    {'lr': 0.1, 'arch': {'reduction': 8, 'alpha': 0.5}}
+    """
     result = {**below, **above}
     if below.get("arch") and above.get("arch"):
         with contextlib.suppress(ValueError, TypeError):  # what cannot be read, `Recipe.of` says

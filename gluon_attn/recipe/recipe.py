@@ -10,10 +10,12 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Optional, Sequence
 
 import yaml
 
 from gluon_attn.errors import unknown
+from gluon_attn.files import AnyPath
 from gluon_attn.recipe.files import merged, read_file
 from gluon_attn.recipe.values import read_value, shown
 
@@ -21,11 +23,25 @@ MOST = {int: 2**31 - 1, float: 10**6}  # of numbers that say nothing else; MXNet
 IN_RUN = "recipe.yaml"  # in the folder of a run
 
 
-def option(default, help, kind=None, choices=None, group="recipe", least=0, most=None, above=None, below=None, keys=()):
+def option(
+    default: Any,
+    help: str,
+    kind: Optional[type] = None,
+    choices: Optional[Sequence[str]] = None,
+    group: str = "recipe",
+    least: Optional[float] = 0,
+    most: Optional[float] = None,
+    above: Optional[float] = None,
+    below: Optional[float] = None,
+    keys: Sequence[type] = (),
+) -> Any:
     """A field with its flag: `kind` is what a word of the command line is read as, by default the default's type.
 
     least, most, above, below : the bounds of a number, the latter two excluded; `recipe.check` looks at them.
     keys : types of the keys of a dict, beside text
+
+    >>> option(0.1, "learning rate after warm-up", above=0).metadata["kind"]
+    <class 'float'>
     """
     kind = kind or type(default)
     most = MOST[kind] if most is None and below is None and kind in MOST else most
@@ -38,7 +54,11 @@ def option(default, help, kind=None, choices=None, group="recipe", least=0, most
 
 @dataclass
 class Recipe:
-    """Everything a run depends on; two runs with equal recipes on one machine give equal weights."""
+    """Everything a run depends on; two runs with equal recipes on one machine give equal weights.
+
+    >>> Recipe.load("digits", model="cifar_se_resnet20", epochs=2).batch_size
+    32
+    """
 
     model: str = option("", "network, a name of `gluon-attn list`", group="model")
     pretrained: str = option("", "start from these weights: a tag of `gluon-attn info`, or a file", group="model")
@@ -223,8 +243,11 @@ class Recipe:
         return Path(self.output or f"runs/{self.model}-{self.dataset}-{self.seed}")
 
 
-def of_run(folder):
-    """The recipe that the run in `folder` was started with, or None where the folder does not say."""
+def of_run(folder: AnyPath) -> Optional[Recipe]:
+    """The recipe that the run in `folder` was started with, or None where the folder does not say.
+
+    >>> of_run("runs/cats").epochs
+    """
     folder = Path(folder).expanduser()
     if (folder / IN_RUN).is_file():
         return Recipe.load(folder / IN_RUN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gluon_attn import weights
 from gluon_attn.complexity import complexity
 from gluon_attn.devices import check_arithmetic, parse_devices
@@ -13,11 +15,19 @@ from gluon_attn.train.inputs import card_of, facts, open_datasets
 from gluon_attn.train.parts import freeze
 from gluon_attn.train.update import learning_rate
 
+if TYPE_CHECKING:
+    from gluon_attn.recipe.recipe import Recipe
+
 _ANY = 1000  # updates an epoch, where nobody knows how many pictures there will be
 
 
-def plan(recipe):
-    """The plan as text. Mistakes in the recipe raise; a missing data set, device or weights file is reported."""
+def plan(recipe: Recipe) -> str:
+    """The plan as text. Mistakes in the recipe raise; a missing data set, device or weights file is reported.
+
+    >>> from gluon_attn.train import Recipe
+    >>> print(plan(Recipe.load("digits", model="cifar_aff_resnet20")).splitlines()[0])
+    model     cifar_aff_resnet20: 10 classes, 291,122 parameters, 42.0 M MACs at 32x32
+    """
     check(recipe)
     known = facts(recipe)
     data, images, card = _data(recipe, known)

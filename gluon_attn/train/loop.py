@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
 import mxnet as mx
 
 from gluon_attn.train import report
@@ -11,14 +13,20 @@ from gluon_attn.train.run import Run
 from gluon_attn.train.stop import Stopped, StopRequest
 from gluon_attn.train.update import learning_rate
 
+if TYPE_CHECKING:
+    from gluon_attn.recipe.recipe import Recipe
+
 WINDOW = 4  # updates between two looks at the loss, each at the value of the look before: the device never waits
 
 
-def fit(recipe, progress=True, on_epoch=None):
+def fit(recipe: Recipe, progress: bool = True, on_epoch: Optional[Callable[[dict], Any]] = None) -> dict:
     """Train as the recipe says; returns what metrics.json holds.
 
     `on_epoch(row)` is called with each line of history.csv; a true answer ends the training there. SIGTERM and
     Ctrl-C write a checkpoint, metrics.json and curves.png, and raise `Stopped`.
+
+    >>> metrics = fit(Recipe.load("digits", model="cifar_aff_resnet20", epochs=2))
+    >>> metrics["best_accuracy"]
     """
     run = Run(recipe, progress)
     try:

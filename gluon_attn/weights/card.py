@@ -15,7 +15,7 @@ import numbers
 import os
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.files import write_text
@@ -43,6 +43,10 @@ class Card:
     precision : of a deployed file's arithmetic: 'float32' or 'int8'
     outputs : names of what a deployed file gives, in its order
     notes : anything else that a person wants to know later (versions, how the best epoch was chosen); nothing reads it
+
+    >>> card = Card("resnet18", ["cat", "dog"], mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32, crop_pct=1)
+    >>> card.transform()(pictures[0]).shape
+    (3, 32, 32)
     """
 
     model: str
@@ -66,7 +70,7 @@ class Card:
             raise _wrong("crop_pct", self.crop_pct, f"one that resizes to {LARGEST_SIDE} pixels at most")
 
     @classmethod
-    def of(cls, model: str, preprocessing: dict, classes, **more: Any) -> Card:
+    def of(cls, model: str, preprocessing: dict, classes: Sequence[str], **more: Any) -> Card:
         """The Card of a `preprocessing` (of a name of the zoo, or of a row of weights) and the classes' names."""
         keys = ("mean", "std", "input_size", "crop_pct", "interpolation", "dataset")
         return cls(model, classes, **{key: preprocessing[key] for key in keys if key in preprocessing}, **more)

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
 import numpy as np
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError
+from gluon_attn.files import AnyPath
 from gluon_attn.weights import layouts as maps
 from gluon_attn.weights.adapt import (
     adapt_channels,
@@ -25,42 +27,70 @@ from gluon_attn.weights.find import verified_bytes
 from gluon_attn.weights.table import all_published
 from gluon_attn.weights.verify import digest
 
+if TYPE_CHECKING:
+    from mxnet.gluon import HybridBlock
+
+    from gluon_attn.weights.table import WeightsEntry
+
 log = logging.getLogger("gluon_attn.weights")
 _SHOWN = 6
 _LARGEST_PUBLISHED = 600 << 20  # bytes
 
 
 @mxnet_explained()
-def load_weights(net, path, source=None, ctx=None, adapt=False):
+def load_weights(
+    net: HybridBlock, path: AnyPath, source: Optional[str] = None, ctx: Any = None, adapt: bool = False
+) -> None:
     """Load the file `path` into `net`, translating its names.
 
     source : whose names the file has: 'openaff', 'imgclsmob', 'timm', 'gluon_attn'; None recognises them
     ctx : where the parameters go, by default where they are, or the CPU
     adapt : let the network's classes and in_channels differ from the file's (a new head is initialised); otherwise
         such a file is an error
+
+    >>> other = gluon_attn.get_model("cifar_aff_resnet20", classes=10)
+    >>> load_weights(other, weights.choose("cifar_aff_resnet20", "digits").path)
     """
     data = read_file(path, elements=_elements(net))
     entry = _known(data)
     load_arrays(net, read_arrays(data, path), path, source, ctx, adapt, entry)
 
 
-def classes_of(net, path):
+def classes_of(net: HybridBlock, path: AnyPath) -> Optional[int]:
     """How many classes the file has, where it fits `net` but for them; else None, and loading says what is wrong.
 
     net : built for any number of classes
+
+    >>> classes_of(gluon_attn.get_model("cifar_aff_resnet20"), weights.choose("cifar_aff_resnet20", "digits").path)
+    10
     """
     arrays = translate(read_arrays(read_file(path), path), where=path)
     return outputs_of_file(net._collect_params_with_prefix(), arrays)
 
 
-def load_pretrained(net, entry, root=None, ctx=None):
-    """Find, verify and load the entry's file into the network that was built with `entry.arch`."""
+def load_pretrained(net: HybridBlock, entry: WeightsEntry, root: Optional[str] = None, ctx: Any = None) -> None:
+    """Find, verify and load the entry's file into the network that was built with `entry.arch`.
+
+    >>> load_pretrained(net, weights.choose("cifar_aff_resnet20", "digits"))
+    """
     data, path = verified_bytes(entry, root, _elements(net))
     load_arrays(net, read_arrays(data, path), path, entry.source, ctx, True, entry)
 
 
-def load_arrays(net, arrays, where="the file", source=None, ctx=None, adapt=False, entry=None):
-    """Load {published name: array} into `net`; `entry` is the table's row of the file, where it is known."""
+def load_arrays(
+    net: HybridBlock,
+    arrays: Mapping[str, np.ndarray],
+    where: str = "the file",
+    source: Optional[str] = None,
+    ctx: Any = None,
+    adapt: bool = False,
+    entry: Optional[WeightsEntry] = None,
+) -> None:
+    """Load {published name: array} into `net`; `entry` is the table's row of the file, where it is known.
+
+    >>> arrays = {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
+    >>> load_arrays(net, arrays)
+    """
     translated = translate(arrays, source, where)
     parameters = net._collect_params_with_prefix()
     if entry is not None:
@@ -83,8 +113,12 @@ def load_arrays(net, arrays, where="the file", source=None, ctx=None, adapt=Fals
 
 
 @contextlib.contextmanager
-def quietly():
-    """Within it nothing is said of what is new: of a second copy of a network it has been said."""
+def quietly() -> Iterator[None]:
+    """Within it nothing is said of what is new: of a second copy of a network it has been said.
+
+    >>> with quietly():
+    ...     load_weights(net, weights.choose("cifar_aff_resnet20", "digits").path)
+    """
     level = log.level
     log.setLevel(logging.ERROR)
     try:
@@ -93,8 +127,14 @@ def quietly():
         log.setLevel(level)
 
 
-def translate(arrays, source=None, where="the file"):
-    """{our name: array}; every tensor of the file is used or deliberately unused."""
+def translate(
+    arrays: Mapping[str, np.ndarray], source: Optional[str] = None, where: str = "the file"
+) -> Dict[str, np.ndarray]:
+    """{our name: array}; every tensor of the file is used or deliberately unused.
+
+    >>> list(translate({"conv1.weight": np.zeros((64, 3, 7, 7))}, "timm"))
+    ['stem.0.weight']
+    """
     source = source or maps.recognise(arrays, where)
     names = maps.key_map(source, arrays)
     unknown = [name for name in arrays if name not in names]
@@ -109,8 +149,12 @@ def translate(arrays, source=None, where="the file"):
     return translated
 
 
-def identify(path):
-    """The table's row for the file `path`, known by its hash wherever it lies, or None."""
+def identify(path: AnyPath) -> Optional[WeightsEntry]:
+    """The table's row for the file `path`, known by its hash wherever it lies, or None.
+
+    >>> identify("aff_resnet50.params").tag
+    'openaff'
+    """
     path = Path(path).expanduser()
     return None if path.is_file() and path.stat().st_size > _LARGEST_PUBLISHED else _known(read_file(path))
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError, unknown
+from gluon_attn.files import AnyPath
 from gluon_attn.weights.card import Card
 from gluon_attn.weights.load import classes_of, identify, load_pretrained, load_weights
 from gluon_attn.weights.table import WeightsEntry, choose
@@ -101,7 +102,7 @@ class Origin:
         return list(names)
 
 
-def is_path(text) -> bool:
+def is_path(text: AnyPath) -> bool:
     """Whether `pretrained` is a file's path and no tag.
 
     >>> is_path("runs/x/last.params"), is_path("openaff")
@@ -121,11 +122,14 @@ def _beside(model, path):
     return card
 
 
-def of_run(folder, which: Optional[str] = None) -> Origin:
+def of_run(folder: AnyPath, which: Optional[str] = None) -> Origin:
     """The weights of a run's folder, or of a stored one.
 
     which : 'best' or 'last'; by default the best where held-out images chose it, else the last: an epoch that was
         chosen on the test images promises too much
+
+    >>> of_run("runs/cats", which="last").path
+    'runs/cats/last.params'
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():

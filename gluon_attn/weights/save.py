@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from gluon_attn.weights.files import write_checked
 from gluon_attn.weights.layouts.inverse import FORMATS, published_names, source_of
 from gluon_attn.weights.table import all_published
 
+if TYPE_CHECKING:
+    from mxnet.gluon import HybridBlock
+
 # What a ResNet of those libraries may differ in without having other names than the plain one; None: not at all.
 _TIMM = {"layers", "widths", "block", "stem", "stem_widths", "shortcut", "gate", "groups", "group_width", "round_to"}
 _GATES = {"timm": ("se", "eca"), "torchvision": ()}
 
 
-def save_weights(net, path: os.PathLike, format: str = "gluon") -> None:
+def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> None:
     """Write the parameters of `net`, a network of the zoo, as `path`, under the names of `format`; whole or not at all.
 
     format : 'gluon' (ours, what `net.save_parameters` writes), 'timm', 'torchvision', 'imgclsmob', 'openaff' or 'abn'

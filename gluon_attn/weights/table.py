@@ -8,7 +8,7 @@ import os
 import posixpath
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
 from gluon_attn.catalogue.datasets import DATASETS
@@ -21,7 +21,11 @@ STORED = "weights.params"  # params/<dataset>/<model>/<tag>/weights.params
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """One file of weights: where it is, how it is verified, and what it was trained for. Errors in percent."""
+    """One file of weights: where it is, how it is verified, and what it was trained for. Errors in percent.
+
+    >>> choose("aff_resnet50", "openaff").file_name
+    'aff_resnet50-openaff-aedcb94b.params'
+    """
 
     model: str
     tag: str
@@ -92,8 +96,12 @@ def _entry(row, table):
     )
 
 
-def stored_folders():
-    """Where params/ may be: $GLUON_ATTN_PARAMS; beside the package (a checkout), in it (installed), or here."""
+def stored_folders() -> List[Path]:
+    """Where params/ may be: $GLUON_ATTN_PARAMS; beside the package (a checkout), in it (installed), or here.
+
+    >>> stored_folders()[0].name
+    'params'
+    """
     named = os.environ.get("GLUON_ATTN_PARAMS")
     package = Path(__file__).resolve().parents[1]
     return [Path(named).expanduser()] if named else [package.parent / "params", package / "params", Path("params")]
@@ -139,28 +147,44 @@ def _stored_entry(model, path):
     )
 
 
-def entries(model):
-    """Every known file of weights for the model `model`; the published ones first."""
+def entries(model: str) -> Tuple[WeightsEntry, ...]:
+    """Every known file of weights for the model `model`; the published ones first.
+
+    >>> [entry.tag for entry in entries("cifar_cbam_resnet20")]
+    ['clutter', 'digits']
+    """
     return tuple(entry for entry in _published() if entry.model == model) + _stored(model)
 
 
-def variants(model):
-    """{tag or source: the architecture arguments its files were trained with}."""
+def variants(model: str) -> Dict[str, Mapping]:
+    """{tag or source: the architecture arguments its files were trained with}.
+
+    >>> variants("se_resnet50")["imgclsmob"]
+    {'stride_in': '1x1'}
+    """
     known = entries(model)
     by_source = {entry.source: entry.arch for entry in reversed(known)}
     return {**by_source, **{entry.tag: entry.arch for entry in known}}
 
 
-def all_published():
+def all_published() -> Tuple[WeightsEntry, ...]:
+    """Every row of sources.json: the files that others published.
+
+    >>> {entry.source for entry in all_published()} >= {"openaff", "imgclsmob", "timm"}
+    True
+    """
     return _published()
 
 
-def choose(model, tag=True, dataset=None):
+def choose(model: str, tag: Any = True, dataset: Any = None) -> WeightsEntry:
     """The entry that `tag` means: its tag, or its source or dataset where only one file has that; True the default.
 
     The default is the first entry for the labels that the model's name promises: weights for the 20 super-classes
     of CIFAR-100, or for Tiny ImageNet, are given only to whoever names them. With `dataset` (a record of
     catalogue/datasets.py) it is the first one for its labels.
+
+    >>> choose("cifar_aff_resnet20", "digits").classes
+    10
     """
     known = entries(model)
     if not known:

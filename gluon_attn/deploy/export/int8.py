@@ -14,9 +14,13 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from typing import TYPE_CHECKING, Any, Iterable, Sequence
 
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+if TYPE_CHECKING:
+    import numpy as np
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
 
@@ -29,11 +33,16 @@ class _Batches(CalibrationDataReader):
         return next(self.feeds, None)
 
 
-def quantize(model, batches, operators=QUANTIZED, keep_float=()):
+def quantize(
+    model: Any, batches: Iterable[np.ndarray], operators: Sequence[str] = QUANTIZED, keep_float: Sequence[str] = ()
+) -> onnx.ModelProto:
     """The int8 form of an ONNX model (a ModelProto, its bytes or a path), as a ModelProto with the same metadata.
 
     batches : prepared images, float32 arrays (N, 3, H, W); a few hundred images in all
     operators : operator types to quantise; keep_float : names of nodes that stay in float
+
+    >>> deploy.export_onnx(net, "net.onnx", size=32)
+    >>> onnx.save(quantize("net.onnx", [x.asnumpy()]), "int8.onnx")
     """
     if isinstance(model, bytes):
         model = onnx.load_model_from_string(model)

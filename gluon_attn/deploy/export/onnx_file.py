@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Optional, Tuple
+
 import onnx
 
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.trace import trace
 from gluon_attn.deploy.run.onnxruntime_engine import session
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import write_bytes
+from gluon_attn.files import AnyPath, write_bytes
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+    from gluon_attn.weights.card import Card
 
 
-def export_onnx(net, path, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
+def export_onnx(
+    net: mx.gluon.HybridBlock,
+    path: AnyPath,
+    size: int,
+    *,
+    in_channels: int = 3,
+    card: Optional[Card] = None,
+    tolerance: float = check.TOLERANCE,
+) -> float:
     """Write `net` (initialised) as `path`, and return the largest difference from Gluon, relative to the output.
 
     Input `images` (batch, in_channels, height, width) float32, normalised; output `logits` (batch, classes), or all
     that the network gives. The batch is free, and so are height and width unless the network is tied to `size`.
     BatchNorm is folded into convolutions. card (weights.card.Card) goes into the file's metadata. Above `tolerance`
     nothing is written.
+
+    >>> export_onnx(net, "net.onnx", size=32, card=net.card) < 1e-4
+    True
     """
     model, difference = verified(net, size, in_channels, tolerance)
     if card is not None:
@@ -27,8 +45,15 @@ def export_onnx(net, path, size, *, in_channels=3, card=None, tolerance=check.TO
     return difference
 
 
-def verified(net, size, in_channels=3, tolerance=check.TOLERANCE):
-    """(onnx.ModelProto, its difference from Gluon)."""
+def verified(
+    net: mx.gluon.HybridBlock, size: int, in_channels: int = 3, tolerance: float = check.TOLERANCE
+) -> Tuple[onnx.ModelProto, float]:
+    """(onnx.ModelProto, its difference from Gluon).
+
+    >>> model, difference = verified(net, 32)
+    >>> [output.name for output in model.graph.output]
+    ['logits']
+    """
     for name, parameter in net.collect_params().items():
         if parameter._data is None:
             raise GluonAttnError(f"{name} has no values: load weights, or call net.initialize(), before exporting.")

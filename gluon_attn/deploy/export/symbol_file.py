@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Optional
+
 import mxnet as mx
 
 from gluon_attn import cpu
 from gluon_attn.deploy.export import check
 from gluon_attn.deploy.export.trace import as_block, names_of, trace
-from gluon_attn.files import write_text
+from gluon_attn.files import AnyPath, write_text
 from gluon_attn.weights.files import write_checked
 
+if TYPE_CHECKING:
+    from gluon_attn.weights.card import Card
 
-def export_symbol(net, prefix, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
+
+def export_symbol(
+    net: mx.gluon.HybridBlock,
+    prefix: AnyPath,
+    size: int,
+    *,
+    in_channels: int = 3,
+    card: Optional[Card] = None,
+    tolerance: float = check.TOLERANCE,
+) -> float:
     """Write PREFIX-symbol.json, PREFIX-0000.params and PREFIX-card.json; the difference from Gluon is returned.
 
     The graph is the one of inference: nothing in it that only training on a CPU needs.
+
+    >>> export_symbol(net, "net", size=32, card=net.card) < 1e-4
+    True
     """
     symbol = trace(net)
     used = set(symbol.list_inputs())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import mxnet as mx
 
 from gluon_attn.deploy.export.named_graph import named_graph
 from gluon_attn.deploy.run.torch_graph import build
 
+if TYPE_CHECKING:
+    import torch
 
-def to_torch(net: mx.gluon.HybridBlock, inputs: Optional[int] = None):
+
+def to_torch(net: mx.gluon.HybridBlock, inputs: Optional[int] = None) -> torch.nn.Module:
     """A torch.nn.Module that computes, and trains, what the hybridizable Gluon network `net` does; in eval mode.
 
     Parameters and running statistics are copies, as float32 on the CPU, under the names of `net.save_parameters`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Optional
 
 import torch
 
@@ -13,13 +14,30 @@ from gluon_attn.deploy.export.trace import names_of
 from gluon_attn.deploy.run.torch_file import write_pair
 from gluon_attn.deploy.run.torch_graph import build
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import AnyPath
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+    from gluon_attn.weights.card import Card
 
 
-def export_torch(net, path, size, *, in_channels=3, card=None, tolerance=check.TOLERANCE):
+def export_torch(
+    net: mx.gluon.HybridBlock,
+    path: AnyPath,
+    size: int,
+    *,
+    in_channels: int = 3,
+    card: Optional[Card] = None,
+    tolerance: float = check.TOLERANCE,
+) -> float:
     """Write `net` as `path` (.safetensors: weights, graph and card), and return the largest difference from Gluon.
 
     `deploy.load_torch(path)` makes a module of it where there is no MXNet, and `Predictor(path)` serves it. Above
     `tolerance` nothing is written.
+
+    >>> export_torch(net, "net.safetensors", size=32, card=net.card)
+    >>> module = deploy.load_torch("net.safetensors")
     """
     graph, arrays, _ = named_graph(net)
     module = build(graph, arrays, str(path), unused=True)  # of the very arrays that are written

@@ -160,8 +160,12 @@ def _listed(images):
         raise GluonAttnError(f"Predictor takes a list of images; this is {images!r}.") from None
 
 
-def readable(image):
-    """A path, Pillow image or array as what the transforms take: uint8 RGB (H, W, 3)."""
+def readable(image: Any) -> np.ndarray:
+    """A path, Pillow image or array as what the transforms take: uint8 RGB (H, W, 3).
+
+    >>> readable(DIGITS / "digit-7.png").dtype
+    dtype('uint8')
+    """
     from PIL.Image import Image
 
     from gluon_attn.data.images import as_seen, read_picture
@@ -181,8 +185,12 @@ def readable(image):
     return image
 
 
-def calibration_images(calibration, most=256):
-    """At most `most` images, evenly spread, of a list, a folder, or a data set (without its labels)."""
+def calibration_images(calibration: Any, most: int = 256) -> list:
+    """At most `most` images, evenly spread, of a list, a folder, or a data set (without its labels).
+
+    >>> len(calibration_images(DIGITS, most=4))
+    4
+    """
     if isinstance(calibration, (str, os.PathLike)):
         from gluon_attn.predict import find_pictures
 

@@ -16,13 +16,14 @@ from gluon_attn.deploy.run.symbol_json import Graph, Node, read_graph
 from gluon_attn.deploy.run.torch_file import read_pair
 from gluon_attn.deploy.run.torch_operators import operator_of
 from gluon_attn.errors import GluonAttnError, WeightsError
+from gluon_attn.files import AnyPath
 from gluon_attn.weights.files import read_arrays, read_file
 
 _CONSTANTS, _STATEFUL = "constants", "operators"  # submodules for what has no name in Gluon
 _SHOWN = 6
 
 
-def load_torch(symbol_json, params=None) -> nn.Module:
+def load_torch(symbol_json: AnyPath, params: Optional[AnyPath] = None) -> nn.Module:
     """The network in MXNet's pair of files `net-symbol.json` and `net-0000.params`, as a PyTorch module in eval mode.
 
     Or that in one file `net.safetensors` of `gluon-attn export --format torch`, given alone; `module.metadata` is then
