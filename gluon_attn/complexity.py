@@ -10,6 +10,8 @@ from typing import Dict
 import mxnet as mx
 import numpy as np
 
+from gluon_attn import cpu
+
 
 @dataclass(frozen=True)
 class Complexity:
@@ -47,7 +49,9 @@ def complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Co
     >>> complexity(gluon_attn.get_model("resnet50"), 224).macs / 1e9
     4.089184256
     """
-    return _sum_up(_node_costs(net(mx.sym.Variable("data")), (1, in_channels, size, size)), count_parameters(net))
+    with cpu.inference_graphs():
+        graph = net(mx.sym.Variable("data"))
+    return _sum_up(_node_costs(graph, (1, in_channels, size, size)), count_parameters(net))
 
 
 def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Dict[str, Complexity]:
@@ -61,7 +65,8 @@ def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3)
     result, before, parameters_before = {}, Counter(), 0
     for name in names:
         data = mx.sym.Variable("data")
-        graph = net(data) if name == "head" else net.features_at(data, [name])[name]
+        with cpu.inference_graphs():
+            graph = net(data) if name == "head" else net.features_at(data, [name])[name]
         # Not the first nodes: a head that reads several stages (LTPA) is computed among them.
         costs = Counter(_node_costs(graph, (1, in_channels, size, size)))
         reached = trained if name == "head" else _group(graph).list_arguments()  # with those that logits do not need

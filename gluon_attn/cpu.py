@@ -1,7 +1,8 @@
-"""Training on a CPU at the engine's limit: the operators that MXNet runs slowly there, in other words.
+"""MXNet on a CPU at the engine's limit: the operators that it runs slowly there, in other words.
 
-The values are the same, and so are the parameters. The other words pay only where a backward pass runs on a CPU, so
-they are chosen when a network is traced: by where its parameters live, and never within `inference_graphs()`.
+The values are the same, and so are the parameters. Most of the other words pay only where a backward pass runs on a
+CPU, so they are chosen when a network is traced: by where its parameters live, and never within `inference_graphs()`,
+where those for a forward pass alone can be asked for.
 """
 
 from __future__ import annotations
@@ -12,25 +13,48 @@ from typing import Any, ContextManager
 from gluon_attn.scoped import Scoped
 
 BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
-_inference = Scoped(False)
+_words = Scoped(None)  # None: by where the network lives
+_network = Scoped(None)  # the one that is traced
 
 
-def inference_graphs() -> ContextManager:
-    """Within it, networks are traced (by this thread) in the plain words: for export, and for inference alone.
+def inference_graphs(words: str = "plain") -> ContextManager:
+    """Within it, networks are traced (by this thread) for inference alone, in the plain words, as exports need them.
+
+    words : 'forward' for those that are quickest where MXNet runs no backward pass on a CPU; never exported
 
     >>> with inference_graphs():
     ...     symbol = net(mx.sym.Variable("data"))
     """
-    return _inference.to(True)
+    return _words.to(words)
 
 
 def for_inference() -> bool:
-    """Whether networks are traced in the plain words now.
+    """Whether networks are traced for inference alone now, in either words.
 
     >>> for_inference()
     False
     """
-    return _inference.value
+    return _words.value is not None
+
+
+def runs_forward() -> bool:
+    """Whether networks are traced now for inference by MXNet.
+
+    >>> with inference_graphs("forward"):
+    ...     runs_forward()
+    True
+    """
+    return _words.value == "forward"
+
+
+def within(network: Any) -> ContextManager:
+    """Within it, blocks without parameters (SimAM, Gather-Excite) are taken to run where those of `network` live.
+
+    >>> with within(net):
+    ...     trains_on_cpu(mx.gluon.nn.HybridSequential())
+    True
+    """
+    return _network.to(network)
 
 
 def trains_on_cpu(block: Any) -> bool:
@@ -39,9 +63,12 @@ def trains_on_cpu(block: Any) -> bool:
     >>> trains_on_cpu(net)
     True
     """
-    if for_inference():
-        return False
-    first = next(iter(block.collect_params().values()), None)
+    return not for_inference() and _on_cpu(block)
+
+
+def _on_cpu(block):
+    owners = (block, _network.value)
+    first = next((p for owner in owners if owner is not None for p in owner.collect_params().values()), None)
     contexts = () if first is None else first._ctx_list or ()
     return any(device.device_type.startswith("cpu") for device in contexts)
 
@@ -119,7 +146,7 @@ def in_wide_groups(F: Any, weight: Any, shape: tuple, groups: int) -> tuple:
 
 
 def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str = "positions") -> Any:
-    """x 'mul' or 'add' a weight, repeated over what it has one value for.
+    """x 'mul', 'add' or 'sub' a weight, repeated over what it has one value for.
 
     over : 'positions' for (N, C, 1, 1), 'channels' for (N, 1, H, W), 'height' for (N, C, 1, W), 'width' for
         (N, C, H, 1)
@@ -139,3 +166,67 @@ def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str
     else:
         repeated = F.batch_dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
     return getattr(F, f"elemwise_{operation}")(x, F.reshape_like(repeated, x))
+
+
+# x (N, C, H, W) with one axis to reduce, as rows (A, L, B) whose L is reduced: the shapes on the way there, and which
+# axes of the reduced rows (A, 1, B) are which of x on the way back: {axis: (shapes, axes of the rows, axes of x)}.
+_ROWS = {
+    1: (((0, 0, -1),), (2, 3), (2, 4)),
+    2: (((-3, 0, 0),), (0, 1), (0, 2)),
+    3: (((-3, 0, 0), (-3, 0, 1)), (0, 2), (0, 3)),
+    (2, 3): (((0, 0, -1), (-3, 0, 1)), (0, 1), (0, 2)),
+}
+
+
+def reduced(F: Any, block: Any, operation: str, x: Any, axis: Any) -> Any:
+    """The 'max' or 'mean' of x (N, C, H, W) over the axis (1, 2, 3, or (2, 3)), which stays as one of length 1.
+
+    MXNet's own unravel the index of every element, forward and backward. Its pooling of channels-last rows (not
+    oneDNN's) runs along the memory, and a mean is a product with a row of ones, in a tenth of the time and less.
+
+    >>> reduced(mx.nd, net, "max", x, axis=1).shape
+    (2, 1, 32, 32)
+    """
+    trained = trains_on_cpu(block)
+    if not (trained or runs_forward() and _on_cpu(block)):
+        return getattr(F, operation)(x, axis=axis, keepdims=True)
+    if not trained and axis == (2, 3):
+        return F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type={"max": "max", "mean": "avg"}[operation])
+    rows = _rows(F, x, axis)
+    if operation == "mean":
+        return _unrolled(F, _totals(F, rows, axis, mean=True), x, axis)
+    if not trained:
+        return _unrolled(F, _pooled(F, rows, "max"), x, axis)
+    largest = _pooled(F, F.BlockGrad(rows), "max")
+    # `max` gives its whole gradient to each of several equal maxima, the pooling to the first. So does the sum of
+    # max(x, largest): it is added with its gradient and taken away without, which is 0.
+    total = _totals(F, F.maximum(rows, F.BlockGrad(F.broadcast_like(largest, rows))), axis)
+    return _unrolled(F, largest + (total - F.BlockGrad(total)), x, axis)
+
+
+def _totals(F, rows, axis, mean=False):
+    """The sums, or means, of rows (A, L, B) over L: (A, 1, B)."""
+    if axis == 2:
+        return _pooled(F, rows, "avg" if mean else "sum")
+    weight = F.ones_like(F.slice(rows, begin=(0, 0, 0), end=(1, None, 1)))
+    if mean:
+        weight = F.broadcast_div(weight, F.sum(weight, axis=1, keepdims=True))
+    if axis == 1:
+        row, kernel = F.expand_dims(rows, axis=3), F.expand_dims(weight, axis=3)
+        return F.reshape(F.Convolution(row, kernel, kernel=(1, 1), num_filter=1, no_bias=True), (0, 0, -1))
+    return F.expand_dims(F.FullyConnected(rows, F.flatten(weight), num_hidden=1, no_bias=True), axis=2)
+
+
+def _rows(F, x, axis):
+    for shape in _ROWS[axis][0]:
+        x = F.reshape(x, shape)
+    return x
+
+
+def _unrolled(F, rows, x, axis):
+    _, (lhs_begin, lhs_end), (rhs_begin, rhs_end) = _ROWS[axis]
+    return F.reshape_like(rows, x, lhs_begin=lhs_begin, lhs_end=lhs_end, rhs_begin=rhs_begin, rhs_end=rhs_end)
+
+
+def _pooled(F, rows, how):
+    return F.Pooling(rows, kernel=(1,), global_pool=True, pool_type=how, layout="NWC")

@@ -26,3 +26,10 @@ def test_a_stem_by_hand():
     assert stem.activations == 16 * plane
     assert stem.training_bytes == 3 * 16 * plane * 4
     assert stem.peak_bytes == 2 * 16 * plane * 4
+
+
+def test_a_network_that_was_initialised_costs_what_it_cost_before():
+    net = gluon_attn.get_model("cifar_cbam_resnet20", layers=(1, 1, 1))
+    before, stages = complexity(net, 32), stage_complexity(net, 32)
+    net.initialize()
+    assert (complexity(net, 32), stage_complexity(net, 32)) == (before, stages)

@@ -155,6 +155,39 @@ def test_a_network_trains_alike_with_and_without():
     )
 
 
+@pytest.mark.parametrize("gate", ["ge_minus", "simam"])
+def test_gates_without_parameters_are_told_by_their_network_where_they_run(gate):
+    net = build(f"cifar_{gate}_resnet20", layers=(1, 1, 1), classes=5)
+    assert "batch_dot" in _operators(net) and "broadcast_sub" not in _operators(net)
+    assert "batch_dot" not in _operators(gluon_attn.create_gate(gate.split("_")[0], 8)), "alone nobody knows"
+    with cpu.inference_graphs():
+        assert "batch_dot" not in _operators(net)
+    _check_same(
+        lambda: build(f"cifar_{gate}_resnet20", layers=(1, 1, 1), classes=5), images(4, 3, 19, 17), tolerance=5e-4
+    )
+
+
+def test_several_devices_and_both_ways_of_running_give_the_plain_gradients():
+    contexts = [mx.cpu(0), mx.cpu(1)]
+    x = np.round(images(2, 16, 6, 5) * 2) / 2
+    with cpu.inference_graphs():
+        expected = _training_step(randomise(gluon_attn.create_gate("cbam", 16, reduction=4)), x)
+    for flags in (None, {}, {"static_alloc": True}):
+        gate = randomise(gluon_attn.create_gate("cbam", 16, reduction=4))
+        gate.collect_params().reset_ctx(contexts)
+        if flags is not None:
+            gate.hybridize(**flags)
+        for ctx in contexts:
+            array = mx.nd.array(x, ctx=ctx)
+            array.attach_grad()
+            with mx.autograd.record():
+                y = gate(array)
+            y.backward(mx.nd.array(images(*y.shape, seed=9), ctx=ctx))
+            for name, value in (("output", y), ("input0", array.grad)):
+                scale = max(abs(expected[name]).max(), 1)
+                np.testing.assert_allclose(value.asnumpy() / scale, expected[name] / scale, rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize("over, axes", [("positions", (2, 3)), ("channels", (1,)), ("height", (2,)), ("width", (3,))])
 @pytest.mark.parametrize("operation", ["mul", "add"])
 def test_broadcasts_along_every_axis(over, axes, operation):
@@ -178,3 +211,31 @@ def test_words_of_inference_are_one_threads():
         thread.start()
         thread.join()
         assert cpu.for_inference() and seen == [False]
+
+
+class Reduced(mx.gluon.nn.HybridBlock):
+    """scale * x, reduced: the scale says that it runs on a CPU."""
+
+    def __init__(self, operation, axis):
+        super().__init__()
+        self.operation, self.axis = operation, axis
+        self.scale = self.params.get("scale", shape=(1,), init="ones")
+
+    def hybrid_forward(self, F, x, scale):
+        x = F.broadcast_mul(x, scale.reshape((1, 1, 1, 1)))
+        return cpu.reduced(F, self, self.operation, x, self.axis)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3, (2, 3)])
+@pytest.mark.parametrize("operation", ["max", "mean"])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 32, 7, 1), (3, 1, 1, 6)])
+def test_maxima_and_means_over_every_axis(shape, operation, axis):
+    _check_same(lambda: randomise(Reduced(operation, axis)), images(*shape), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3, (2, 3)])
+def test_equal_maxima_each_have_the_whole_gradient(axis):
+    x = np.round(images(2, 4, 5, 6) * 2)  # few values, so many ties
+    ties = (x == x.max(axis, keepdims=True)).sum(axis)
+    assert ties.max() > 1
+    _check_same(lambda: randomise(Reduced("max", axis)), x, tolerance=1e-6)

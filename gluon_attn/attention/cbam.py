@@ -8,7 +8,7 @@ from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import unknown
-from gluon_attn.layers import GlobalAvgPool, GlobalMaxPool, batch_norm, conv, relu, sequence
+from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 
 _ORDERS = {"max_mean": ("max", "mean"), "mean_max": ("mean", "max")}
 
@@ -19,12 +19,12 @@ class ChannelGate(nn.HybridBlock):
     def __init__(self, channels, reduction=16, gating="sigmoid", alpha=1.0, **kwargs):
         super().__init__(**kwargs)
         inner = squeezed(channels, reduction)
-        self.avg_pool, self.max_pool = GlobalAvgPool(), GlobalMaxPool()
+        self.avg_pool = GlobalAvgPool()
         self.mlp = sequence(conv(channels, inner, bias=True), relu(), conv(inner, channels, bias=True))
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        z = self.mlp(self.avg_pool(x)) + self.mlp(self.max_pool(x))
+        z = self.mlp(self.avg_pool(x)) + self.mlp(cpu.reduced(F, self, "max", x, axis=(2, 3)))
         return cpu.broadcast(F, self, "mul", x, self.gating(z))
 
 
@@ -45,7 +45,7 @@ class SpatialGate(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        planes = [getattr(F, reduce)(x, axis=1, keepdims=True) for reduce in self.order]
+        planes = [cpu.reduced(F, self, operation, x, axis=1) for operation in self.order]
         z = self.conv(F.concat(*planes, dim=1))
         weight = self.gating(z if self.bn is None else self.bn(z))
         return cpu.broadcast(F, self, "mul", x, weight, over="channels")

@@ -41,8 +41,8 @@ class CoordAtt(nn.HybridBlock):
         self.row_gating, self.column_gating = Gating(gating, alpha), Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        rows = F.mean(x, axis=3, keepdims=True)  # (N, C, H, 1)
-        columns = F.swapaxes(F.mean(x, axis=2, keepdims=True), 2, 3)  # (N, C, W, 1)
+        rows = cpu.reduced(F, self, "mean", x, axis=3)  # (N, C, H, 1)
+        columns = F.swapaxes(cpu.reduced(F, self, "mean", x, axis=2), 2, 3)  # (N, C, W, 1)
         f = self.shared(F.concat(rows, columns, dim=2))
         height = F.sum(F.ones_like(_line(F, rows)))
         first = F.take(f, F.contrib.arange_like(rows, axis=2), axis=2)

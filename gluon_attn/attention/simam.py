@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import GlobalAvgPool
@@ -31,9 +32,9 @@ class SimAM(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        square = F.square(F.broadcast_sub(x, self.pool(x)))
+        square = F.square(cpu.broadcast(F, self, "sub", x, self.pool(x)))
         places = F.sum(F.ones_like(F.slice_axis(x, axis=1, begin=0, end=1)), axis=(2, 3), keepdims=True)
         # The sum over H W - 1 from the mean over H W.
         variance = F.broadcast_mul(self.pool(square), places / F.maximum(places - 1, 1))
-        energy = F.broadcast_div(square, 4 * (variance + self.energy_lambda)) + 0.5
+        energy = cpu.broadcast(F, self, "mul", square, 0.25 / (variance + self.energy_lambda)) + 0.5
         return x * self.gating(energy)

@@ -22,7 +22,7 @@ class AxisGate(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        planes = [reduce(x, axis=self.axis, keepdims=True) for reduce in (F.max, F.mean)]
+        planes = [cpu.reduced(F, self, operation, x, self.axis) for operation in ("max", "mean")]
         z = self._turned(F, F.concat(*planes, dim=self.axis))  # (N, 2, the two other axes)
         weight = self.gating(self._turned(F, self.bn(self.conv(z))))
         return cpu.broadcast(F, self, "mul", x, weight, over=ALONG[self.axis])

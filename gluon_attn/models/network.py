@@ -7,6 +7,7 @@ from typing import Any, Optional, Tuple
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, batch_norm, relu, sequence
 from gluon_attn.models.output import features_of, output_of, put_features, put_output
@@ -127,7 +128,8 @@ class Network(nn.HybridBlock):
 
     def give(self, x, names):
         """The tuple of those outputs, of the ones in `gives`, whatever `outputs` says."""
-        values = dict(self._walk(x))
+        with cpu.within(self):
+            values = dict(self._walk(x))
         return tuple(values[name] for name in names)
 
     def _build_cache(self, *args):
@@ -166,10 +168,11 @@ class Network(nn.HybridBlock):
             if name not in (*names, *self.gives):
                 raise unknown("stage", name, (*names, *self.gives))
         features = {}
-        for name, value in self._walk(x):
-            features[name] = value
-            if set(wanted) <= set(features):
-                break
+        with cpu.within(self):
+            for name, value in self._walk(x):
+                features[name] = value
+                if set(wanted) <= set(features):
+                    break
         return {name: features[name] for name in wanted}
 
 

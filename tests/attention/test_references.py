@@ -116,14 +116,15 @@ def _refuse_what_hides(block):
 
 
 def _in_every_way(block, inputs):
-    """The outputs as lists of arrays: imperative, hybridized, static, and in the plain words of inference."""
+    """The outputs as lists of arrays: imperative, hybridized, static, and in both words of inference."""
     yield _run(block, inputs)
     for flags in ({}, {"static_alloc": True, "static_shape": True}):
         block.hybridize(**flags)
         yield _run(block, inputs)
-    block.hybridize()
-    with cpu.inference_graphs():
-        yield _run(block, inputs)
+    for words in ("plain", "forward"):
+        block.hybridize()
+        with cpu.inference_graphs(words):
+            yield _run(block, inputs)
 
 
 def _run(block, inputs):
