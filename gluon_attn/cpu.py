@@ -66,6 +66,15 @@ def trains_on_cpu(block: Any) -> bool:
     return not for_inference() and _on_cpu(block)
 
 
+def plain(block: Any) -> bool:
+    """Whether everything has to stand in the plain words now: for an export, or on a GPU.
+
+    >>> plain(net)
+    False
+    """
+    return not (_on_cpu(block) and _words.value in (None, "forward"))
+
+
 def _on_cpu(block):
     owners = (block, _network.value)
     first = next((p for owner in owners if owner is not None for p in owner.collect_params().values()), None)
@@ -188,7 +197,7 @@ def reduced(F: Any, block: Any, operation: str, x: Any, axis: Any) -> Any:
     (2, 1, 32, 32)
     """
     trained = trains_on_cpu(block)
-    if not (trained or runs_forward() and _on_cpu(block)):
+    if plain(block):
         return getattr(F, operation)(x, axis=axis, keepdims=True)
     if not trained and axis == (2, 3):
         return F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type={"max": "max", "mean": "avg"}[operation])
@@ -230,3 +239,24 @@ def _unrolled(F, rows, x, axis):
 
 def _pooled(F, rows, how):
     return F.Pooling(rows, kernel=(1,), global_pool=True, pool_type=how, layout="NWC")
+
+
+def instance_norm(F: Any, block: Any, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
+    """gamma (x - mean) / sqrt(variance + eps) + beta, of every channel of every image by itself; x (N, C, H, W).
+
+    MXNet's InstanceNorm takes 3 times as long forward, 8 times backward. The mean is taken away before the squares are
+    summed: in float32 the difference of the mean of the squares and the square of the mean would not do.
+
+    >>> instance_norm(mx.nd, net, x, mx.nd.ones(3), mx.nd.zeros(3), 1e-5).shape == x.shape
+    True
+    """
+    if plain(block):
+        return F.InstanceNorm(x, gamma, beta, eps=eps)
+
+    def mean(values):
+        return F.contrib.AdaptiveAvgPooling2D(values, output_size=1)
+
+    centred = broadcast(F, block, "sub", x, mean(x))
+    scale = F.broadcast_mul(F.rsqrt(mean(F.square(centred)) + eps), F.reshape(gamma, (1, -1, 1, 1)))
+    shift = F.broadcast_add(F.zeros_like(scale), F.reshape(beta, (1, -1, 1, 1)))
+    return broadcast(F, block, "add", broadcast(F, block, "mul", centred, scale), shift)

@@ -14,6 +14,7 @@ import pytest
 
 import gluon_attn
 from gluon_attn import cpu
+from gluon_attn.attention.lip import InstanceNorm
 from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, conv
 from tests.helpers import build, images, randomise
 
@@ -239,3 +240,9 @@ def test_equal_maxima_each_have_the_whole_gradient(axis):
     ties = (x == x.max(axis, keepdims=True)).sum(axis)
     assert ties.max() > 1
     _check_same(lambda: randomise(Reduced("max", axis)), x, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 5), (1, 16, 4, 4), (3, 2, 1, 2)])
+def test_instance_norm_far_from_zero(shape):
+    x = images(*shape) + 30
+    _check_same(lambda: randomise(InstanceNorm(shape[1])), x, tolerance=2e-5)

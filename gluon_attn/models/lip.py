@@ -40,7 +40,7 @@ class LIPBlock(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         logits = self.logits(x)
         y = self.body(self.pool(self.reduce(x), logits))
-        return F.relu(self.fuse(self.gate(y), self.shortcut(self.shortcut_pool(x, logits))))
+        return F.Activation(self.fuse(self.gate(y), self.shortcut(self.shortcut_pool(x, logits))), act_type="relu")
 
 
 def _unit(in_channels, channels, stride, layers, shortcut, gate, fuse, zero_gamma):
