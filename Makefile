@@ -81,7 +81,7 @@ attack: $(READY)  ## mutate every kind of file that is read; docs/reliability.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack
 
 bench: $(READY)  ## every benchmark, side by side with its peer; writes results/
-	$(BIN)/python -m benchmarks
+	$(if $(wildcard $(TORCH)/.ready),GLUON_ATTN_TORCH=$(TORCH) )$(BIN)/python -m benchmarks
 
 docs: $(READY)  ## the site, with a card for every network: docs/_build/html/index.html opens from disk
 	@$(BIN)/python -c "import furo, myst_parser" 2>/dev/null || \

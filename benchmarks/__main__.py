@@ -14,7 +14,6 @@ NAMES = (
     "import_time",
     "training_speed",
     "deploy_speed",
-    "torch_speed",
     "bfloat16",
     "int8_accuracy",
     "attention_cost",

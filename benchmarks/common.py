@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import glob
 import os
 import platform
+import sys
 from pathlib import Path
 
 from gluon_attn import threads
@@ -27,17 +29,42 @@ def options(description, argv=None, **defaults):
     return args
 
 
-def write(name, rows, args):
+def find_torch():
+    """Let `import torch` find that of the environment which GLUON_ATTN_TORCH names, behind all that is in this one."""
+    if os.environ.get("GLUON_ATTN_TORCH"):
+        sys.path += glob.glob(os.path.join(os.environ["GLUON_ATTN_TORCH"], "lib", "python3.*", "site-packages"))
+
+
+def add_torch():
+    """The module torch, of this environment or of the other; None without one."""
+    find_torch()
+    import gluon_attn  # noqa: F401  (before torch)
+
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
+
+
+def write(name, rows, args, unique=()):
     """results/NAME.csv, every row with the clock, the cores and the machine it was measured on.
 
-    What the file holds of other `--threads` stays, so that one command a number of threads fills one table.
+    What the file holds of other `--threads` stays, so that one command a number of threads fills one table; with
+    `unique`, so does what has other values there.
     """
     asked = str(args.threads or "default")
     machine = {"clock": args.clock, "threads": asked, "cores_of_mxnet": threads.taken(), "cores": os.cpu_count()}
     rows = [{**row, **machine, "machine": platform.machine()} for row in rows]
     path = RESULTS / f"{name}.csv"
-    others = [row for row in read(path) if row.get("threads") != asked and row.keys() == rows[0].keys()]
+    measured = {_place(row, ("threads", *unique)) for row in rows}
+    known = [row for row in read(path) if row.keys() == rows[0].keys() or unique]
+    others = [row for row in known if _place(row, ("threads", *unique)) not in measured]
     write_csv(path, [*rows, *others] if asked == "default" else [*others, *rows], list(rows[0]))
+
+
+def _place(row, keys):
+    return tuple(str(row.get(key)) for key in keys)
 
 
 def read(path):

@@ -1,66 +1,188 @@
-"""Inference on a CPU: onnxruntime in float32 and int8 beside the hybridized plain formulation, same run."""
+"""One network in every engine, beside the hybridized plain formulation in MXNet, same run: inference, and training.
+
+--networks and --batches choose rows of the tables below; what the file holds of others stays. The engine torch, and the
+ONNX file that PyTorch writes of the same network, are measured where torch is installed, or GLUON_ATTN_TORCH names its
+environment; torch.compile where there is a C++ compiler. They need `--threads`, for all engines to have the same cores.
+"""
 
 from __future__ import annotations
 
-from benchmarks.common import options, show, write
+import functools
+import io
+import re
+import shutil
 
-# network, batch, the ratios aimed at in float32 and int8
-TABLE = (
+from benchmarks.common import add_torch, options, show, write
+
+# network, batch, the ratios aimed at in float32 and int8 when MXNet has half of the cores, as it comes
+INFERENCE = (
     ("iaff_resnext50_32x4d", 1, 3.3, None),
     ("iaff_resnext50_32x4d", 16, 3.3, 5.5),
     ("aff_resnet50", 1, 2.5, None),
     ("aff_resnet50", 16, 2.5, 6.5),
 )
+TRAINING = (("aff_resnet50", 16, 224), ("cifar_aff_resnet20", 128, 32))  # network, batch, side
 SIZE = 224
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=5, networks="")
+    args = options(__doc__, argv, rounds=5, networks="", batches="", mode="inference,training")
+    torch = add_torch() if args.threads else None
+    if torch:
+        torch.set_num_threads(args.threads)
     rows = []
-    for name, batch, *targets in TABLE:
-        if not args.networks or name in args.networks.split(","):
-            rows += measure(name, batch, targets, args)
-    write("deploy_speed", rows, args)
+    for mode, table, measure in (("inference", INFERENCE, inference), ("training", TRAINING, training)):
+        for name, batch, *details in table if mode in args.mode.split(",") else ():
+            if chosen(name, args.networks) and chosen(batch, args.batches):
+                rows += measure(name, batch, details, args, torch)
+    write("deploy_speed", rows, args, unique=("network", "batch", "mode"))
 
 
-def measure(name, batch, targets, args):
+def chosen(value, words):
+    return not words or str(value) in words.split(",")
+
+
+def inference(name, batch, targets, args, torch):
+    import mxnet as mx
     import numpy as np
 
     import gluon_attn
     from benchmarks.plain import plain_network, plain_words
-    from gluon_attn.cost.jobs import inference
-    from gluon_attn.cost.timing import interleaved
+    from gluon_attn.cost import jobs
     from gluon_attn.deploy.export import int8, onnx_graph
     from gluon_attn.deploy.run.onnxruntime_engine import session
+    from gluon_attn.deploy.run.openvino_engine import OpenvinoEngine
 
     images = np.random.RandomState(0).uniform(-1, 1, (batch, 3, SIZE, SIZE)).astype("float32")
     net = gluon_attn.get_model(name)
     net.initialize()
+    wanted = net(mx.nd.array(images)).asnumpy()
     model = onnx_graph.to_onnx(net, SIZE)
-    sessions = {
-        "onnxruntime float32": session(model.SerializeToString(), args.threads),
-        "onnxruntime int8": session(int8.quantize(model, [images[:4]]).SerializeToString(), args.threads),
+    files = {
+        "onnxruntime float32": model.SerializeToString(),
+        "onnxruntime int8": int8.quantize(model, [images[:4]]).SerializeToString(),
     }
-    jobs = {key: (lambda s=running: s.run(None, {onnx_graph.INPUT: images})) for key, running in sessions.items()}
-    jobs["mxnet"] = inference(net, batch, SIZE)
+    engines = {}
+    if torch:
+        files["onnxruntime, PyTorch's file"] = exported_by_torch(torch, net)
+        engines.update({key: run_of(torch, module, images) for key, module in modules(torch, net).items()})
+    for key, file in files.items():
+        engines[key] = functools.partial(session(file, args.threads).run, None, {onnx_graph.INPUT: images})
+    openvino = OpenvinoEngine(files["onnxruntime float32"], args.threads)
+    openvino.prepare(SIZE, batch)
+    engines["openvino float32"] = functools.partial(openvino, images)
+    for key, engine in engines.items():
+        difference = abs(np.reshape(engine(), wanted.shape) - wanted).max() / abs(wanted).max()
+        if "int8" not in key and difference > 1e-4:
+            raise SystemExit(f"{name} in {key} differs by {difference:.1e}: it is not the same network.")
+    engines["mxnet"] = jobs.inference(net, batch, SIZE)
     with plain_words():
-        jobs["plain"] = inference(plain_network(name), batch, SIZE)
-    times = interleaved(jobs, args.rounds, clock=args.clock)
-    aims = dict(zip(sessions, targets))
+        engines["plain"] = jobs.inference(plain_network(name), batch, SIZE)
+    aims = dict(zip(files, targets)) if not args.threads else {}
+    return timed(name, batch, "inference", engines, args, aims)
+
+
+def training(name, batch, details, args, torch):
+    """A step of SGD with momentum; PyTorch's is channels last, from the same random weights."""
+    import mxnet as mx
+    import numpy as np
+
+    import gluon_attn
+    from benchmarks.plain import plain_network, plain_words
+    from gluon_attn.cost import jobs
+
+    (side,) = details
+    images = np.random.RandomState(0).uniform(-1, 1, (batch, 3, side, side)).astype("float32")
+    net = gluon_attn.get_model(name)
+    net.initialize()
+    net(mx.nd.array(images[:1]))
+    engines = {}
+    if torch:
+        engines.update({key: step_of(torch, module, images) for key, module in modules(torch, net).items()})
+    engines["mxnet"] = jobs.training_step(gluon_attn.get_model(name), batch, side, optimizer="sgd")
+    with plain_words():
+        engines["plain"] = jobs.training_step(plain_network(name), batch, side, optimizer="sgd")
+    return timed(name, batch, "training", engines, args, {})
+
+
+def modules(torch, net):
+    from gluon_attn.deploy import to_torch
+
+    found = {"torch": to_torch(net).to(memory_format=torch.channels_last)}
+    if shutil.which("g++"):
+        found["torch.compile"] = torch.compile(to_torch(net).to(memory_format=torch.channels_last))
+    return found
+
+
+def run_of(torch, module, images):
+    x = torch.from_numpy(images).to(memory_format=torch.channels_last)
+
+    def job():
+        with torch.inference_mode():
+            return module(x).numpy()
+
+    return job
+
+
+def step_of(torch, module, images):
+    x = torch.from_numpy(images).to(memory_format=torch.channels_last)
+    labels = torch.zeros(len(x), dtype=torch.long)
+    module.train()
+    trained = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, 1e-3, 0.9, weight_decay=1e-4)
+
+    def job():
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(module(x), labels).backward()
+        optimizer.step()
+
+    return job
+
+
+def exported_by_torch(torch, net):
+    """The ONNX file that PyTorch writes of the network, for any batch and size."""
+    from gluon_attn.deploy import to_torch
+    from gluon_attn.deploy.export.onnx_graph import INPUT
+
+    file, axes = io.BytesIO(), {INPUT: {0: "batch", 2: "height", 3: "width"}}
+    example = (torch.zeros(1, 3, SIZE, SIZE),)
+    words = dict(input_names=[INPUT], dynamic_axes=axes, opset_version=13, dynamo=False)
+    torch.onnx.export(torch.nn.Sequential(to_torch(net)), example, file, **words)  # it takes a graph for its own
+    return file.getvalue()
+
+
+def timed(name, batch, mode, engines, args, aims):
+    from gluon_attn.cost.timing import interleaved
+
+    times = interleaved(engines, args.rounds, clock=args.clock)
     return [
         show(
             {
                 "network": name,
                 "batch": batch,
+                "mode": mode,
                 "engine": key,
                 "images_per_second": f"{batch / time.median:.2f}",
                 "ratio": f"{time.faster_than(times['plain']):.2f}",
                 "target": aims.get(key) or "",
                 "spread": f"{time.spread:.2f}",
+                **processor(),
             }
         )
         for key, time in times.items()
     ]
+
+
+def processor():
+    """The CPU's model and the widest vector instructions it has."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            text = stream.read()
+    except OSError:
+        return {"cpu": "", "isa": ""}
+    model, flags = re.search(r"model name\s*: (.*)", text), text.split()
+    widest = [name for name in ("amx_tile", "avx512_bf16", "avx512f", "avx2") if name in flags]
+    return {"cpu": model.group(1).strip() if model else "", "isa": widest[0] if widest else ""}
 
 
 if __name__ == "__main__":

@@ -27,12 +27,16 @@ Ours beside the plain formulation (GluonCV's own network; for AFF and iAFF the t
 
 ## Deployed
 
-onnxruntime on the exported file beside the plain formulation, hybridized, in MXNet.
+Every engine on the same network and weights, beside the plain formulation, hybridized, in MXNet. The engine torch, and
+"PyTorch's file", which is `torch.onnx.export` of the same network, are measured where torch is installed
+(`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks deploy_speed --threads 2`); channels last, `torch.compile` with its
+default backend. {processors}
 
 {deployment}
 
-The same networks exported by PyTorch, in the same onnxruntime (`python -m benchmarks.torch_twin --threads 1`, which
-needs torch): ours take {twin} times as long.
+A step of training (SGD with momentum, float32):
+
+{stepping}
 
 ## Accuracy in bfloat16 and int8
 
@@ -60,6 +64,8 @@ TRAINING = (
     ("ratio", "ratio"),
     ("aimed at", "target"),
 )
+ENGINES = ("mxnet", "onnxruntime float32", "onnxruntime, PyTorch's file", "openvino float32", "torch", "torch.compile")
+ENGINES += ("onnxruntime int8",)
 INT8 = (
     ("network", "network"),
     ("weights", "pretrained"),
@@ -73,14 +79,16 @@ INT8 = (
 
 
 def main():
-    training, deployment, twins, int8 = (
-        read(RESULTS / f"{name}.csv") for name in ("training_speed", "deploy_speed", "torch_twin", "int8_accuracy")
+    training, deployment, int8 = (
+        read(RESULTS / f"{name}.csv") for name in ("training_speed", "deploy_speed", "int8_accuracy")
     )
+    by_mode = {mode: [row for row in deployment if row["mode"] == mode] for mode in ("inference", "training")}
     page = TOP.format(
         cores=training[0]["cores"],
         training=table(training, TRAINING),
-        deployment=table(*engines_side_by_side(deployment)),
-        twin=span(1 / float(row["gluon_attn_is_faster_by"]) for row in twins if row["exporter"] == "torch"),
+        deployment=table(*engines_side_by_side(by_mode["inference"])),
+        stepping=table(*engines_side_by_side(by_mode["training"])) if by_mode["training"] else "Not measured yet.",
+        processors=processors(deployment),
         int8=table(int8, INT8),
     )
     write_text(DOCS / "speed.md", page)
@@ -103,13 +111,17 @@ def engines_side_by_side(rows):
         engine = row["engine"]
         aim = f" ({row['target']})" if row["target"] and row["threads"] == "default" else ""
         one[engine] = row["images_per_second"] if engine == "plain" else row["ratio"] + aim
-    engines = list(dict.fromkeys(row["engine"] for row in rows if row["engine"] not in ("plain", "mxnet")))
-    return list(wide.values()), columns + [(f"{engine}, ratio (aimed at)", engine) for engine in engines]
+    engines = [engine for engine in ENGINES if any(row["engine"] == engine for row in rows)]
+    aimed = {row["engine"] for row in rows if row["target"]}
+    headings = [f"{engine}, ratio" + " (aimed at)" * (engine in aimed) for engine in engines]
+    return list(wide.values()), columns + list(zip(headings, engines))
 
 
-def span(values):
-    values = sorted(f"{value:.2f}" for value in values)
-    return f"{values[0]} to {values[-1]}"
+def processors(rows):
+    """On which CPU the rows were measured that say so."""
+    known = {(row["cpu"], row["isa"], row["cores_of_mxnet"]) for row in rows if row["cpu"]}
+    parts = [f"those with {cores} core(s) of MXNet on {cpu} ({isa} at most)" for cpu, isa, cores in sorted(known)]
+    return f"Rows are of the machines they were measured on: {'; '.join(parts)}." if parts else ""
 
 
 if __name__ == "__main__":

@@ -3,9 +3,6 @@
 `make test-torch` does so: one environment has MXNet and numpy 1, the other torch and numpy 2.
 """
 
-import glob
-import os
-import sys
+from benchmarks.common import find_torch
 
-if os.environ.get("GLUON_ATTN_TORCH"):
-    sys.path += glob.glob(os.path.join(os.environ["GLUON_ATTN_TORCH"], "lib", "python3.*", "site-packages"))
+find_torch()

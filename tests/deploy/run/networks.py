@@ -6,6 +6,8 @@ that. Statistics that were never those of the pictures let a deep network explod
 
 from __future__ import annotations
 
+import json
+
 import mxnet as mx
 import numpy as np
 import torch
@@ -82,3 +84,16 @@ def _settle(net, x):
     for key, parameter in named.items():
         if "running_" in key:
             parameter.set_data(mx.nd.array(settled[key].numpy() + 0.01))
+
+
+def without_kinks(net):
+    """The network with softplus for ReLU and tanh for ReLU6: gradients that no rounding can move by a jump."""
+    text = net(mx.sym.Variable("data")).tojson()
+    graph = json.loads(text)
+    for node in graph["nodes"]:
+        if node["op"] == "Activation" and node["attrs"]["act_type"] == "relu":
+            node["attrs"]["act_type"] = "softrelu"
+        elif node["op"] in ("clip", "relu"):
+            node["op"], node["attrs"] = "Activation", {"act_type": "tanh"}
+    symbol = mx.sym.load_json(json.dumps(graph))
+    return mx.gluon.SymbolBlock(symbol, mx.sym.Variable("data"), params=net.collect_params())

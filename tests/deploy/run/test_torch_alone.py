@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 
@@ -110,9 +111,16 @@ def test_torch_export(network):
     _near(program.module()(x[:3]), net(x[:3]))
 
 
-def test_torch_compile(network):
+# The default generates C++ and compiles it, for a minute and more.
+INDUCTOR = pytest.param(
+    "inductor", marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")]
+)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", INDUCTOR])
+def test_torch_compile(network, backend):
     net, x = network
-    compiled = torch.compile(copy.deepcopy(net), backend="aot_eager")
+    compiled = torch.compile(copy.deepcopy(net), backend=backend)
     _near(compiled(x), net(x))
     compiled.train()
     net.train()

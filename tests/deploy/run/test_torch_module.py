@@ -15,40 +15,20 @@ from mxnet.gluon import nn  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 import gluon_attn  # noqa: E402
-from gluon_attn import GluonAttnError, cli, zoo  # noqa: E402
+from gluon_attn import GluonAttnError, cli  # noqa: E402
 from gluon_attn.deploy import Card, Predictor, export_torch, load_torch, to_torch  # noqa: E402
 from gluon_attn.deploy.export import torch_pair  # noqa: E402
 from gluon_attn.deploy.export.symbol_file import export_symbol  # noqa: E402
-from tests.deploy.run import agreement  # noqa: E402
+from tests.deploy.run import agreement, networks  # noqa: E402
 from tests.deploy.test_export import SMALLEST  # noqa: E402
 from tests.helpers import build, images, shallow  # noqa: E402
 
 torch.set_num_threads(1)
 
 
-def _small(name, whole=False):
-    """(network without chance, images): one block a stage and small pictures, unless `whole`."""
-    spec = zoo.find(name)
-    net = build(name, **({} if whole else shallow(name)))
-    net.apply(lambda block: setattr(block, "_rate", 0) if isinstance(block, nn.Dropout) else None)
-    size = 64 if spec.input_size == 224 and "map_size" not in spec.arch else spec.input_size
-    return net, images(3, 3, size, size)
-
-
-def _agree(net, x):
-    """Float32 gives Gluon's logits; in float64 nothing differs, gradients and five steps of SGD included."""
-    module = to_torch(net)
-    expected = net(mx.nd.array(x)).asnumpy()
-    with torch.no_grad():
-        found = module(torch.from_numpy(x)).numpy()
-    assert abs(found - expected).max() <= 1e-5 * abs(expected).max()
-    double = "InstanceNorm" not in net(mx.sym.Variable("x")).tojson()  # which MXNet has in float32 alone
-    if double:
-        net.cast("float64")
-        module, x = module.double(), x.astype("float64")
-    difference = agreement.differences(agreement.gluon_side(net, x), agreement.torch_side(module, x))
-    assert set(difference) == {"eval", "train", "gradient", "statistics", "after"}
-    assert max(difference.values()) < (1e-6 if double else 1e-2), difference
+def _small(name):
+    """(network with one block a stage and random parameters, images)."""
+    return build(name, **shallow(name)), images(3, 3, networks.size_of(name), networks.size_of(name))
 
 
 # Quick ones here; the others, and whole networks, are slow in MXNet's float64.
@@ -58,13 +38,42 @@ QUICK += ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_preresnet32_w4", "c
 
 @pytest.mark.parametrize("name", QUICK)
 def test_trains_as_gluon_does(name):
-    _agree(*_small(name))
+    _check_training(networks.small_network(name), name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in gluon_attn.list_models() if name not in QUICK])
+def test_every_name_trains_as_gluon_does(name):
+    _check_training(networks.small_network(name), name)
+
+
+def _check_training(net, name):
+    """In float64 nothing differs; in float32 the module is as near to that as MXNet, and mostly nearer.
+
+    Gradients in float32 are another matter: a value that rounds to the other side of a ReLU's kink moves them by
+    percents, in either engine (`test_gradients_in_float32` has none).
+    """
+    found = agreement.in_training(*networks.filled(net, networks.size_of(name)))
+    exact = {kind: value for kind, value in found.items() if kind.startswith("float64_")}
+    graph = net(mx.sym.Variable("x")).tojson()
+    weighed = "BilinearResize2D" in graph  # MXNet's weights of it are float32 in any precision
+    assert len(exact) == (0 if "InstanceNorm" in graph else 5)
+    assert max(exact.values(), default=0) < (1e-6 if weighed else 1e-9), exact
+    assert found["inference"] < 1e-5 and found["torch_train"] < 1e-5 and found["torch_statistics"] < 1e-5, found
+    assert found["torch_after"] < max(1e-4, 3 * found["mxnet_after"]), found
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_se_resnet20", "cifar_aff_resnet20", "cifar_mobilenet"])
+def test_gradients_in_float32(name):
+    net, x = networks.filled(networks.small_network(name), 32)
+    found = agreement.in_training(networks.without_kinks(net), x)
+    assert found["torch_gradient"] < 1e-4 and found["torch_gradient"] < 2 * found["mxnet_gradient"], found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", gluon_attn.list_models())
-def test_every_name(name):
-    _agree(*_small(name, whole=True))
+def test_every_name_in_inference(name):
+    assert agreement.in_inference(build(name), networks.pictures(2, networks.size_of(name))) < 1e-5
 
 
 def test_parameters_keep_their_names_and_roles():
