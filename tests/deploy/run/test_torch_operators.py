@@ -403,6 +403,21 @@ def test_batch_norm(options, shape, train):
             assert name not in dict(module.named_parameters()) or not module.get_parameter(name).requires_grad
 
 
+@pytest.mark.parametrize("mean, mxnet_is_off_by, torch_at_most", [(0, 1e-5, 1e-6), (10, 3e-5, 3e-6)])
+def test_batch_norm_in_float32_is_nearer_to_float64_than_mxnets(mean, mxnet_is_off_by, torch_at_most):
+    images = (np.random.RandomState(0).normal(mean, 1, (16, 4, 56, 56))).astype("float32")
+    exact, axes = images.astype("float64"), (0, 2, 3)
+    exact = (exact - exact.mean(axes, keepdims=True)) / np.sqrt(exact.var(axes, keepdims=True) + 1e-5)
+    bn = mx.gluon.nn.BatchNorm(in_channels=4)
+    bn.initialize()
+    values = {name: p.data().asnumpy() for name, p in bn.collect_params().items()}
+    module = build(read_graph(bn(mx.sym.Variable("x")).tojson()), values).train()
+    with mx.autograd.record():
+        theirs = bn(mx.nd.array(images)).asnumpy()
+    assert abs(theirs - exact).max() > mxnet_is_off_by
+    assert abs(module(torch.from_numpy(images)).detach().numpy() - exact).max() < torch_at_most
+
+
 def test_dropout_drops_in_training_alone():
     module = build(read_graph(S.Dropout(x, p=0.25, axes=(2,)).tojson()), {})
     ones = torch.ones(40, 50, 3)

@@ -40,8 +40,8 @@ def _of_equals(x, extreme, keepdims, axes):
     """The largest or least value, whose gradient MXNet gives to each of several equals, PyTorch in parts."""
     result = extreme.detach()
     if x.requires_grad and torch.is_grad_enabled():
-        equals = torch.where(x == result, x, x.detach())
-        result = result + (equals - x.detach()).sum(axes, keepdim=True)
+        equals = torch.where(x == result, x, torch.zeros_like(x)).sum(axes, keepdim=True)
+        result = result + (equals - equals.detach()).nan_to_num()  # 0, and of infinities, too
     return result if keepdims else result.squeeze(axes)
 
 
