@@ -14,6 +14,7 @@ from gluon_attn import threads
 from gluon_attn.files import write_csv
 
 ROOT = Path(__file__).resolve().parent.parent
+INSTRUCTIONS = ("amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2")  # the widest first
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
 
 
@@ -65,6 +66,18 @@ def write(name, rows, args, unique=()):
 
 def _place(row, keys):
     return tuple(str(row.get(key)) for key in keys)
+
+
+def processor():
+    """Its name and the widest instructions that oneDNN has kernels for, as "AMD EPYC, AVX2"."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    except OSError:
+        return f"{platform.processor() or platform.machine()}, unknown instructions"
+    known = {key.strip(): value.strip() for key, value in lines.items()}
+    flags = known.get("flags", "").split()
+    widest = next((isa for isa in INSTRUCTIONS if isa in flags), "")
+    return f"{known.get('model name', platform.machine())}, {widest.replace('_', '-').upper() or 'no AVX2'}"
 
 
 def read(path):

@@ -15,6 +15,8 @@ import pytest
 import gluon_attn
 from gluon_attn import cpu
 from gluon_attn.attention.lip import InstanceNorm
+from gluon_attn.deploy.export.named_graph import named_graph
+from gluon_attn.deploy.export.trace import trace
 from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, conv
 from tests.helpers import build, images, randomise
 
@@ -246,3 +248,15 @@ def test_equal_maxima_each_have_the_whole_gradient(axis):
 def test_instance_norm_far_from_zero(shape):
     x = images(*shape) + 30
     _check_same(lambda: randomise(InstanceNorm(shape[1])), x, tolerance=2e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["cifar_cbam_resnet20", "cifar_triplet_resnet20", "cifar_simam_resnet20", "lip_resnet50"]
+)
+def test_what_is_exported_stands_in_plain_words(name):
+    net = gluon_attn.get_model(name, layers=(1, 1, 1, 1)[: 3 + (name == "lip_resnet50")])
+    unknown_place = _operators(net)
+    net.initialize()
+    assert _operators(net) != unknown_place
+    assert {node["op"] for node in json.loads(trace(net).tojson())["nodes"]} == unknown_place
+    assert {node.operator for node in named_graph(net)[0].nodes if not node.is_variable} == unknown_place - {"null"}
