@@ -32,7 +32,8 @@ def test_taken_before_mxnet_is_imported():
 
 def test_the_command_line_takes_them(tmp_path):
     recipe = tmp_path / "small.yaml"
-    recipe.write_text("base: digits\nmodel: cifar_resnet20\narch: {layers: [1, 1, 1]}\nepochs: 1\nwarmup-epochs: 0\n")
+    small = "arch: {layers: [1, 1, 1]}\nimage-size: 8\ndataset-options: {per_class: 4}\nepochs: 1\nwarmup-epochs: 0\n"
+    recipe.write_text(f"base: digits\nmodel: cifar_resnet20\n{small}")
     code = (
         "import os, sys; from gluon_attn.commands.train import main; assert 'mxnet' not in sys.modules; "
         f"main('cifar', ['--recipe', {str(recipe)!r}, '--threads', '2', '--output', {str(tmp_path)!r}]); "

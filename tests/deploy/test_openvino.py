@@ -23,7 +23,7 @@ PICTURES = [DIGITS[i][0] for i in range(0, 200, 10)]
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("files") / "net.onnx"
-    export_onnx(build("cifar_aff_resnet20", classes=10), path, 32, card=CARD)
+    export_onnx(build("cifar_aff_resnet20", classes=10, layers=(1, 1, 1)), path, 32, card=CARD)
     return path
 
 

@@ -181,7 +181,7 @@ def test_mistakes_are_sentences(arguments, sentence):
 
 def test_a_stage_without_places_is_refused_or_passed_over():
     """The VGG of Learn To Pay Attention ends in a vector; the stage before it has 2x2 places here."""
-    net = build("cifar_ltpa_vgg", classes=3)
+    net = build("cifar_ltpa_vgg", classes=3, width=8)
     x = mx.nd.array(images(1, 3, 32, 32))
     for stage in ("stage4", 4):
         with pytest.raises(gluon_attn.GluonAttnError, match="stage4 has a single place"):

@@ -39,22 +39,19 @@ def test_golden_file_has_every_name(golden):
     assert sorted(golden) == sorted(NAMES), "run `python -m tests.write_golden` and read its diff"
 
 
-def _only_deeper(name):
-    """Whether another backbone has the same blocks and fewer of them, and no paper's table has this name."""
-    spec, own = zoo.find(name), BACKBONES[zoo.find(name).backbone]
-    blocks = {key: value for key, value in own.arch.items() if key != "layers"}
-    shallower = [
-        other
-        for other in BACKBONES.values()
-        if (other.family, other.dataset) == (own.family, own.dataset)
-        and {key: value for key, value in other.arch.items() if key != "layers"} == blocks
-        and sum(other.arch.get("layers", ())) < sum(own.arch.get("layers", ()))
-    ]
-    return bool(spec.attention and shallower and not spec.label)
+def _first_of_its_kind():
+    """Of every attention, block and data set the network with the fewest blocks, and those of the papers' tables."""
+    found = {}
+    for name in sorted(NAMES, key=lambda name: sum(zoo.find(name).arch.get("layers", ()))):
+        spec = zoo.find(name)
+        plain_or_published = name if spec.label or not spec.attention else ""
+        found.setdefault((spec.attention, spec.family, spec.dataset, spec.arch.get("block"), plain_or_published), name)
+    return set(found.values())
 
 
-# Depth repeats blocks: with an attention the shallowest backbone of each kind is counted here, the rest if one asks.
-COUNTED = [pytest.param(name, marks=pytest.mark.slow) if _only_deeper(name) else name for name in NAMES]
+# Stems, groups and depths are those of the plain networks: with an attention the rest is counted if one asks.
+FIRST = _first_of_its_kind()
+COUNTED = [name if name in FIRST else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -148,7 +148,7 @@ ONE_CORE = {"OMP_NUM_THREADS": "1"}
 SAME_BITS = """
 from gluon_attn.tasks.segmentation import fit as segmentation
 from tests.tasks.test_segmentation import bright_squares, seeded
-x, y = bright_squares(32)
+x, y = bright_squares(16)
 runs = []
 for test in ((x, y), (x, y), (x[:4], y[:4])):
     net, history = segmentation.fit(seeded, (x, y), test, 2, epochs=10, batch_size=4, lr=0.05, log=str)

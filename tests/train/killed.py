@@ -35,7 +35,7 @@ def attempt(folder, after):
     return os.WIFSIGNALED(status)
 
 
-CHANGES = dict(resume="auto", checkpoint_steps=1, epochs=6, mixup=0.5, ema=0.5, label_smoothing=0.1)
+CHANGES = dict(resume="auto", checkpoint_steps=1, epochs=6, eval_batch_size=10, mixup=0.5, ema=0.5, label_smoothing=0.1)
 
 
 def main(folder, kills):

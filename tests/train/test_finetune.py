@@ -61,7 +61,7 @@ def test_adamw_is_its_definition(decayed):
 
 
 def test_an_interrupted_adamw_run_ends_in_the_same_weights(tmp_path, start):
-    given = dict(optimizer="adamw", lr=1e-3, wd=0.05, epochs=4, head_lr=10, freeze=["stem"], pretrained=str(start))
+    given = dict(optimizer="adamw", lr=1e-3, wd=0.05, epochs=3, head_lr=10, freeze=["stem"], pretrained=str(start))
     fit(tiny(tmp_path / "a", **given), progress=False)
     fit(tiny(tmp_path / "b", **given), progress=False, on_epoch=lambda row: row["epoch"] == 1)
     fit(tiny(tmp_path / "b", **given, resume="auto"), progress=False)

@@ -40,10 +40,10 @@ def assert_same_run(one, other):
 
 
 def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
-    """Ten SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
-    command = [sys.executable, "-m", "tests.train.killed", str(tmp_path / "killed"), "10"]
+    """Six SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
+    command = [sys.executable, "-m", "tests.train.killed", str(tmp_path / "killed"), "6"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
-    assert int(done.stdout.split()[-1]) >= 5
+    assert int(done.stdout.split()[-1]) >= 3
     fit(tiny(tmp_path / "whole", **{**killed.CHANGES, "resume": ""}), progress=False)
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
     assert not list((tmp_path / "killed").glob(".checkpoint*.tmp"))

@@ -17,6 +17,7 @@ def tiny(folder, **changes):
         dataset_options={"per_class": 4},
         epochs=2,
         batch_size=10,
+        eval_batch_size=100,
         lr=0.05,
         devices="cpu:0",
         output=str(folder),

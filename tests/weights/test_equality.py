@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import zoo
-from gluon_attn.weights import load_arrays
+from gluon_attn.weights import load_arrays, translate
 from gluon_attn.weights.layouts import SOURCES, key_map
 from gluon_attn.weights.table import variants
 from tests.weights.published import layouts, random_arrays, save
@@ -41,6 +40,9 @@ CASES = [
     ("timm", "ecaresnet101d", "eca_resnet101d", "float32"),
 ]
 TOLERANCE = 1e-7
+# Of layouts that differ in depth alone the forward pass of the shallowest is compared, of all of them if one asks.
+DEEPER = ("seresnet101", "seresnext101_32x4d", "seresnet56_cifar100", "seresnet110_cifar100", "ecaresnet101d")
+DEEPER += ("cifar100/AFF-ResNeXt-47-32x4d",)
 
 
 def relative(a, b):
@@ -54,11 +56,14 @@ def build(source, layout, model):
 
 
 def images(model):
-    size = min(zoo.find(model).input_size, 64)
+    size = 32
     return mx.nd.array(np.random.RandomState(1).standard_normal((2, 3, size, size)), dtype="float64")
 
 
-@pytest.mark.parametrize("source,layout,model,dtype", CASES, ids=lambda value: str(value).split("/")[-1])
+COMPARED = [pytest.param(*case, marks=pytest.mark.slow) if case[1] in DEEPER else case for case in CASES]
+
+
+@pytest.mark.parametrize("source,layout,model,dtype", COMPARED, ids=lambda value: str(value).split("/")[-1])
 def test_equals_the_published_network(source, layout, model, dtype, tmp_path):
     arrays = random_arrays(source, layout, dtype=dtype)
     path = save(tmp_path / f"w{SOURCES[source].SUFFIX}", arrays)
@@ -78,6 +83,15 @@ def test_equals_the_published_network(source, layout, model, dtype, tmp_path):
         swapped[one], swapped[other] = arrays[other], arrays[one]
         load_arrays(net, swapped, "swapped")
         assert relative(net(x).asnumpy(), ours) > 10 * TOLERANCE, f"{one} <-> {other} was not noticed"
+
+
+@pytest.mark.parametrize("source,layout,model,dtype", [case for case in CASES if case[1] in DEEPER])
+def test_every_name_has_its_place_and_shape(source, layout, model, dtype):
+    """Without computing: all parameters of the network, and none besides."""
+    named = {name: np.broadcast_to(np.float32(0), shape) for name, shape in layouts(source)[layout].items()}
+    found = {name: array.shape for name, array in translate(named, source).items()}
+    parameters = build(source, layout, model)._collect_params_with_prefix()
+    assert found == {name: parameter.shape for name, parameter in parameters.items()}
 
 
 def swaps(arrays):
