@@ -89,7 +89,7 @@ def test_what_the_records_say_is_right(name):
     assert len(arguments.checked(name, SPECS[name].arch)) == len(SPECS[name].arch)
 
 
-def test_every_keyword_has_a_kind():
+def test_every_mechanism_says_what_its_own_keywords_take():
     listed = (*arguments.LISTS, arguments.PLACES)
     unknown = {keyword for _, keyword in CASES if not arguments.taken_by(keyword) and keyword not in listed}
     assert not unknown, f"{unknown}: say in its record what it takes (`words`, gluon_attn/catalogue/kinds.py)"
