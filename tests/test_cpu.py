@@ -141,6 +141,7 @@ mx.nd.waitall()
 """
 
 
+@pytest.mark.skipif(os.environ.get("MXNET_MKLDNN_ENABLED") == "0", reason="oneDNN is switched off")
 @pytest.mark.skipif(not mx.runtime.Features().is_enabled("MKLDNN"), reason="this MXNet is built without oneDNN")
 def test_no_reference_kernel_in_a_training_step():
     environment = dict(os.environ, DNNL_VERBOSE="1", PYTHONWARNINGS="ignore")
