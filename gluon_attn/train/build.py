@@ -53,10 +53,6 @@ def create(recipe, classes):
     )
 
 
-def batch_norms(net):
-    return [block for block in blocks(net) if isinstance(block, nn.BatchNorm)]
-
-
 def has_dropout(net):
     return any(isinstance(block, nn.Dropout) for block in blocks(net))
 

@@ -19,14 +19,15 @@ from tests.helpers import build
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for name in ("cifar_cbam_resnet20", "cifar_se_resnet20"):
-        build(name, classes=10).save_parameters(str(folder / f"{name}.params"))
+        build(name, classes=10, layers=(1, 1, 1)).save_parameters(str(folder / f"{name}.params"))
     return folder
 
 
 def explain(weights, *flags):
     names = ["cifar_cbam_resnet20", "cifar_se_resnet20"]
     files = ",".join(str(weights / f"{name}.params") for name in names)
-    return cli.main(["explain", "--model", ",".join(names), "--pretrained", files, "--devices", "cpu:0", *flags])
+    small = ["--arch", "layers=[1,1,1]", "--devices", "cpu:0"]
+    return cli.main(["explain", "--model", ",".join(names), "--pretrained", files, *small, *flags])
 
 
 def test_picture_and_page_of_files(weights, tmp_path):

@@ -167,7 +167,7 @@ def test_a_registered_head():
 
 
 def test_the_readme_does_it():
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[1] / "README.md").read_text()
     (code,) = re.findall(r"## A mechanism of your own.*?``python\n(.*?)``", text, re.DOTALL)
     scope = {"gluon_attn": gluon_attn}
     try:
