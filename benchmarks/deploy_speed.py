@@ -1,6 +1,7 @@
 """One network in every engine, beside the hybridized plain formulation in MXNet, same run: inference, and training.
 
---networks and --batches choose rows of the tables below; what the file holds of others stays. The engine torch, and the
+--networks and --batches choose rows of the tables below, and --without leaves engines out (torch.compile takes minutes
+before it runs); what the file holds of other rows stays. The engine torch, and the
 ONNX file that PyTorch writes of the same network, are measured where torch is installed, or GLUON_ATTN_TORCH names its
 environment; torch.compile where there is a C++ compiler. They need `--threads`, for all engines to have the same cores.
 """
@@ -26,7 +27,7 @@ SIZE = 224
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=5, networks="", batches="", mode="inference,training")
+    args = options(__doc__, argv, rounds=5, networks="", batches="", without="", mode="inference,training")
     torch = add_torch() if args.threads else None
     if torch:
         torch.set_num_threads(args.threads)
@@ -58,14 +59,13 @@ def inference(name, batch, targets, args, torch):
     net.initialize()
     wanted = net(mx.nd.array(images)).asnumpy()
     model = onnx_graph.to_onnx(net, SIZE)
-    files = {
-        "onnxruntime float32": model.SerializeToString(),
-        "onnxruntime int8": int8.quantize(model, [images[:4]]).SerializeToString(),
-    }
+    files = {"onnxruntime float32": model.SerializeToString()}
+    if not chosen("onnxruntime int8", args.without or "none"):
+        files["onnxruntime int8"] = int8.quantize(model, [images[:4]]).SerializeToString()
     engines = {}
     if torch:
         files["onnxruntime, PyTorch's file"] = exported_by_torch(torch, net)
-        engines.update({key: run_of(torch, module, images) for key, module in modules(torch, net).items()})
+        engines.update({key: run_of(torch, module, images) for key, module in modules(torch, net, args).items()})
     for key, file in files.items():
         engines[key] = functools.partial(session(file, args.threads).run, None, {onnx_graph.INPUT: images})
     openvino = OpenvinoEngine(files["onnxruntime float32"], args.threads)
@@ -98,18 +98,18 @@ def training(name, batch, details, args, torch):
     net(mx.nd.array(images[:1]))
     engines = {}
     if torch:
-        engines.update({key: step_of(torch, module, images) for key, module in modules(torch, net).items()})
+        engines.update({key: step_of(torch, module, images) for key, module in modules(torch, net, args).items()})
     engines["mxnet"] = jobs.training_step(gluon_attn.get_model(name), batch, side, optimizer="sgd")
     with plain_words():
         engines["plain"] = jobs.training_step(plain_network(name), batch, side, optimizer="sgd")
     return timed(name, batch, "training", engines, args, {})
 
 
-def modules(torch, net):
+def modules(torch, net, args):
     from gluon_attn.deploy import to_torch
 
     found = {"torch": to_torch(net).to(memory_format=torch.channels_last)}
-    if shutil.which("g++"):
+    if shutil.which("g++") and not chosen("torch.compile", args.without or "none"):
         found["torch.compile"] = torch.compile(to_torch(net).to(memory_format=torch.channels_last))
     return found
 
