@@ -57,9 +57,9 @@ def small_network(name):
     return net
 
 
-def filled(net, size):
+def filled(net, size, batch=BATCH):
     """(network, pictures): He's weights, every other parameter slightly perturbed, the pictures' own statistics."""
-    x = pictures(BATCH if size < 224 else 2, size)
+    x = pictures(batch if size < 224 else 2, size)
     mx.random.seed(0)
     net.initialize(mx.init.Xavier("gaussian", "in", 2))
     net(mx.nd.array(x[:1]))  # shapes that were deferred
