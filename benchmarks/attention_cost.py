@@ -22,7 +22,8 @@ training step and one inference take on this CPU, in MXNet, and the memory of a 
 MACs still reads and writes every activation, which is what a CPU waits for.
 
 Measured on {processor} with {cores} of MXNet's threads, by the clock "{clock}" (cpu: what the process itself computes,
-whatever else the machine does), batches of 64 (CIFAR) and 2; a network and its plain one take turns.
+whatever else the machine does), batches of 64 (CIFAR) and 2; a network and its plain one take turns. Inference is that
+of a graph traced within `gluon_attn.cpu.inference_graphs("forward")`, for networks that are not trained any more.
 
 ![bars: time of training and of inference of every attention, and its MACs](attention_cost.png)
 """

@@ -83,7 +83,7 @@ def attention_cost(rows, path):
         label = row["network"].replace(plain.replace("cifar_", ""), "").replace("cifar_", "").strip("_")
         groups.setdefault(plain, {}).setdefault(label or "(none)", {})[row["mode"]] = row
     figure = new_figure(11, 6.4)
-    for axes, (plain, networks) in zip(figure.subplots(1, len(groups)), groups.items()):
+    for axes, (plain, networks) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items()):
         networks = dict(sorted(networks.items(), key=lambda item: -float(item[1]["training"]["time_ratio"])))
         for offset, mode, shade in ((-0.2, "training", BLUE), (0.2, "inference", ORANGE)):
             ratios = [float(of[mode]["time_ratio"]) for of in networks.values()]

@@ -29,13 +29,13 @@ def training_step(net, batch, size, device=None, optimizer="nag", in_channels=3)
 
 
 def inference(net, batch, size, device=None, in_channels=3):
-    """A callable: one batch through a hybridized network, in the words of inference."""
+    """A callable: one batch through a hybridized network, in the words of a forward pass (or the plain ones)."""
     device = device or mx.cpu()
     if any(p._data is None for p in net.collect_params().values()):
         net.initialize(mx.init.Xavier(), ctx=device)
     net.hybridize(static_alloc=True, static_shape=True)
     images = mx.nd.random.uniform(-1, 1, (batch, in_channels, size, size), ctx=device)
-    with cpu.inference_graphs("forward"):
+    with cpu.inference_graphs("plain" if cpu.for_inference() else "forward"):
         net(images)
 
     def run():
