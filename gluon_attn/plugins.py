@@ -19,7 +19,7 @@ from gluon_attn.errors import GluonAttnError
 
 GROUP = "gluon_attn.attention"
 VARIABLE = "GLUON_ATTN_IMPORT"
-_tried = set()
+_tried = {}  # module: the error that its import ended with, or None
 _lock = threading.RLock()
 
 
@@ -37,7 +37,7 @@ def want(modules: Iterable[str]) -> None:
 
 
 def load() -> None:
-    """Import all that are named and were not yet; a sentence where one cannot be.
+    """Import all that are named and were not yet; a sentence where one cannot be, as often as it is asked for.
 
     >>> load()
     """
@@ -49,20 +49,25 @@ def load() -> None:
         sources.update(dict.fromkeys(_named(), f"--import or {VARIABLE}"))
         for module, source in sources.items():
             if module not in _tried:
-                _tried.add(module)
-                _import(module, source)
+                _tried[module] = None  # before: it may ask for names itself
+                _tried[module] = _problem(module, source)
+            if _tried[module] is not None:
+                raise _tried[module]
 
 
-def _import(module, source):
+def _problem(module, source):
+    """Import it; the error where that fails."""
     try:
         importlib.import_module(module)
-    except GluonAttnError:
-        raise
+    except GluonAttnError as error:
+        return error
     except Exception as problem:  # whatever somebody else's module raises
-        raise GluonAttnError(
+        error = GluonAttnError(
             f"The module {module!r}, which {source} names, cannot be imported: {type(problem).__name__}: {problem}. "
             "Mend it, or take it out."
-        ) from problem
+        )
+        error.__cause__ = problem
+        return error
 
 
 def _named():

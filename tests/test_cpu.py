@@ -261,3 +261,20 @@ def test_what_is_exported_stands_in_plain_words(name):
     assert _operators(net) != unknown_place
     assert {node["op"] for node in json.loads(trace(net).tojson())["nodes"]} == unknown_place
     assert {node.operator for node in named_graph(net)[0].nodes if not node.is_variable} == unknown_place - {"null"}
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3, (2, 3)])
+@pytest.mark.parametrize("operation", ["max", "mean"])
+def test_a_reduction_never_hides_a_number_that_is_none_in_training(operation, axis):
+    class Reduced(mx.gluon.nn.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.scale = self.params.get("scale", shape=(1,), init="ones")
+
+        def hybrid_forward(self, F, x, scale):
+            return cpu.reduced(F, self, operation, F.broadcast_mul(x, scale.reshape((1, 1, 1, 1))), axis)
+
+    x = images(2, 3, 4, 5)
+    x[1, 2, 3, 4] = np.nan
+    found = _training_step(randomise(Reduced()), x)["output"]
+    assert np.isnan(found).sum() == np.isnan(x.max(axis=axis)).sum() > 0

@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(plugins, "_tried", set())
+    monkeypatch.setattr(plugins, "_tried", {})
     yield tmp_path
     sys.modules.pop("my_attention", None)
     if "outside" in gluon_attn.catalogue.mechanisms.MECHANISMS:
@@ -104,7 +104,8 @@ def test_a_module_that_fails_is_a_sentence_where_it_is_needed(folder):
     (folder / "my_attention.py").write_text("import gluon_attn\n1 / 0\n")
     plugins.want(["my_attention"])
     assert gluon_attn.get_model("cifar_resnet20") is not None
-    with pytest.raises(
-        GluonAttnError, match=r"'my_attention', which --import .* names, .*ZeroDivisionError.*take it out"
-    ):
-        gluon_attn.list_models("*outside*")
+    for _ in range(2):  # a list that is asked for again is not shorter in silence
+        with pytest.raises(
+            GluonAttnError, match=r"'my_attention', which --import .* names, .*ZeroDivisionError.*take it out"
+        ):
+            gluon_attn.list_models("*outside*")

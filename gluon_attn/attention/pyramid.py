@@ -115,7 +115,7 @@ class PyramidAttention(nn.HybridBlock):
 
 
 def interaction_loss(F: Any, attention: Any, columns: Any, normalise: bool = True, detach: bool = True) -> Any:
-    """ "-sum((A X X^T A^T) o I) + sum of squares of (A A^T) o (1 - I), an image: (B,).
+    """The sum of squares of (A A^T) o (1 - I), less the sum of (A X X^T A^T) o I, an image: (B,).
 
     As in PCA: the rows of A are directions on which X varies most, at right angles to each other. The first sum is that
     of the squares of A X^T. attention (B, d, P), columns (B, C, P).

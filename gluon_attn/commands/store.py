@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -157,12 +158,19 @@ def _command(metrics):
 
 
 def _anywhere(text, recipe):
-    """The text without the folders that are of this machine alone: DATA for the data, runs/NAME for the run."""
+    """The text without this machine's folders: DATA for the data, runs/... for the run, of other files the name."""
     output = recipe.get("output", "")
-    named = {output: f"runs/{recipe.get('dataset')}/{Path(output).name}", recipe.get("data_root", ""): "DATA"}
-    for folder in sorted(filter(os.path.isabs, named), key=len, reverse=True):
-        text = text.replace(folder, named[folder])
+    folders = {output: f"runs/{recipe.get('dataset')}/{Path(output).name}", recipe.get("data_root", ""): "DATA"}
+    files = {value: Path(value).name for value in recipe.values() if isinstance(value, str) and value not in folders}
+    for named in (folders, files):  # what lies in a folder keeps its place there
+        for path in sorted(filter(os.path.isabs, named), key=len, reverse=True):
+            text = _without(text, path.rstrip(os.sep), named[path])
     return text
+
+
+def _without(text, path, name):
+    """`name` for the whole path, not for what begins or ends so: /data is no part of runs/data or of /database."""
+    return re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-]|\.\w)", lambda _: name, text) if path else text
 
 
 def main(argv=None):

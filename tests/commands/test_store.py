@@ -82,6 +82,22 @@ def test_what_is_stored_names_no_folder_of_this_machine(run, tmp_path):
         assert str(tmp_path).encode() not in path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("root", "text", "kept"),
+    [
+        ("/data", "--data-root /data --output runs/data/x", "--data-root DATA --output runs/data/x"),
+        ("/data/", "--data-root /data/ --recipe a", "--data-root DATA/ --recipe a"),
+        ("/data", "/database/x /data.old '/data'", "/database/x /data.old 'DATA'"),
+        ("/", "python train_cifar.py --data-root / --lr 1/2", "python train_cifar.py --data-root / --lr 1/2"),
+        ("/data", "--resume /elsewhere/at5.npz", "--resume at5.npz"),
+        ("data", "--data-root data", "--data-root data"),
+    ],
+)
+def test_only_whole_folders_are_left_out(root, text, kept):
+    recipe = dict(dataset="digits", output="runs/data/x", data_root=root, resume="/elsewhere/at5.npz", epochs=3)
+    assert store._anywhere(text, recipe) == kept
+
+
 def test_a_stored_run_keeps_its_architecture(run, tmp_path, monkeypatch):
     """Without alpha the weights would load into another function of the same shapes."""
     name = "cifar_inv_se_resnet20"
