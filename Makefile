@@ -62,8 +62,7 @@ $(TORCH)/.ready: $(READY)
 	@touch $@
 
 test-torch: $(TORCH)/.ready  ## the engine torch, beside MXNet and without it
-	GLUON_ATTN_TORCH=$(TORCH) $(BIN)/python -m pytest tests/deploy/run/test_torch_operators.py \
-	  tests/deploy/run/test_torch_module.py
+	GLUON_ATTN_TORCH=$(TORCH) $(BIN)/python -m pytest tests/deploy/run --ignore tests/deploy/run/test_torch_alone.py
 	GLUON_ATTN_PYTHON=$(CURDIR)/$(BIN)/python $(TORCH)/bin/python -m pytest tests/deploy/run/test_torch_alone.py
 
 SERVE := .venv-serve-$(notdir $(SERVE_PYTHON))

@@ -85,8 +85,9 @@ def _traced(net, inputs):
 def _input_names(net, count) -> List[str]:
     if isinstance(net, mx.gluon.SymbolBlock):
         return [symbol.name for symbol in net._cached_graph[0]]
-    overridden = type(net).forward is not mx.gluon.HybridBlock.forward
-    method = type(net).forward if overridden else type(net).hybrid_forward
+    kind, block = type(net), mx.gluon.HybridBlock
+    overridden = [method for method in ("__call__", "forward") if getattr(kind, method) is not getattr(block, method)]
+    method = getattr(kind, overridden[0]) if overridden else kind.hybrid_forward
     parameters = list(inspect.signature(method).parameters.values())[1 if overridden else 2 :]
     demanded = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
     demanded = [name for name in demanded if name not in net._reg_params]

@@ -14,6 +14,7 @@ from torch import fx, nn
 
 from gluon_attn.deploy.run.symbol_json import Graph, Node, read_graph
 from gluon_attn.deploy.run.torch_file import read_pair
+from gluon_attn.deploy.run.torch_network import GluonNetwork, named
 from gluon_attn.deploy.run.torch_operators import operator_of
 from gluon_attn.errors import GluonAttnError, WeightsError
 from gluon_attn.files import AnyPath
@@ -46,7 +47,7 @@ def load_torch(symbol_json: AnyPath, params: Optional[AnyPath] = None) -> nn.Mod
     return build(read_graph(text, symbol_json), read_arrays(read_file(params), params), str(params))
 
 
-def build(graph: Graph, arrays, where="the weights", outputs=None, unused=False) -> fx.GraphModule:
+def build(graph: Graph, arrays, where="the weights", outputs=None, unused=False) -> GluonNetwork:
     """The module of a Graph with {variable: array}; variables without an array are the inputs, in the graph's order.
 
     where : named in errors
@@ -62,7 +63,8 @@ def build(graph: Graph, arrays, where="the weights", outputs=None, unused=False)
     results = builder.run()
     given = outputs(results) if outputs else (results[0] if len(results) == 1 else tuple(results))
     builder.traced.output(given)
-    module = fx.GraphModule(builder.root, builder.traced, class_name="GluonNetwork").eval()
+    module = GluonNetwork(builder.root, builder.traced, class_name="GluonNetwork").eval()
+    module.places = builder.places
     for name in extra:
         store(module, name, arrays[name], statistic=name.endswith(("running_mean", "running_var")))
     return module
@@ -73,7 +75,7 @@ class _Builder:
 
     def __init__(self, graph, arrays, inputs):
         self.graph, self.arrays, self.inputs = graph, arrays, inputs
-        self.root, self.traced, self.values = nn.Module(), fx.Graph(), {}
+        self.root, self.traced, self.values, self.places = nn.Module(), fx.Graph(), {}, {}
         self.statistics, self.fixed = _roles(graph)
 
     def run(self):
@@ -110,15 +112,20 @@ class _Builder:
         arguments = tuple(self.value(entry) for entry in known)
         if isinstance(operator, type):
             path = f"{_STATEFUL}.{_identifier(node.name)}"
-            place(self.root, path, operator(**attributes))
-            return self.traced.create_node("call_module", path, arguments, name=_identifier(node.name))
-        if not arguments:
+            with named(node):
+                place(self.root, path, operator(**attributes))
+            result = self.traced.create_node("call_module", path, arguments, name=_identifier(node.name))
+        elif not arguments:
             path = f"{_CONSTANTS}.{_identifier(node.name)}"
-            place(self.root, path, operator(**attributes), persistent=False)
+            with named(node):
+                place(self.root, path, operator(**attributes), persistent=False)
             return self.traced.get_attr(path)
-        result = self.traced.create_node("call_function", operator, arguments, attributes, name=_identifier(node.name))
-        # A pickled module is traced anew, and our operators are not looked into.
-        result.meta["is_wrapped"] = operator.__module__.startswith("gluon_attn.")
+        else:
+            name = _identifier(node.name)
+            result = self.traced.create_node("call_function", operator, arguments, attributes, name=name)
+            # A pickled module is traced anew, and our operators are not looked into.
+            result.meta["is_wrapped"] = operator.__module__.startswith("gluon_attn.")
+        self.places[result.name] = (node.operator, node.name)
         return (result,) if getattr(operator, "several", False) else result
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,8 @@ mx = pytest.importorskip("mxnet")
 from gluon_attn import GluonAttnError  # noqa: E402
 from gluon_attn.deploy.run.symbol_json import read_graph  # noqa: E402
 from gluon_attn.deploy.run.torch_graph import build  # noqa: E402
-from gluon_attn.deploy.run.torch_operators import OPERATORS  # noqa: E402
+from gluon_attn.deploy.run.torch_operators import OPERATORS, boxes, regions, sequences  # noqa: E402
+from tests.deploy.run.beside_mxnet import check  # noqa: E402
 
 S, C = mx.sym, mx.sym.contrib
 x, y, z, w, i = (S.Variable(name) for name in "xyzwi")  # z: of both signs; w: weights; i: whole numbers
@@ -145,6 +149,8 @@ for _shape in (
 case(S.Reshape(x, shape=(-1, 0), reverse=True), x=IMAGE)
 case(S.Reshape(x, shape=(-3, 0, 0), reverse=True), x=IMAGE)
 case(S.Reshape(x, shape=(-2, 0), reverse=True), x=IMAGE)
+case(S.Reshape(x, shape=(0, 2, -1, -4, 0, 0), reverse=True), x=IMAGE)
+case(S.Reshape(x, shape=(-2, 3, 2, -4), reverse=True), x=IMAGE)
 case(S.reshape_like(x, y), x=(6, 4), y=(2, 3, 4))
 case(S.reshape_like(x, y, lhs_begin=1, lhs_end=2, rhs_begin=1, rhs_end=3), x=(5, 6), y=(9, 2, 3))
 case(S.Flatten(x), x=IMAGE)
@@ -311,29 +317,8 @@ def _arrays(symbol, shapes):
 @pytest.mark.parametrize("symbol, shapes", CASES)
 def test_values_and_gradients(symbol, shapes):
     arrays = _arrays(symbol, shapes)
-    given = {name: mx.nd.array(array) for name, array in arrays.items()}
-    expected = [output.asnumpy() for output in symbol.bind(mx.cpu(), given).forward(is_train=False)]
-    graph = read_graph(symbol.tojson())
-    trained = {name: torch.tensor(arrays[name], requires_grad=name != "i") for name in symbol.list_arguments()}
-    weights = {name: array for name, array in arrays.items() if name in "wy" and "w" in arrays}
-    module = build(graph, weights)
-    results = module(*[trained[name] for name in symbol.list_arguments() if name not in weights])
-    results = results if isinstance(results, tuple) else (results,)
-    assert len(results) == len(expected)
-    for wanted, found in zip(expected, results):
-        assert wanted.shape == tuple(found.shape)
-        np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=2e-5, atol=2e-6)
-    if any(result.requires_grad for result in results) and not _steps(graph):
-        slopes = {name: mx.nd.zeros_like(array) for name, array in given.items() if name != "i"}
-        executor = symbol.bind(mx.cpu(), given, args_grad=slopes)
-        executor.forward(is_train=True)
-        heads = [np.random.RandomState(5).uniform(0.5, 1, e.shape).astype("float32") for e in expected]
-        executor.backward([mx.nd.array(head) for head in heads])
-        sum((result * torch.from_numpy(head)).sum() for result, head in zip(results, heads)).backward()
-        for name, slope in slopes.items():
-            found = module.get_parameter(name).grad if name in weights else trained[name].grad
-            found = torch.zeros(arrays[name].shape) if found is None else found
-            np.testing.assert_allclose(found.numpy(), slope.asnumpy(), rtol=1e-4, atol=5e-5)
+    weights = [name for name in arrays if name in "wy" and "w" in arrays]
+    check(symbol, arrays, not _steps(read_graph(symbol.tojson())), untrained="i", weights=weights)
 
 
 def _steps(graph):
@@ -356,6 +341,9 @@ def test_every_operator_has_a_case():
         "MAERegressionOutput",
         "amp_multicast",
         "negative",
+        *boxes.OPERATORS,  # each in a file of its own
+        *regions.OPERATORS,
+        *sequences.OPERATORS,
     }
     same = {name for name in OPERATORS if name.startswith(("elemwise_", "_")) and not name.startswith("_contrib")}
     assert set(OPERATORS) - tested - elsewhere - same == set()
@@ -480,10 +468,14 @@ def test_block_grad_and_losses():
 @pytest.mark.parametrize(
     "symbol, said",
     [
-        (C.box_nms(x, name="here"), "'here' in the graph.*'_contrib_box_nms'"),
+        (S.khatri_rao(x, name="here"), "'here' in the graph.*'khatri_rao'"),
         (S.Pooling(x, kernel=(2, 2), pooling_convention="same", name="here"), "at 'here' .*'same'.*'valid', 'full'"),
         (S.Convolution(x, kernel=(1, 1), num_filter=3, layout="NHWC", name="here"), "at 'here' .*'NHWC'.*'NCHW'"),
-        (S.Reshape(x, shape=(-4, 1, 1, -2), reverse=True, name="here"), "reverse=True"),
+        (S.Reshape(x, shape=(-4, 1, 1, -2), reverse=True, name="here"), "Reshape at 'here': The code -4"),
+        (
+            S.Pooling(x, kernel=(2, 2), stride=(3, 3), pad=(1, 1), pooling_convention="full", name="here"),
+            "Pooling at 'here': Kernel .* nothing but padding",
+        ),
         (S.BatchNorm(x, output_mean_var=True, name="here")[0], "output_mean_var=True"),
     ],
 )
@@ -491,3 +483,39 @@ def test_what_is_not_there_is_said(symbol, said):
     arrays = {name: np.ones(3, "float32") for name in symbol.list_inputs() if name != "x"}
     with pytest.raises(GluonAttnError, match=said):
         build(read_graph(symbol.tojson()), arrays)(torch.ones(1, 3, 4, 4))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_errors_of_pytorch_itself_say_where(copied):
+    symbol = S.FullyConnected(S.LeakyReLU(x, name="a"), w, num_hidden=2, no_bias=True, name="deep.er")
+    module = copied(build(read_graph(symbol.tojson()), {"w": np.ones((2, 3), "float32")}))
+    assert module(torch.ones(1, 3)).shape == (1, 2)
+    with pytest.raises(RuntimeError, match="^FullyConnected at 'deep.er': .*shapes cannot be multiplied"):
+        module(torch.ones(1, 4))
+
+
+def test_errors_of_conversion_say_where():
+    text = (x + S.zeros((1,), dtype="float16", name="here")).tojson().replace("float16", "float8")
+    with pytest.raises(GluonAttnError, match="^_zeros at 'here': Unknown type 'float8'"):
+        build(read_graph(text), {})
+
+
+@pytest.mark.parametrize("operator", ["+", "-", "*", "/", "%", "**", ">", "<=", "=="])
+@pytest.mark.parametrize("other", [2, 2.5, -3, "y"])
+def test_whole_numbers_stay_whole(operator, other):
+    """Shapes are such numbers, and are reckoned with."""
+    symbol = eval(f"x {operator} other", {"x": x, "other": y if other == "y" else other})
+    arrays = [np.array([7, -7, 5, 1], "int64"), np.array([2, 2, -3, 4], "int64")]
+    inputs = symbol.list_arguments()
+    wanted = symbol.bind(mx.cpu(), {n: mx.nd.array(a, dtype=a.dtype) for n, a in zip(inputs, arrays)}).forward()[0]
+    if operator == "**" and other in (-3, "y"):
+        return  # powers below 1 are 0 or infinite
+    found = build(read_graph(symbol.tojson()), {})(*map(torch.from_numpy, arrays[: len(inputs)]))
+    assert found.dtype == torch.int64 and found.tolist() == wanted.asnumpy().tolist()
+
+
+def test_mean_of_whole_numbers():
+    data = np.array([7, -7, 5], "int64")
+    wanted = S.mean(x).bind(mx.cpu(), {"x": mx.nd.array(data, dtype="int64")}).forward()[0].asnumpy()
+    found = build(read_graph(S.mean(x).tojson()), {})(torch.from_numpy(data))
+    assert found.dtype == torch.int64 and found.tolist() == wanted.tolist()

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import inspect
 
-from gluon_attn.deploy.run.torch_operators import arithmetic, functions, gathering, layers, pooling, shapes, sums
+from gluon_attn.deploy.run.torch_operators import (
+    arithmetic,
+    boxes,
+    functions,
+    gathering,
+    layers,
+    pooling,
+    regions,
+    sequences,
+    shapes,
+    sums,
+)
 from gluon_attn.errors import GluonAttnError, unknown
 
-_FILES = (arithmetic, functions, shapes, gathering, sums, layers, pooling)
+_FILES = (arithmetic, functions, shapes, gathering, sums, layers, pooling, boxes, regions, sequences)
 OPERATORS = {name: operator for file in _FILES for name, operator in file.OPERATORS.items()}
 _SPEED_ONLY = ("ndev", "key")  # of SyncBatchNorm
 

@@ -18,6 +18,11 @@ def minimum(x, y):
     return torch.where(x <= y, x, y)
 
 
+def div(x, y):
+    """Of whole numbers without the rest, towards 0."""
+    return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
+
+
 def modulo(x, y):
     """With the sign of y; 0 where y is 0."""
     result = torch.remainder(x, y)
@@ -65,7 +70,7 @@ _OF_TWO = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
-    "div": operator.truediv,
+    "div": div,
     "mod": modulo,
     "power": torch.pow,
     "maximum": maximum,
@@ -90,92 +95,97 @@ def add_n(*tensors):
 # --- of a tensor and a number --------------------------------------------------------------------------------------
 
 
+def _number(x, scalar):
+    """Of a scalar and whole numbers MXNet takes the whole part."""
+    return float(scalar) if x.is_floating_point() else int(scalar)
+
+
 def plus_scalar(x, scalar):
-    return x + float(scalar)
+    return x + _number(x, scalar)
 
 
 def minus_scalar(x, scalar):
-    return x - float(scalar)
+    return x - _number(x, scalar)
 
 
 def rminus_scalar(x, scalar):
-    return float(scalar) - x
+    return _number(x, scalar) - x
 
 
 def mul_scalar(x, scalar):
-    return x * float(scalar)
+    return x * _number(x, scalar)
 
 
 def div_scalar(x, scalar):
-    return x / float(scalar)
+    return div(x, _number(x, scalar))
 
 
 def rdiv_scalar(x, scalar):
-    return float(scalar) / x
+    return div(torch.full_like(x, _number(x, scalar)), x)
 
 
 def power_scalar(x, scalar):
-    return x ** float(scalar)
+    return x ** _number(x, scalar)
 
 
 def rpower_scalar(x, scalar):
-    return torch.pow(float(scalar), x)
+    return torch.pow(_number(x, scalar), x)
 
 
 def mod_scalar(x, scalar):
-    return modulo(x, float(scalar))
+    return modulo(x, _number(x, scalar))
 
 
 def rmod_scalar(x, scalar):
-    return modulo(torch.full_like(x, float(scalar)), x)
+    return modulo(torch.full_like(x, _number(x, scalar)), x)
 
 
 def maximum_scalar(x, scalar):
-    return maximum(x, torch.full_like(x, float(scalar)))
+    return maximum(x, torch.full_like(x, _number(x, scalar)))
 
 
 def minimum_scalar(x, scalar):
-    return minimum(x, torch.full_like(x, float(scalar)))
+    return minimum(x, torch.full_like(x, _number(x, scalar)))
 
 
 def equal_scalar(x, scalar):
-    return equal(x, float(scalar))
+    return equal(x, _number(x, scalar))
 
 
 def not_equal_scalar(x, scalar):
-    return not_equal(x, float(scalar))
+    return not_equal(x, _number(x, scalar))
 
 
 def greater_scalar(x, scalar):
-    return greater(x, float(scalar))
+    return greater(x, _number(x, scalar))
 
 
 def greater_equal_scalar(x, scalar):
-    return greater_equal(x, float(scalar))
+    return greater_equal(x, _number(x, scalar))
 
 
 def lesser_scalar(x, scalar):
-    return lesser(x, float(scalar))
+    return lesser(x, _number(x, scalar))
 
 
 def lesser_equal_scalar(x, scalar):
-    return lesser_equal(x, float(scalar))
+    return lesser_equal(x, _number(x, scalar))
 
 
 def logical_and_scalar(x, scalar):
-    return logical_and(x, torch.full_like(x, float(scalar)))
+    return logical_and(x, torch.full_like(x, _number(x, scalar)))
 
 
 def logical_or_scalar(x, scalar):
-    return logical_or(x, torch.full_like(x, float(scalar)))
+    return logical_or(x, torch.full_like(x, _number(x, scalar)))
 
 
 def logical_xor_scalar(x, scalar):
-    return logical_xor(x, torch.full_like(x, float(scalar)))
+    return logical_xor(x, torch.full_like(x, _number(x, scalar)))
 
 
 def hypot_scalar(x, scalar):
-    return torch.hypot(x, torch.full_like(x, float(scalar)))
+    return torch.hypot(x, torch.full_like(x, _number(x, scalar)))
 
 
 _WITH_A_NUMBER = (

@@ -60,6 +60,15 @@ def clip(x, a_min, a_max):
     return x.clamp(a_min, a_max)
 
 
+def ones_like(x, **ignored):
+    """MXNet takes any attribute, a dtype as well, and heeds none."""
+    return torch.ones_like(x)
+
+
+def zeros_like(x, **ignored):
+    return torch.zeros_like(x)
+
+
 def div_sqrt_dim(x):
     return x / math.sqrt(x.shape[-1])
 
@@ -70,6 +79,7 @@ ACTIVATIONS = {
     "tanh": torch.tanh,
     "softrelu": F.softplus,
     "softsign": F.softsign,
+    "zeros_like": zeros_like,
 }
 
 
@@ -110,8 +120,6 @@ _PLAIN = [
     "erfinv",
     "sigmoid",
     "relu",
-    "ones_like",
-    "zeros_like",
 ]
 
 OPERATORS = {
@@ -130,10 +138,12 @@ OPERATORS = {
     "hard_sigmoid": hard_sigmoid,
     "logical_not": logical_not,
     "make_loss": identity,
+    "ones_like": ones_like,
     "radians": torch.deg2rad,
     "rcbrt": rcbrt,
     "rint": half_down,
     "round": away_from_zero,
     "smooth_l1": smooth_l1,
     "softsign": F.softsign,
+    "zeros_like": zeros_like,
 }

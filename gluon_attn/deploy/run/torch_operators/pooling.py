@@ -76,8 +76,8 @@ def _check_windows(sides, kernel, stride, pad):
     for side, k, s, p in zip(sides, kernel, stride, pad):
         if math.ceil((side + 2 * p - k) / s) * s >= side + p:
             raise GluonAttnError(
-                f"Pooling with kernel {kernel}, stride {stride} and padding {pad} over {tuple(sides)} has a window "
-                "that sees nothing but padding: PyTorch has no such pooling."
+                f"Kernel {kernel}, stride {stride} and padding {pad} over {tuple(sides)} make a window that sees "
+                "nothing but padding: PyTorch has no such pooling. Choose pooling_convention='valid', or less padding."
             )
 
 

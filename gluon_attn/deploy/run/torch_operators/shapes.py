@@ -11,12 +11,13 @@ from gluon_attn.errors import GluonAttnError
 
 
 def reshape(x, shape, reverse=False):
-    """MXNet's codes: 0 keeps a side, -1 is what is left, -2 keeps all others, -3 joins two, -4 a b splits one."""
-    sides, codes = list(x.shape), list(shape) if isinstance(shape, (tuple, list)) else [shape]
+    """MXNet's codes: 0 keeps a side, -1 is what is left, -2 keeps all others, -3 joins two, -4 a b splits one.
+
+    `reverse` reads sides and codes from the right, and so b a -4.
+    """
+    sides, codes = list(x.shape), list(as_tuple(shape))
     if not reverse:
         return x.reshape(_decoded(sides, codes))
-    if -4 in codes:
-        raise GluonAttnError(f"Reshape {tuple(codes)} with reverse=True is not known to the PyTorch engine.")
     return x.reshape(_decoded(sides[::-1], codes[::-1])[::-1])
 
 
@@ -31,6 +32,8 @@ def _decoded(sides, codes):
             result.append(sides[at] * sides[at + 1])
             at += 2
         elif code == -4:
+            if len(codes) < 2:
+                raise GluonAttnError("The code -4 of a shape comes before the two sides, with reverse=True after them.")
             first, second = codes.pop(0), codes.pop(0)
             first = sides[at] // second if first == -1 else first
             result += [first, sides[at] // first]

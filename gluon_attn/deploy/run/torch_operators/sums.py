@@ -33,7 +33,9 @@ def nansum(x, axis=None, keepdims=False, exclude=False):
 
 
 def mean(x, axis=None, keepdims=False, exclude=False):
-    return _kept(x, x.mean(_axes(x, axis, exclude), keepdim=keepdims))
+    """Of whole numbers a whole one."""
+    exact = x if x.is_floating_point() else x.double()
+    return _kept(x, exact.mean(_axes(x, axis, exclude), keepdim=keepdims).to(x.dtype))
 
 
 def _of_equals(x, extreme, keepdims, axes):
