@@ -5,6 +5,7 @@ The module is a torch.fx.GraphModule: `print(net.code)` shows the network as Pyt
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Optional, Sequence
 
@@ -76,6 +77,7 @@ class _Builder:
     def __init__(self, graph, arrays, inputs):
         self.graph, self.arrays, self.inputs = graph, arrays, inputs
         self.root, self.traced, self.values, self.places = nn.Module(), fx.Graph(), {}, {}
+        self.paths = set()  # of what has no name in Gluon
         self.statistics, self.fixed = _roles(graph)
 
     def run(self):
@@ -111,12 +113,12 @@ class _Builder:
         known = [entry for entry in node.inputs if entry[0] in self.values]
         arguments = tuple(self.value(entry) for entry in known)
         if isinstance(operator, type):
-            path = f"{_STATEFUL}.{_identifier(node.name)}"
+            path = self.free(f"{_STATEFUL}.{_identifier(node.name)}")
             with named(node):
                 place(self.root, path, operator(**attributes))
             result = self.traced.create_node("call_module", path, arguments, name=_identifier(node.name))
         elif not arguments:
-            path = f"{_CONSTANTS}.{_identifier(node.name)}"
+            path = self.free(f"{_CONSTANTS}.{_identifier(node.name)}")
             with named(node):
                 place(self.root, path, operator(**attributes), persistent=False)
             return self.traced.get_attr(path)
@@ -127,6 +129,13 @@ class _Builder:
             result.meta["is_wrapped"] = operator.__module__.startswith("gluon_attn.")
         self.places[result.name] = (node.operator, node.name)
         return (result,) if getattr(operator, "several", False) else result
+
+    def free(self, path):
+        """The path, or with a number where a block that is called twice has it already."""
+        paths = (path if not count else f"{path}_{count}" for count in itertools.count())
+        found = next(path for path in paths if path not in self.paths)
+        self.paths.add(found)
+        return found
 
 
 def _item(values, index):
@@ -171,11 +180,14 @@ def _check_word(module, name, path):
         )
 
 
+_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
+
+
 def _roles(graph):
     """(names of running statistics, names of gammas that count as 1): what no gradient changes."""
     statistics, fixed = set(), set()
     for node in graph.nodes:
-        if node.operator in ("BatchNorm", "_contrib_SyncBatchNorm"):
+        if node.operator in _NORMS:
             names = [graph.nodes[source].name for source, _ in node.inputs]
             statistics.update(names[3:5])
             if node.attributes.get("fix_gamma", True):
@@ -201,7 +213,7 @@ def _inputs(graph: Graph, arrays, where) -> Sequence[str]:
     return inputs
 
 
-_LAYERS = ("Convolution", "Deconvolution", "FullyConnected", "BatchNorm", "_contrib_SyncBatchNorm", "Embedding")
+_LAYERS = ("Convolution", "Deconvolution", "FullyConnected", "Embedding", *_NORMS)
 _LAYERS += ("InstanceNorm", "LayerNorm", "GroupNorm", "LeakyReLU")
 
 

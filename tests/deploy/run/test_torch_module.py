@@ -250,3 +250,21 @@ def test_command(tmp_path, capsys):
     assert "net.safetensors: largest difference from Gluon" in capsys.readouterr().out
     predictor = Predictor(f"{output}.safetensors", engine="torch", device="cpu")
     assert predictor.card.classes == tuple("0123456789") and predictor.card.input_size == 32
+
+
+def test_a_block_that_is_called_twice():
+    """MXNet gives the operators of both calls one name."""
+
+    class Twice(nn.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm(in_channels=3)
+
+        def hybrid_forward(self, F, x):
+            return self.norm(self.norm(x) + F.ones((1, 3, 1, 1), name="one") * F.zeros((1, 3, 1, 1), name="one"))
+
+    net = Twice()
+    net.initialize(mx.init.Normal(0.3))
+    x = images(2, 3, 4, 4)
+    found = to_torch(net)(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, net(mx.nd.array(x)).asnumpy(), rtol=1e-5, atol=1e-6)

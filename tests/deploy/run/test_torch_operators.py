@@ -21,6 +21,7 @@ S, C = mx.sym, mx.sym.contrib
 x, y, z, w, i = (S.Variable(name) for name in "xyzwi")  # z: of both signs; w: weights; i: whole numbers
 IMAGE, ROWS = (2, 4, 5, 6), (3, 4)
 NO_GRADIENT = "sign ceil floor trunc fix rint round equal greater lesser argm arg topk one_hot shape_array size_array"
+NO_GRADIENT += " batch_take contrib_SparseEmbedding"  # in MXNet, or a sparse one alone
 
 
 def _case(symbol, **shapes):
@@ -304,6 +305,36 @@ case(S.LRN(x, nsize=3, alpha=0.1), x=IMAGE)
 case(S.Dropout(x, p=0.5))
 
 
+# --- grids, pictures, attention ---
+case(S.BilinearSampler(x, w * 2 - 2), x=IMAGE, w=(2, 2, 4, 3))
+case(S.GridGenerator(x, transform_type="affine", target_shape=(3, 4)), x=(2, 6))
+case(S.GridGenerator(z, transform_type="warp"), z=(2, 2, 4, 5))
+_options = dict(target_shape=(3, 7), transform_type="affine", sampler_type="bilinear")
+case(S.SpatialTransformer(x, z, **_options), x=IMAGE, z=(2, 6))
+case(S.image.normalize(x, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6)), x=(2, 3, 4, 5))
+case(S.image.normalize(x, mean=0.1, std=0.4), x=(3, 4, 5))
+case(S.image.to_tensor(S.Cast(x * 100, dtype="uint8")), x=(2, 4, 5, 3))
+case(C.interleaved_matmul_selfatt_qk(x, heads=2), x=(5, 3, 2 * 3 * 4))
+case(C.interleaved_matmul_selfatt_valatt(x, y, heads=2), x=(5, 3, 2 * 3 * 4), y=(6, 5, 5))
+case(C.interleaved_matmul_encdec_qk(x, y, heads=2), x=(4, 3, 2 * 4), y=(5, 3, 2 * 2 * 4))
+case(C.interleaved_matmul_encdec_valatt(x, y, heads=2), x=(5, 3, 2 * 2 * 4), y=(6, 4, 5))
+
+# --- what few networks use ---
+case(C.gradientmultiplier(x, scalar=-0.3))
+case(C.quadratic(x, a=2.0, b=-3.0, c=0.5))
+case(C.round_ste(z * 5), z=ROWS)
+case(C.sign_ste(z), z=ROWS)
+case(S.nanprod(x, axis=1))
+case(S.Group(list(S.moments(x, axes=(0, 2)))), x=IMAGE)
+case(S.Group(list(S.moments(x, axes=(1,), keepdims=True))), x=IMAGE)
+case(S.batch_take(x, S.Cast(i, dtype="int32")), x=(3, 4), i=(3,))
+case(S.diag(x, k=1), x=(4, 5))
+case(S.diag(x, k=-1), x=(3,))
+case(S.diag(x, axis1=1, axis2=3), x=IMAGE)
+case(S.scatter_nd(x, S.concat(i, S.arange(3).reshape((1, 3)), dim=0), shape=(5, 6)), x=(3,), i=(1, 3))
+case(C.SparseEmbedding(i, w, input_dim=5, output_dim=4), i=(2, 3), w=(5, 4))
+
+
 def _arrays(symbol, shapes):
     """Positive numbers away from kinks, and whole ones for indices."""
     rng = np.random.RandomState(sum(map(ord, symbol.tojson())) % 2**31)
@@ -341,6 +372,7 @@ def test_every_operator_has_a_case():
         "MAERegressionOutput",
         "amp_multicast",
         "negative",
+        "_contrib_BatchNormWithReLU",
         *boxes.OPERATORS,  # each in a file of its own
         *regions.OPERATORS,
         *sequences.OPERATORS,
@@ -404,6 +436,33 @@ def test_batch_norm_in_float32_is_nearer_to_float64_than_mxnets(mean, mxnet_is_o
         theirs = bn(mx.nd.array(images)).asnumpy()
     assert abs(theirs - exact).max() > mxnet_is_off_by
     assert abs(module(torch.from_numpy(images)).detach().numpy() - exact).max() < torch_at_most
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_batch_norm_with_relu(train):
+    arrays = {name: np.random.RandomState(1).rand(3).astype("float32") for name in ("g", "b", "mean", "var")}
+    made = {}
+    for kind in (C.BatchNormWithReLU, S.BatchNorm):
+        symbol = kind(x, *(S.Variable(name) for name in arrays), fix_gamma=False)
+        made[kind] = build(read_graph(symbol.tojson()), arrays).train(train)
+    with_relu, without = made.values()
+    data = torch.randn(4, 3, 2, 5)
+    found = with_relu(data)
+    assert torch.equal(found, without(data).relu()) and (found == 0).any()
+    assert all(torch.equal(a, b) for a, b in zip(with_relu.state_dict().values(), without.state_dict().values()))
+
+
+@pytest.mark.parametrize("like", [False, True])
+def test_random_numbers_are_drawn_anew(like):
+    data = torch.zeros(200, 50)
+    for kind, spread in (("normal", 0.5), ("uniform", 0.5 / 12**0.5)):
+        options = {"loc": 2, "scale": 0.5} if kind == "normal" else {"low": 1.75, "high": 2.25}
+        draw = getattr(S.random, f"{kind}_like") if like else getattr(S, f"random_{kind}")
+        symbol = draw(x, **options) if like else draw(shape=(200, 50), **options)
+        module = build(read_graph((symbol + x).tojson()), {})
+        first = module(data)
+        assert first.shape == (200, 50) and not torch.equal(first, module(data))
+        assert abs(first.mean() - 2) < 0.02 and abs(first.std() - spread) < 0.02 and not list(module.state_dict())
 
 
 def test_dropout_drops_in_training_alone():

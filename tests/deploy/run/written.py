@@ -12,18 +12,23 @@ import numpy as np
 
 # Sides are the smallest that the networks take.
 GLUONCV = {
-    "quick": {"mobilenetv3_small": 64, "squeezenet1.0": 224, "resnet18_v2": 64},
+    "quick": {"mobilenetv3_small": 64, "squeezenet1.0": 224, "resnet18_v2": 64, "yolo3_mobilenet0.25_voc": 64},
     "slow": {
         "resnet50_v1b": 64,
         "densenet121": 224,
         "inceptionv3": 299,
         "se_resnext50_32x4d": 224,
         "vgg16_bn": 64,
-        "ssd_512_resnet50_v1_voc": 128,
         "fcn_resnet50_voc": 64,
+        "ssd_300_vgg16_atrous_voc": 300,
+        "ssd_512_resnet50_v1_voc": 128,
+        "center_net_resnet18_v1b_dcnv2_voc": 64,
+        "mask_rcnn_resnet18_v1b_coco": 160,
     },
 }
 EVERY = {"quick": 3, "slow": 1}  # how many of the training digits: every third, or all
+DETECTORS = ("ssd", "yolo", "center_net", "mask_rcnn")  # as their names begin
+REGIONS = 13  # that a region proposer leaves
 BATCH, EPOCHS, LR = 32, 2, 0.02
 
 
@@ -62,19 +67,30 @@ def _write_gluoncv(folder, name, side):
     from gluon_attn.deploy.run.symbol_json import write_graph
 
     mx.random.seed(0)
-    base = {"pretrained_base": False} if name.startswith(("ssd", "fcn")) else {}
-    net = model_zoo.get_model(name, **base)
-    net = net.features if name.startswith("ssd") else net
-    for key, parameter in net.collect_params().items():  # one by one: SSD's BatchNorms ask for Xavier, and refuse it
-        ones = key.endswith(("gamma", "_var"))
-        parameter.initialize(mx.init.One() if ones else mx.init.Normal(0.05))
+    net = model_zoo.get_model(name, **({"pretrained_base": False} if name.startswith(("fcn", *DETECTORS)) else {}))
+    if "rcnn" in name:  # a whole ResNet stage runs over every region
+        net._rpn_test_post_nms = net.rpn._test_post_nms = net._rcnn_max_dets = REGIONS
     x = np.random.RandomState(0).uniform(-1, 1, (1, 3, side, side)).astype("float32")
+    _fill(net, mx.nd.array(x))
     outputs = net(mx.nd.array(x))
     outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     graph, arrays, _ = named_graph(net)
     (folder / f"{name}-symbol.json").write_text(write_graph(graph))
     mx.nd.save(str(folder / f"{name}-0000.params"), {n: mx.nd.array(a, dtype=a.dtype) for n, a in arrays.items()})
     np.savez(folder / f"{name}.npz", x=x, **{f"y{i}": y.asnumpy() for i, y in enumerate(outputs)})
+
+
+def _fill(net, x):
+    """Random weights under which numbers keep their size, with BatchNorm and without."""
+    import mxnet as mx
+
+    for key, parameter in net.collect_params().items():  # one by one: SSD's BatchNorms ask for Xavier, and refuse it
+        parameter.initialize(mx.init.One() if key.endswith(("gamma", "_var")) else mx.init.Normal(0.05))
+    net(x)  # tells the shapes
+    for key, parameter in net.collect_params().items():
+        if key.endswith("weight"):
+            spread = (1 / np.prod(parameter.shape[1:])) ** 0.5
+            parameter.set_data(mx.nd.random.normal(0, spread, parameter.shape))
 
 
 def _write_digits(folder, net, every):

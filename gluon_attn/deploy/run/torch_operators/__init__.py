@@ -10,19 +10,34 @@ import inspect
 
 from gluon_attn.deploy.run.torch_operators import (
     arithmetic,
+    attention,
     boxes,
     functions,
     gathering,
     layers,
     pooling,
     regions,
+    sampling,
     sequences,
     shapes,
     sums,
 )
 from gluon_attn.errors import GluonAttnError, unknown
 
-_FILES = (arithmetic, functions, shapes, gathering, sums, layers, pooling, boxes, regions, sequences)
+_FILES = (
+    arithmetic,
+    functions,
+    shapes,
+    gathering,
+    sums,
+    layers,
+    pooling,
+    boxes,
+    regions,
+    sequences,
+    sampling,
+    attention,
+)
 OPERATORS = {name: operator for file in _FILES for name, operator in file.OPERATORS.items()}
 _SPEED_ONLY = ("ndev", "key")  # of SyncBatchNorm
 

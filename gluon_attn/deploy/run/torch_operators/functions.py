@@ -69,6 +69,27 @@ def zeros_like(x, **ignored):
     return torch.zeros_like(x)
 
 
+def gradient_multiplier(x, scalar):
+    return x.detach() + scalar * (x - x.detach())
+
+
+def _straight(x, value):
+    """The value, with the gradient of x."""
+    return value.detach() + (x - x.detach())
+
+
+def round_ste(x):
+    return _straight(x, away_from_zero(x))
+
+
+def sign_ste(x):
+    return _straight(x, x.sign())
+
+
+def quadratic(x, a=0.0, b=0.0, c=0.0):
+    return a * x * x + b * x + c
+
+
 def div_sqrt_dim(x):
     return x / math.sqrt(x.shape[-1])
 
@@ -128,6 +149,10 @@ OPERATORS = {
     "BlockGrad": block_grad,
     "MakeLoss": identity,
     "_contrib_div_sqrt_dim": div_sqrt_dim,
+    "_contrib_gradientmultiplier": gradient_multiplier,
+    "_contrib_quadratic": quadratic,
+    "_contrib_round_ste": round_ste,
+    "_contrib_sign_ste": sign_ste,
     "_copy": identity,
     "cbrt": cbrt,
     "clip": clip,

@@ -73,6 +73,20 @@ def pick(x, index, axis=-1, keepdims=False, mode="clip"):
     return picked if keepdims else picked.squeeze(axis)
 
 
+def batch_take(x, indices):
+    return x.gather(1, _places(indices.reshape(-1, 1), x.shape[1], "clip")).squeeze(1)
+
+
+def diag(x, k=0, axis1=0, axis2=1):
+    """A diagonal of the last axis, or a matrix around a line."""
+    return x.diag(k) if x.dim() == 1 else x.diagonal(k, axis1, axis2)
+
+
+def scatter_nd(x, indices, shape):
+    """Zeros with the rows of x at the indices."""
+    return x.new_zeros(as_tuple(shape)).index_put(tuple(indices.long()), x)
+
+
 def gather_nd(x, indices):
     return x[tuple(indices.long())]
 
@@ -121,14 +135,18 @@ OPERATORS = {
     "Pad": pad,
     "_arange": arange,
     "_contrib_arange_like": arange_like,
+    "_contrib_SparseEmbedding": embedding,
     "_eye": eye,
     "_full": full,
     "_ones": ones,
     "_zeros": zeros,
+    "batch_take": batch_take,
+    "diag": diag,
     "gather_nd": gather_nd,
     "one_hot": one_hot,
     "pick": pick,
     "repeat": repeat,
+    "scatter_nd": scatter_nd,
     "stack": stack,
     "take": take,
     "tile": tile,

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gluon_attn.deploy.run.torch_operators.numbers import CHANNELS_FIRST, only
+from gluon_attn.deploy.run.torch_operators.numbers import CHANNELS_FIRST, as_tuple, only
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -100,6 +100,11 @@ class BatchNorm(nn.Module):
         return y
 
 
+class BatchNormWithReLU(BatchNorm):
+    def forward(self, *inputs):
+        return F.relu(super().forward(*inputs))
+
+
 def instance_norm(x, gamma, beta, eps=1e-3):
     """Every channel of every image by its own mean and biased variance."""
     return torch.group_norm(x, x.shape[1], gamma, beta, eps)
@@ -149,6 +154,29 @@ class Dropout(nn.Module):
         return x * F.dropout(x.new_ones(shape), self.p, active)
 
 
+class Normal(nn.Module):
+    """Numbers drawn at every call, in inference as well, of a shape or of the shape of what is given."""
+
+    def __init__(self, loc=0.0, scale=1.0, shape=(), dtype=None):
+        super().__init__()
+        self.first, self.second, self.shape = float(loc), float(scale), as_tuple(shape)
+        self.register_buffer("like", torch.zeros(()), persistent=False)  # goes where the module goes
+
+    def forward(self, x=None):
+        return self.drawn(x if x is not None else self.like.expand([side or 1 for side in self.shape]))
+
+    def drawn(self, like):
+        return self.first + self.second * torch.randn_like(like)
+
+
+class Uniform(Normal):
+    def __init__(self, low=0.0, high=1.0, shape=(), dtype=None):
+        super().__init__(low, high, shape)
+
+    def drawn(self, like):
+        return self.first + (self.second - self.first) * torch.rand_like(like)
+
+
 @only(act_type=("leaky", "prelu", "rrelu", "elu", "selu", "gelu"))
 class LeakyReLU(nn.Module):
     """x where positive, else by act_type: slope * x ('leaky'), gamma * x ('prelu'), a drawn slope ('rrelu'), ...
@@ -184,5 +212,10 @@ OPERATORS = {
     "LRN": local_response_norm,
     "LayerNorm": layer_norm,
     "LeakyReLU": LeakyReLU,
+    "_contrib_BatchNormWithReLU": BatchNormWithReLU,
+    "_random_normal": Normal,
+    "_random_normal_like": Normal,
+    "_random_uniform": Uniform,
+    "_random_uniform_like": Uniform,
     "_contrib_SyncBatchNorm": BatchNorm,
 }

@@ -62,6 +62,19 @@ def prod(x, axis=None, keepdims=False, exclude=False):
     return x if keepdims else _kept(x, x.squeeze(axes))
 
 
+def nanprod(x, axis=None, keepdims=False, exclude=False):
+    return prod(torch.where(x.isnan(), torch.ones_like(x), x), axis, keepdims, exclude)
+
+
+@several
+def moments(x, axes=None, keepdims=False):
+    """Mean and biased variance."""
+    middle = x.mean(_axes(x, axes), keepdim=True)
+    variance = (x - middle).square().mean(_axes(x, axes), keepdim=True)
+    both = (middle, variance) if keepdims else (middle.squeeze(_axes(x, axes)), variance.squeeze(_axes(x, axes)))
+    return tuple(_kept(x, one) for one in both)
+
+
 def norm(x, ord=2, axis=None, keepdims=False):
     return _kept(x, torch.linalg.vector_norm(x, ord, _axes(x, axis), keepdim=keepdims))
 
@@ -227,6 +240,8 @@ OPERATORS = {
     "max": max_,
     "mean": mean,
     "min": min_,
+    "moments": moments,
+    "nanprod": nanprod,
     "nansum": nansum,
     "norm": norm,
     "prod": prod,
