@@ -77,9 +77,16 @@ def plain(block: Any) -> bool:
 
 def _on_cpu(block):
     owners = (block, _network.value)
-    first = next((p for owner in owners if owner is not None for p in owner.collect_params().values()), None)
+    first = next((p for owner in owners if owner is not None for p in _parameters(owner)), None)
     contexts = () if first is None else first._ctx_list or ()
     return any(device.device_type.startswith("cpu") for device in contexts)
+
+
+def _parameters(block):
+    """Those of the block, one after the other: `collect_params` makes a list of all for the first of them."""
+    yield from block.params.values()
+    for child in block._children.values():
+        yield from _parameters(child)
 
 
 def fence(F: Any, x: Any) -> Any:

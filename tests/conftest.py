@@ -1,1 +1,22 @@
+from __future__ import annotations
+
+import gc
+import sys
+
+import pytest
+
 import gluon_attn  # noqa: F401  (before mxnet, as Python 3.12 needs)
+
+
+def pytest_collection_finish():
+    """MXNet's DataLoader collects garbage four times, before it forks: what pytest has collected is none."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _curves_where_they_are_looked_at(request, monkeypatch):
+    """Drawing them is half of a tiny run's time."""
+    log = sys.modules.get("gluon_attn.train.log")
+    if log is not None and request.node.get_closest_marker("curves") is None:
+        monkeypatch.setattr(log, "draw_curves", lambda rows, title, path: None)

@@ -93,7 +93,7 @@ def test_the_centre_is_a_map_like_any_other():
 
 
 def test_maps_are_compared_photograph_by_photograph(stored, root):
-    words = ["--data-root", str(root), "--images", "6", "--only", "resnet18,cbam_resnet18"]
+    words = ["--data-root", str(root), "--images", "3", "--only", "resnet18,cbam_resnet18"]
     rows, gates = photographs_maps.main(words)
     kinds = [(row["network"], row["method"]) for row in rows]
     plain = [("resnet18", method) for method in ("centre", "gradcam", "gradcam_pp")]
@@ -133,7 +133,7 @@ def test_gates_are_watched_with_what_goes_in_and_comes_out():
 
 def test_the_page_is_written_from_the_tables(stored, root, tmp_path):
     photographs.main(["--data-root", str(root), "--rounds", "0", "--calibration", "0"])
-    photographs_maps.main(["--data-root", str(root), "--images", "6", "--only", "resnet18,cbam_resnet18"])
+    photographs_maps.main(["--data-root", str(root), "--images", "2", "--only", "resnet18"])
     parts = ("", "_maps", "_gates", "_settings", "_finetune")
     tables = [common.read(common.RESULTS / f"photographs{part}.csv") for part in parts]
     text = photographs_page.write_page(tmp_path, *tables).read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -114,3 +116,22 @@ def test_without_it_onnxruntime_is_taken(monkeypatch):
     assert engines.default("net.onnx", "float32") == "onnxruntime"
     assert engines.default("net-symbol.json", "float32") == "mxnet"
     assert engines.default("net.onnx", "bfloat16") == "openvino"
+
+
+SIGNALLED = """
+import faulthandler, signal, sys
+faulthandler.enable()  # gives this thread's signals a stack, which Python's handlers then use, too
+from gluon_attn.deploy import Predictor
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+first = Predictor(sys.argv[1], engine="openvino", threads=1)
+second = Predictor(sys.argv[1], engine="openvino", threads=1)
+del first
+del second
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_heard_after_models_have_gone_in_any_order(file):
+    """OpenVINO leaves the thread a stack for signals that is gone: the process ended by a segmentation fault."""
+    command = [sys.executable, "-c", SIGNALLED, str(file)]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "heard\n"

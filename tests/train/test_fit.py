@@ -42,6 +42,7 @@ def test_a_few_epochs_on_digits_beat_ninety_percent(tmp_path):
     assert evaluate(net, open_inputs(recipe).evaluation)["top1"] == metrics["best_accuracy"]
 
 
+@pytest.mark.curves
 def test_the_folder_of_a_run(tmp_path):
     metrics = fit(tiny(tmp_path, label_smoothing=0.1, mixup=0.2, mixup_off_epochs=1), progress=False)
     stored = json.loads((tmp_path / "metrics.json").read_text())

@@ -40,9 +40,11 @@ CASES = [
     ("timm", "ecaresnet101d", "eca_resnet101d", "float32"),
 ]
 TOLERANCE = 1e-7
-# Of layouts that differ in depth alone the forward pass of the shallowest is compared, of all of them if one asks.
+# Of layouts that differ in depth alone the forward pass of the shallowest is compared, and of those whose names are a
+# product (fusion and backbone, gate and backbone) each factor once; of all of them if one asks.
 DEEPER = ("seresnet101", "seresnext101_32x4d", "seresnet56_cifar100", "seresnet110_cifar100", "ecaresnet101d")
 DEEPER += ("cifar100/AFF-ResNeXt-47-32x4d",)
+PRODUCTS = ("imagenet/iAFF-ResNet-50", "imagenet/AFF-ResNeXt-50", "resnet50", "resnext50_32x4d")
 
 
 def relative(a, b):
@@ -60,7 +62,7 @@ def images(model):
     return mx.nd.array(np.random.RandomState(1).standard_normal((2, 3, size, size)), dtype="float64")
 
 
-COMPARED = [pytest.param(*case, marks=pytest.mark.slow) if case[1] in DEEPER else case for case in CASES]
+COMPARED = [pytest.param(*case, marks=pytest.mark.slow) if case[1] in DEEPER + PRODUCTS else case for case in CASES]
 
 
 @pytest.mark.parametrize("source,layout,model,dtype", COMPARED, ids=lambda value: str(value).split("/")[-1])

@@ -9,6 +9,7 @@ import openvino
 
 from gluon_attn.deploy.run.engines import place_of_logits
 from gluon_attn.deploy.run.onnx_source import OnnxSource
+from gluon_attn.deploy.run.signal_stack import kept_signal_stack
 from gluon_attn.errors import GluonAttnError
 
 _METADATA = "framework"  # where OpenVINO's reader keeps an ONNX file's metadata
@@ -92,7 +93,8 @@ class OpenvinoEngine:
         model = self._read()
         try:
             model.reshape({model.inputs[0]: openvino.PartialShape([count, 3, self.size, self.size])})
-            return self.core.compile_model(model, "CPU", self.options)
+            with kept_signal_stack():
+                return self.core.compile_model(model, "CPU", self.options)
         except Exception as problem:
             raise self.source.refused("OpenVINO", problem) from None
 
