@@ -4,7 +4,7 @@ They hold the arrays that a run depends on, out of the live objects and back int
 
 param/NAME        weights, which all devices have in common
 running/D/NAME    running statistics of device D, which differ
-optimiser/I/K     K-th array of the optimiser's state for parameter I
+optimiser/NAME/K  K-th array of the optimiser's state for that weight
 ema/...           both of the moving average, where there is one
 loss/D            the epoch's loss so far on device D
 """
@@ -143,11 +143,13 @@ def _check_kinds(path, arrays):
 def check_arrays(arrays, net, trainer, totals, evaluated):
     """GluonAttnError where `restore` would miss an array, find one too many, or one of another shape."""
     wanted = {name: array.shape for name, array in capture(net, trainer, totals, evaluated).items()}
+    paths = _paths(net, trainer)
+    arrays = _named(arrays, paths)
     if any(name.startswith("optimiser/") for name in arrays):
         for index, parameter in enumerate(trainer._params):
             if parameter.grad_req != "null":
                 state = trainer.optimizer.create_state_multi_precision(index, parameter.list_data()[0])
-                wanted.update({f"optimiser/{index}/{k}": a.shape for k, a in enumerate(_flat(state))})
+                wanted.update({f"optimiser/{paths[index]}/{k}": a.shape for k, a in enumerate(_flat(state))})
     wanted = {name: shape for name, shape in wanted.items() if not name.startswith("loss/") or name in arrays}
     for name, shape in wanted.items():
         if name not in arrays:
@@ -162,10 +164,10 @@ def check_arrays(arrays, net, trainer, totals, evaluated):
 def capture(net, trainer, totals, evaluated):
     """{name: numpy array}; waits for the devices."""
     cpu.finish_relaying()
-    arrays = _of_network(net)
+    arrays, paths = _of_network(net), _paths(net, trainer)
     for index, state in trainer._updaters[0].states.items():
         for k, array in enumerate(_flat(state)):
-            arrays[f"optimiser/{index}/{k}"] = array.asnumpy()
+            arrays[f"optimiser/{paths[index]}/{k}"] = array.asnumpy()
     if evaluated.decay:
         arrays.update({f"ema/{name}": array for name, array in _of_network(evaluated.net).items()})
     arrays.update({f"loss/{device}": total.asnumpy() for device, total in enumerate(totals)})
@@ -174,15 +176,37 @@ def capture(net, trainer, totals, evaluated):
 
 def restore(arrays, net, trainer, totals, evaluated):
     """Put `capture`'s arrays back; the objects must be of the same recipe."""
-    arrays = dict(arrays)
+    paths = _paths(net, trainer)
+    arrays = _named(arrays, paths)
     _restore_network(arrays, net)
-    _restore_optimiser(arrays, trainer)
+    _restore_optimiser(arrays, trainer, paths)
     if evaluated.decay:
         _restore_network(arrays, evaluated.net, "ema/")
     for device, total in enumerate(totals):
         total[:] = arrays.pop(f"loss/{device}", 0)
     if arrays:
         raise GluonAttnError(f"The checkpoint holds what this run has no place for: {', '.join(sorted(arrays)[:5])}.")
+
+
+def _paths(net, trainer):
+    """The path in the network of each of the Trainer's parameters.
+
+    A Trainer sorts them by Gluon's own names, which count what the process has built: after conv99 comes conv100, and
+    that is sorted before. So its order is no property of the network.
+    """
+    paths = {id(parameter): path for path, parameter in net._collect_params_with_prefix().items()}
+    return [paths[id(parameter)] for parameter in trainer._params]
+
+
+def _named(arrays, paths):
+    """The arrays, with paths in the place of the Trainer's numbers, which earlier checkpoints have."""
+    found = {}
+    for name, array in arrays.items():
+        kind, _, rest = name.partition("/")
+        number, _, k = rest.rpartition("/")
+        numbered = kind == "optimiser" and number.isdigit() and int(number) < len(paths)
+        found[f"{kind}/{paths[int(number)]}/{k}" if numbered else name] = array
+    return found
 
 
 def _of_network(net):
@@ -205,7 +229,7 @@ def _restore_network(arrays, net, prefix=""):
             copy[:] = mx.nd.array(value, dtype=copy.dtype, ctx=copy.context)
 
 
-def _restore_optimiser(arrays, trainer):
+def _restore_optimiser(arrays, trainer, paths):
     """Before the first update there is no state, and then the checkpoint has none."""
     if not any(name.startswith("optimiser/") for name in arrays):
         return
@@ -215,7 +239,8 @@ def _restore_optimiser(arrays, trainer):
         for updater, weight in zip(trainer._updaters, parameter.list_data()):
             state = trainer.optimizer.create_state_multi_precision(index, weight)
             for k, array in enumerate(_flat(state)):
-                array[:] = mx.nd.array(_found(arrays, f"optimiser/{index}/{k}"), dtype=array.dtype, ctx=array.context)
+                value = _found(arrays, f"optimiser/{paths[index]}/{k}")
+                array[:] = mx.nd.array(value, dtype=array.dtype, ctx=array.context)
             updater.states[index] = state
             updater.states_synced[index] = True
     for name in [name for name in arrays if name.startswith("optimiser/")]:

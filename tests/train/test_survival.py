@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import mxnet as mx
 import numpy as np
 import pytest
 
@@ -273,6 +274,44 @@ def test_a_checkpoint_holds_no_pickle(tmp_path):
     assert kinds == {"param", "running", "optimiser", "ema", "loss"}
     assert {array.dtype.kind for array in arrays.values()} == {"f"}
     assert meta["epoch"] == 1 and json.dumps(meta)
+
+
+def _counted_from(number):
+    """Gluon's names as they are in a process that has built `number` layers of each kind."""
+    manager = mx.name.NameManager()
+    manager._counter.update(conv=number, batchnorm=number)
+    return manager
+
+
+def test_it_goes_on_whatever_was_built_before(tmp_path, monkeypatch):
+    """A Trainer sorts by those names: conv5, conv6, ..., conv13 is conv10, ..., conv13, conv5, ... there."""
+    fit(tiny(tmp_path / "whole"), progress=False)
+    stop_after(3, monkeypatch)
+    with _counted_from(0), pytest.raises(Stopped):
+        fit(tiny(tmp_path / "stopped"), progress=False)
+    monkeypatch.undo()
+    with _counted_from(5):
+        fit(tiny(tmp_path / "stopped", resume="auto"), progress=False)
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_a_checkpoint_that_numbers_the_weights_is_read(two_epochs, tmp_path):
+    """As they did once: by their places in the Trainer."""
+    folder = tmp_path / "run"
+    shutil.copytree(two_epochs, folder)
+    newest = Checkpoints(folder).paths()[0]
+    arrays, meta = checkpoint.read(newest)
+    with _counted_from(100):
+        run = Run(tiny(tmp_path / "other"), progress=False)
+        paths = checkpoint._paths(run.net, run.trainer)
+        run.close()
+        places = {f"optimiser/{path}/0": f"optimiser/{place}/0" for place, path in enumerate(paths)}
+        checkpoint.write(newest, {places.get(name, name): array for name, array in arrays.items()}, meta)
+        numbered, _ = checkpoint.read(newest)
+        assert "optimiser/0/0" in numbered and len(numbered) == len(arrays)
+    with _counted_from(100):
+        fit(tiny(folder, resume="auto"), progress=False)
+    assert "warning" not in (folder / "train.log").read_text()
 
 
 def test_a_finished_run_is_not_trained_over(tmp_path):
