@@ -25,7 +25,8 @@ def _to_onnx(net, folder):
 
 
 def _capture(net, folder):
-    capture(net, SimpleNamespace(_updaters=[SimpleNamespace(states={})]), [], SimpleNamespace(decay=0))
+    trainer = SimpleNamespace(_params=[], _updaters=[SimpleNamespace(states={})])
+    capture(net, trainer, [], SimpleNamespace(decay=0))
 
 
 READERS = {

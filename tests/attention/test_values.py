@@ -29,8 +29,8 @@ def test_gradients_by_finite_differences(name, train):
     slot, count = ("fuse", 2) if name in FUSES else ("gate", 1)
     how = {**how, "reduction": 2} if "reduction" in accepted(slot, name) else how
     block = _float64(create(slot, name, 4, **how))
-    inputs = [images(2, 4, 3, 3, seed=i).astype("float64") for i in range(count)]
-    projection = mx.nd.array(images(2, 4, 3, 3, seed=9), dtype="float64")
+    inputs = [images(2, 4, 2, 3, seed=i).astype("float64") for i in range(count)]
+    projection = mx.nd.array(images(2, 4, 2, 3, seed=9), dtype="float64")
 
     def loss(x):
         with mx.autograd.record(train_mode=train):
