@@ -65,7 +65,8 @@ def torch_side(net, x):
             found.update({f"gradient {n}": p.grad.numpy().copy() for n, p in trained.items() if p.grad is not None})
         optimizer.step()
         if step == 0:
-            found.update({f"statistics {n}": b.numpy().copy() for n, b in net.named_buffers() if "running_" in n})
+            # Not the buffers: those of a norm that nothing uses are parameters, frozen, as all that no operator reads.
+            found.update({f"statistics {n}": b.numpy().copy() for n, b in net.state_dict().items() if "running_" in n})
     found.update({f"after {name}": t.detach().numpy().copy() for name, t in net.state_dict().items()})
     return found
 
