@@ -200,12 +200,13 @@ def _paths(net, trainer):
 
 def _named(arrays, paths):
     """The arrays, with paths in the place of the Trainer's numbers, which earlier checkpoints have."""
+    of_number = {str(number): path for number, path in enumerate(paths)}
     found = {}
     for name, array in arrays.items():
         kind, _, rest = name.partition("/")
         number, _, k = rest.rpartition("/")
-        numbered = kind == "optimiser" and number.isdigit() and int(number) < len(paths)
-        found[f"{kind}/{paths[int(number)]}/{k}" if numbered else name] = array
+        numbered = kind == "optimiser" and number in of_number
+        found[f"{kind}/{of_number[number]}/{k}" if numbered else name] = array
     return found
 
 

@@ -361,6 +361,7 @@ def _first(arrays):
         (lambda arrays, meta: meta.update(epoch=-5), "epoch = -5"),
         (lambda arrays, meta: meta.pop("history"), "does not say 'history'"),
         (lambda arrays, meta: arrays.pop(_first(arrays)), "has no 'param/"),
+        (lambda arrays, meta: arrays.update({"optimiser/²/0": np.zeros(1, "float32")}), "no place for: optimiser/²/0"),
         (lambda arrays, meta: arrays.update({_first(arrays): np.zeros((2, 2), "float32")}), "has shape"),
         (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "complex64")}), "no array of real numbers"),
         (lambda arrays, meta: arrays.update({_first(arrays): np.array(["a"])}), "no array of real numbers"),
