@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, ContextManager
 
+from gluon_attn import matrix_units
 from gluon_attn.scoped import Scoped
 
 BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
@@ -125,19 +126,29 @@ def finish_relaying() -> None:
     mx.nd.waitall()
 
 
-def narrow(width: int, groups: int) -> bool:
-    """Whether a convolution of `groups` groups, `width` input channels each, has them too narrow for a block.
+def group_width() -> int:
+    """Channels that a group should have where a network is trained on this CPU: `BLOCK`, or more on matrix units.
 
-    >>> narrow(4, 32), narrow(4, 1), narrow(16, 2)
-    (True, False, False)
+    >>> group_width()
+    16
     """
-    return groups > 1 and 1 < width < BLOCK
+    return matrix_units.GROUP if matrix_units.taken() else BLOCK
 
 
-def in_wide_groups(F: Any, weight: Any, shape: tuple, groups: int) -> tuple:
-    """(weight, groups) of the same grouped convolution with `BLOCK` channels a group, or a multiple of it.
+def narrow(width: int, groups: int, wide: int = BLOCK) -> bool:
+    """Whether a convolution of `groups` groups, `width` input channels each, has them too narrow.
+
+    >>> narrow(4, 32), narrow(4, 1), narrow(16, 2), narrow(16, 2, wide=32)
+    (True, False, False, True)
+    """
+    return groups > 1 and 1 < width < wide and (width < BLOCK or wide % width == 0)
+
+
+def in_wide_groups(F: Any, weight: Any, shape: tuple, groups: int, wide: int = BLOCK) -> tuple:
+    """(weight, groups) of the same grouped convolution with `wide` channels a group, or a multiple of it.
 
     weight : (out, in / groups, *kernel), which is `shape`; becomes block-diagonal: (out, merged * in / groups, *kernel)
+    wide : where that many groups cannot be merged, `BLOCK` is tried
 
     oneDNN runs 4 or 8 channels a group in a 4- or 8-channel-blocked memory layout, its neighbours in a 16-blocked one.
     BatchNorm's backward then gets data and gradient in two blocked layouts and falls to the reference kernel, 200 times
@@ -148,8 +159,9 @@ def in_wide_groups(F: Any, weight: Any, shape: tuple, groups: int) -> tuple:
     ((128, 16, 3, 3), 8)
     """
     out, width, *kernel = shape
-    merged = BLOCK // math.gcd(BLOCK, math.gcd(width, out // groups))
-    if groups % merged:
+    common = math.gcd(width, out // groups)
+    merged = next((m for m in (block // math.gcd(block, common) for block in (wide, BLOCK)) if groups % m == 0), 1)
+    if merged == 1:
         return weight, groups
     ones = (1,) * len(kernel)
     # Not by reshaping the weight: once oneDNN has re-laid a grouped one for inference, `reshape` fails on it. And the

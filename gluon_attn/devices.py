@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, List, Sequence
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.matrix_units import cpu_flags
 
 if TYPE_CHECKING:
     import mxnet as mx
@@ -75,8 +76,5 @@ def prepare_arithmetic(dtype: str, devices: Sequence[mx.Context]) -> None:
 
 def _has_bfloat16():
     """Whether the CPU multiplies bfloat16; True where the system does not say (it then runs, perhaps slowly)."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            return "avx512_bf16" in stream.read()
-    except OSError:
-        return True
+    flags = cpu_flags()
+    return flags is None or "avx512_bf16" in flags

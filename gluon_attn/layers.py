@@ -23,7 +23,7 @@ def conv(
     >>> conv(16, 32, kernel=3, stride=2)._kwargs["pad"]
     (1, 1)
     """
-    kind = GroupedConv2D if cpu.narrow(in_channels // groups, groups) else nn.Conv2D
+    kind = GroupedConv2D if cpu.narrow(in_channels // groups, groups, cpu.group_width()) else nn.Conv2D
     return kind(
         channels,
         kernel,
@@ -93,7 +93,8 @@ class GroupedConv2D(nn.Conv2D):
     def hybrid_forward(self, F, x, weight, bias=None):
         if not cpu.trains_on_cpu(self):
             return super().hybrid_forward(F, x, weight, bias)
-        weight, groups = cpu.in_wide_groups(F, weight, self.weight.shape, self._kwargs["num_group"])
+        groups = self._kwargs["num_group"]
+        weight, groups = cpu.in_wide_groups(F, weight, self.weight.shape, groups, cpu.group_width())
         inputs = (x, weight) if bias is None else (x, weight, bias)
         return F.Convolution(*inputs, name="fwd", **{**self._kwargs, "num_group": groups})
 

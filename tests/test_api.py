@@ -23,7 +23,8 @@ DIGITS = ROOT / "docs" / "digits"
 PACKAGES = ("", "attention", "data", "deploy", "explain", "register", "train", "weights", "zoo")
 SHOWN = re.findall(r"automodule:: gluon_attn\.(.+)", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
 BASES = ("accuracy", "cpu", "devices", "errors", "figures", "files", "layers", "parser", "plugins", "predict", "scoped")
-BASES += ("threads", "recipe.files", "catalogue.arguments", "catalogue.datasets", "catalogue.names", "attention.slots")
+BASES += ("matrix_units", "threads", "recipe.files", "catalogue.arguments", "catalogue.datasets", "catalogue.names")
+BASES += ("attention.slots",)
 # Examples that a test cannot run: what they need is not here.
 ELSEWHERE = {
     "NativeLoader": "ImageNet",

@@ -35,6 +35,7 @@ LAYERS = (
         "files",
         "figures",
         "devices",
+        "matrix_units",
         "threads",
         "layers",
         "losses",

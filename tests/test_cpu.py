@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import cpu
+from gluon_attn import cpu, matrix_units
 from gluon_attn.attention.lip import InstanceNorm
 from gluon_attn.deploy.export.named_graph import named_graph
 from gluon_attn.deploy.export.trace import trace
@@ -141,16 +141,43 @@ mx.nd.waitall()
 """
 
 
+def _kernels(code):
+    """The (kind, implementation) of all that oneDNN runs for this program."""
+    environment = dict(os.environ, DNNL_VERBOSE="1", PYTHONWARNINGS="ignore")
+    run = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    lines = (row.split(",") for row in run.stdout.splitlines())
+    kernels = {(line[3], line[4]) for line in lines if line[1:2] == ["exec"]}
+    assert any(kind == "batch_normalization" for kind, _ in kernels), "DNNL_VERBOSE printed nothing"
+    return kernels
+
+
 @pytest.mark.skipif(os.environ.get("MXNET_MKLDNN_ENABLED") == "0", reason="oneDNN is switched off")
 @pytest.mark.skipif(not mx.runtime.Features().is_enabled("MKLDNN"), reason="this MXNet is built without oneDNN")
 def test_no_reference_kernel_in_a_training_step():
-    environment = dict(os.environ, DNNL_VERBOSE="1", PYTHONWARNINGS="ignore")
-    run = subprocess.run([sys.executable, "-c", STEP], env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    kernels = {
-        (line[3], line[4]) for line in (row.split(",") for row in run.stdout.splitlines()) if line[1:2] == ["exec"]
-    }
-    assert any(kind == "batch_normalization" for kind, _ in kernels), "DNNL_VERBOSE printed nothing"
-    assert not [k for k in kernels if k[0] in ("batch_normalization", "convolution", "pooling_v2") and "ref" in k[1]]
+    kinds = ("batch_normalization", "convolution", "pooling_v2")
+    assert not [(kind, kernel) for kind, kernel in _kernels(STEP) if kind in kinds and "ref" in kernel]
+
+
+BFLOAT16_STEP = """
+from gluon_attn import matrix_units
+matrix_units.take("bfloat16")
+assert matrix_units.taken(), matrix_units.words()
+import mxnet as mx
+import gluon_attn
+from gluon_attn.cost.jobs import training_step
+from gluon_attn.devices import prepare_arithmetic
+prepare_arithmetic("bfloat16", [mx.cpu()])
+training_step(gluon_attn.get_model({name!r}, layers=(1, 1, 1, 1), classes=10), 8, 64)()
+"""
+
+
+@pytest.mark.slow  # not for its time: it was written where there is no AMX, and never ran
+@pytest.mark.skipif(matrix_units.missing() != "", reason=f"matrix units: {matrix_units.missing()}")
+@pytest.mark.parametrize("name", ["resnet50", "resnext50_32x4d", "aff_resnet50", "iaff_resnext50_32x4d"])
+def test_no_reference_kernel_in_a_training_step_on_matrix_units(name):
+    kernels = _kernels(BFLOAT16_STEP.format(name=name))
+    assert any(kind == "convolution" and "avx512_core_amx_bf16" in kernel for kind, kernel in kernels)
+    assert not [(kind, kernel) for kind, kernel in kernels if kernel.startswith(("bnorm_ref", "ref:any"))]
 
 
 def test_a_network_trains_alike_with_and_without():

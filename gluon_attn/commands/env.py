@@ -7,11 +7,11 @@ import platform
 import sys
 from importlib import metadata
 
-from gluon_attn import threads
+from gluon_attn import matrix_units, threads
 
 PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "onnx", "onnxruntime")
 VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS")
-VARIABLES += ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "MXNET_CPU_WORKER_NTHREADS")
+VARIABLES += ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "MXNET_CPU_WORKER_NTHREADS", matrix_units.VARIABLE)
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
 
 
@@ -31,6 +31,7 @@ def facts():
     for package in PACKAGES:
         yield package, _version(package)
     yield from _mxnet()
+    yield "matrix units (AMX)", matrix_units.usable()
     for variable in VARIABLES:
         yield variable, os.environ.get(variable, "not set")
 

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from gluon_attn import threads
+from gluon_attn import matrix_units, threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check_numbers
 from gluon_attn.recipe.files import list_recipes, merged, read_file
@@ -28,7 +28,8 @@ def add_arguments(parser):
 def recipe_from(args, **defaults):
     """The recipe of parsed arguments: defaults of the script, then the recipe file, then the flags.
 
-    The CPU cores that it asks for are taken here: every command that trains comes by before MXNet is imported.
+    The CPU cores and matrix units that it asks for are taken here: every command that trains comes by before MXNet is
+    imported.
     """
     flags = {spec.name for spec in dataclasses.fields(Recipe)}
     given = {name: value for name, value in vars(args).items() if name in flags}
@@ -38,6 +39,7 @@ def recipe_from(args, **defaults):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
     check_numbers(recipe)
     threads.take(recipe.threads)
+    matrix_units.take(recipe.dtype, recipe.amx)
     return recipe
 
 

@@ -177,6 +177,7 @@ class Recipe:
     hard_weight: float = option(0.5, "share of the true labels in a distillation loss", most=1, group="optimiser")
 
     dtype: str = option("float32", "arithmetic of the network", choices=("float32", "float16", "bfloat16"), group="run")
+    amx: str = option("auto", "matrix units, for bfloat16 on a CPU that has them", choices=("auto", "off"), group="run")
     devices: str = option("", "as in gpu:0,gpu:1 or cpu:0; by default every GPU, else the CPU", group="run")
     threads: int = option(
         0, "CPU cores for the network; 0: OMP_NUM_THREADS, or MXNet's choice, half of them", most=1024, group="run"

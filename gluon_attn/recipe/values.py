@@ -76,6 +76,8 @@ def read_value(spec, value):
             read = mapping(value, spec.metadata.get("keys", (str,)))
         else:
             read = _READERS[kind](value)
+            if isinstance(value, bool) and "off" in (choices or ()):  # as YAML reads on and off
+                read = "on" if value else "off"
     except (TypeError, ValueError, OverflowError, AttributeError):
         wanted = f"{kind.__name__}s, as in 60,120" if is_list else WANTED[kind]
         raise GluonAttnError(f"--{flag} cannot be {shown(value)}: it takes {wanted}.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gluon_attn import weights
+from gluon_attn import matrix_units, weights
 from gluon_attn.complexity import complexity
 from gluon_attn.devices import check_arithmetic, parse_devices
 from gluon_attn.errors import GluonAttnError
@@ -48,7 +48,7 @@ def plan(recipe: Recipe) -> str:
         f"optimise  {_optimiser(recipe)}",
         f"schedule  {recipe.epochs} epochs of {steps or 'as yet unknown'} updates of {recipe.batch_size}; "
         + _rates(recipe, steps or _ANY),
-        f"run       {recipe.dtype} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
+        f"run       {_arithmetic(recipe)} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
         *_taken(recipe),
         *missing,
     ]
@@ -117,6 +117,10 @@ def _rates(recipe, steps):
     if not warm:
         del points["after warm-up"]
     return ", ".join(f"{name} {learning_rate(recipe, steps, step):.4g}" for name, step in points.items())
+
+
+def _arithmetic(recipe):
+    return f"{recipe.dtype} {matrix_units.words()}".strip() if recipe.dtype == "bfloat16" else recipe.dtype
 
 
 def _devices(recipe):

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 
-from gluon_attn import threads
+from gluon_attn import matrix_units, threads
 from gluon_attn.accuracy import in_words
 from gluon_attn.complexity import count_parameters
 from gluon_attn.errors import GluonAttnError, WriteError
@@ -24,6 +24,12 @@ def begin(run):
         f"{run.inputs.images} training images, {run.recipe.epochs} epochs of {len(run.inputs.train)} updates "
         f"on {_where(run)}"
     )
+
+
+def say_matrix_units(run):
+    """Whether a training in bfloat16 takes the matrix units, and why not; float32 has none to take."""
+    if run.recipe.dtype == "bfloat16":
+        run.log.line(f"bfloat16 {matrix_units.words()}")
 
 
 def _size(run):
@@ -114,6 +120,7 @@ def metrics_of(run):
         devices=[str(device) for device in run.devices],
         workers=run.workers,
         threads=threads.taken(),
+        amx=matrix_units.taken(),
         versions=versions(),
         command=shlex.join(sys.argv),
         finished=time.strftime("%Y-%m-%d %H:%M:%S"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gluon_attn import threads
+from gluon_attn import matrix_units, threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train import checkpoint
 from gluon_attn.train.log import Clock
 
 # A resumed run may differ in these; in anything else it would be another run.
-FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size")
+FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size", "amx")
 
 
 def check_fit(run, arrays, meta):
@@ -52,6 +52,10 @@ def go_on(run, arrays, meta):
             f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
             f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
         )
+    if meta.get("amx", matrix_units.taken()) != matrix_units.taken():
+        change = "with AMX until now, and goes on without" if meta["amx"] else "without AMX until now, and goes on with"
+        remedy = "" if meta["amx"] else " (--amx off goes on as before)"
+        run.log.warn(f"this run was trained {change}: its results will differ by the rounding of bfloat16{remedy}")
     checkpoint.restore(arrays, run.net, run.trainer, run.updater.totals, run.evaluated)
     run.epoch, run.batch, run.images = meta["epoch"], meta["batch"], meta["images"]
     run.trainer.optimizer.begin_num_update = run.step  # AdamW's count of updates

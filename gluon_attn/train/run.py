@@ -8,7 +8,7 @@ import math
 
 import mxnet as mx
 
-from gluon_attn import threads, zoo
+from gluon_attn import matrix_units, threads, zoo
 from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
@@ -33,6 +33,7 @@ class Run:
     def __init__(self, recipe, progress=True):
         check(recipe)
         threads.take(recipe.threads)
+        matrix_units.take(recipe.dtype, recipe.amx)
         self.recipe, self.progress, self.folder = recipe, progress, recipe.folder
         self.devices = parse_devices(recipe.devices)
         prepare_arithmetic(recipe.dtype, self.devices)
@@ -96,12 +97,14 @@ class Run:
             resume.check_fit(self, *found)
         if found is not None:
             resume.go_on(self, *found)
+            report.say_matrix_units(self)
             self._say_what_it_is()
             return
         if self.rank == 0:
             self.checkpoints.clear()  # an earlier run's here: a later --resume must not find them
         self._say_what_it_is()
         report.begin(self)
+        report.say_matrix_units(self)
         if self.inputs.division:
             self.log.line(self.inputs.division)
 
@@ -210,6 +213,7 @@ class Run:
             kept=self.kept,
             seconds=self.clock.seconds,
             threads=threads.taken(),
+            amx=matrix_units.taken(),
             versions=versions(),
         )
         self.checkpoints.save(self.step, arrays, meta)

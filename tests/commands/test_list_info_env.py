@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 import gluon_attn
+from gluon_attn import matrix_units
 from gluon_attn.catalogue.names import LABELS, SPECS
 from tests.commands.calling import MODEL, call
 
@@ -38,6 +39,7 @@ def test_env_tells_versions_and_devices(capsys, monkeypatch):
     lines = dict(line.split(None, 1) for line in out.splitlines() if "mxnet" not in line.split(None, 1)[1])
     assert lines["numpy"] == np.__version__ and lines["GLUON_ATTN_REPO"] == "http://mirror"
     assert "MKLDNN" in out and "GPUs that mxnet sees" in out
+    assert f"matrix units (AMX)         {matrix_units.usable()}\n" in out and "DNNL_MAX_CPU_ISA" in lines
 
 
 def test_info_says_what_the_paper_calls_a_network(capsys):

@@ -94,6 +94,12 @@ def test_names_that_do_not_exist(tmp_path):
         parse("--dataset", "digits")
 
 
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_on_and_off_are_words_where_they_are_choices(tmp_path, word):
+    (tmp_path / "own.yaml").write_text(f"flip: {word}\n")  # which YAML reads as true and false
+    assert Recipe.load(tmp_path / "own.yaml").flip == word
+
+
 def test_sizes_by_epoch():
     recipe = parse("--model", "m", "--dataset", "d", "--progressive", "2=32,6=48")
     assert [recipe.size_at(epoch, 64) for epoch in (0, 1, 2, 5, 6, 200)] == [64, 64, 32, 32, 48, 48]
