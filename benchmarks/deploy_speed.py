@@ -124,19 +124,25 @@ def run_of(torch, module, images):
     return job
 
 
-def step_of(torch, module, images):
+def step_of(torch, module, images, bfloat16=False):
     x = torch.from_numpy(images).to(memory_format=torch.channels_last)
-    labels = torch.zeros(len(x), dtype=torch.long)
+    return functools.partial(updates_of(torch, module, bfloat16), x, torch.zeros(len(x), dtype=torch.long))
+
+
+def updates_of(torch, module, bfloat16=False):
+    """A callable of images and labels: forward (in bfloat16 by autocast), backward, SGD with momentum."""
     module.train()
     trained = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, 1e-3, 0.9, weight_decay=1e-4)
 
-    def job():
+    def update(x, labels):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(module(x), labels).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = torch.nn.functional.cross_entropy(module(x), labels)
+        loss.backward()
         optimizer.step()
 
-    return job
+    return update
 
 
 def exported_by_torch(torch, net):

@@ -39,6 +39,12 @@ A step of training (SGD with momentum, float32):
 
 {stepping}
 
+Training in bfloat16 (`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks bfloat16 --threads 2`), beside our float32 and,
+where it was measured, beside PyTorch's bfloat16; "AMX" says whether matrix units were taken. A row that says nothing
+there is from before they were.
+
+{bfloat16}
+
 ## Accuracy in bfloat16 and int8
 
 Top-1 of the stored networks in float32, bfloat16 and int8 (calibrated on training images), and how often float32 and
@@ -67,6 +73,19 @@ TRAINING = (
 )
 ENGINES = ("mxnet", "onnxruntime float32", "onnxruntime, PyTorch's file", "openvino float32", "torch", "torch.compile")
 ENGINES += ("onnxruntime int8",)
+BFLOAT16 = (
+    ("network", "network"),
+    ("what", "what"),
+    ("batch", "batch"),
+    ("pixels", "size"),
+    ("MXNet's cores", "cores_of_mxnet"),
+    ("CPU", "cpu"),
+    ("AMX", "amx"),
+    ("our float32, images/s", "float32_images_per_second"),
+    ("our bfloat16", "images_per_second"),
+    ("to our float32, ratio", "ratio"),
+    ("to PyTorch's bfloat16, ratio", "ratio_to_torch"),
+)
 INT8 = (
     ("network", "network"),
     ("weights", "pretrained"),
@@ -80,15 +99,15 @@ INT8 = (
 
 
 def main():
-    training, deployment, int8 = (
-        read(RESULTS / f"{name}.csv") for name in ("training_speed", "deploy_speed", "int8_accuracy")
-    )
+    names = ("training_speed", "deploy_speed", "bfloat16", "int8_accuracy")
+    training, deployment, bfloat16, int8 = (read(RESULTS / f"{name}.csv") for name in names)
     by_mode = {mode: [row for row in deployment if row["mode"] == mode] for mode in ("inference", "training")}
     page = TOP.format(
         cores=training[0]["cores"],
         training=table(training, TRAINING),
         deployment=table(*engines_side_by_side(by_mode["inference"])),
         stepping=table(*engines_side_by_side(by_mode["training"])) if by_mode["training"] else "Not measured yet.",
+        bfloat16=table(bfloat16, BFLOAT16),
         int8=table(int8, INT8),
     )
     write_text(DOCS / "speed.md", page)
