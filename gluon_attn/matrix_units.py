@@ -27,10 +27,11 @@ _UNSET = f"Unset {VARIABLE}."
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether AMX is taken, and half a sentence for the log."""
+    """Whether AMX is taken, half a sentence for the log, and whether the variable was set for it here."""
 
     taken: bool
     words: str
+    set_here: bool = False
 
 
 _asked: Optional[str] = None  # what `amx` was when the answer was found
@@ -73,6 +74,17 @@ def words() -> str:
     return "" if _answer is None else _answer.words
 
 
+def settle() -> None:
+    """Take the variable back: oneDNN has read it, and programs that this process starts have no permission.
+
+    To be called once something was trained.
+
+    >>> settle()
+    """
+    if _answer is not None and _answer.set_here:
+        os.environ.pop(VARIABLE, None)
+
+
 def _found(amx):
     lacking, own = missing(), os.environ.get(VARIABLE)
     if amx == "off":
@@ -95,7 +107,8 @@ def _found(amx):
     if refused:
         return Answer(False, f"without AMX: Linux does not grant it ({refused})")
     os.environ[VARIABLE] = ISA
-    return Answer(True, f"with AMX: Linux grants it, and {VARIABLE}={ISA} " + ("is set" if own is None else "was set"))
+    here = own is None
+    return Answer(True, f"with AMX: Linux grants it, and {VARIABLE}={ISA} {'is' if here else 'was'} set", here)
 
 
 def _mxnet_is_imported():

@@ -152,6 +152,7 @@ class Run:
 
     def record(self, row):
         """Weights first and the checkpoint last: whatever a kill leaves out is done again, the same, on resuming."""
+        matrix_units.settle()
         self.history.append(row)
         self.epoch, self.batch, self.images = self.epoch + 1, 0, 0
         for total in self.updater.totals:
