@@ -26,9 +26,16 @@ class WriteError(GluonAttnError, OSError):
 
 
 def unknown(
-    kind: str, value: Any, choices: Iterable, error: type = GluonAttnError, near: Sequence[str] = ()
+    kind: str,
+    value: Any,
+    choices: Iterable,
+    error: type = GluonAttnError,
+    near: Sequence[str] = (),
+    remedy: str = "",
 ) -> GluonAttnError:
     """The error for a `value` that is none of the `choices`, with the nearest one as a hint (or with those `near`).
+
+    `remedy` is a sentence that follows the choices.
 
     >>> print(unknown("gate", "sse", ["se", "cbam"]))
     Unknown gate 'sse'. Did you mean 'se'? Choices: cbam, se.
@@ -41,4 +48,4 @@ def unknown(
     if len(choices) > 40:
         like = difflib.get_close_matches(str(value), choices, n=10, cutoff=0)
         shown = ", ".join(like) + f", ... ({len(choices)} in all)"
-    return error(f"Unknown {kind} {value!r}.{hint} Choices: {shown}.")
+    return error(f"Unknown {kind} {value!r}.{hint} Choices: {shown}." + (remedy and f" {remedy}"))

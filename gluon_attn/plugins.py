@@ -52,7 +52,7 @@ def load() -> None:
                 _tried[module] = None  # before: it may ask for names itself
                 _tried[module] = _problem(module, source)
             if _tried[module] is not None:
-                raise _tried[module]
+                raise _tried[module].with_traceback(None)  # of the time before
 
 
 def _problem(module, source):

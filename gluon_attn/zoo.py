@@ -38,7 +38,9 @@ def find(name: str) -> Spec:
         plugins.load()
     spec = SPECS.get(str(name).lower())
     if spec is None:
-        raise errors.unknown("model", name, SPECS, near=spellings.nearest(name, sorted(SPECS, key=_natural)))
+        near = spellings.nearest(name, sorted(SPECS, key=_natural))
+        remedy = "A mechanism of your own has names once its module is imported: --import MODULE."
+        raise errors.unknown("model", name, SPECS, near=near, remedy=remedy)
     return spec
 
 

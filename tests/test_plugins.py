@@ -104,8 +104,15 @@ def test_a_module_that_fails_is_a_sentence_where_it_is_needed(folder):
     (folder / "my_attention.py").write_text("import gluon_attn\n1 / 0\n")
     plugins.want(["my_attention"])
     assert gluon_attn.get_model("cifar_resnet20") is not None
-    for _ in range(2):  # a list that is asked for again is not shorter in silence
-        with pytest.raises(
-            GluonAttnError, match=r"'my_attention', which --import .* names, .*ZeroDivisionError.*take it out"
-        ):
+    said = r"'my_attention', which --import .* names, .*ZeroDivisionError.*take it out"
+    depths = set()
+    for _ in range(2):  # a list that is asked for again is not shorter in silence, nor its error longer
+        with pytest.raises(GluonAttnError, match=said) as raised:
             gluon_attn.list_models("*outside*")
+        depths.add(len(raised.traceback))
+    assert len(depths) == 1
+
+
+def test_an_unknown_network_may_be_somebodys_own(folder):
+    with pytest.raises(GluonAttnError, match="Unknown model 'outside_resnet18'.*--import MODULE"):
+        gluon_attn.get_model("outside_resnet18")

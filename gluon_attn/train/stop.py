@@ -10,6 +10,7 @@ import sys
 import threading
 
 ASKING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+AGAIN = 0.2  # seconds
 
 
 class Stopped(BaseException):
@@ -21,7 +22,8 @@ class StopRequest:
 
     So do SIGINT (Ctrl-C) and SIGHUP, unless whoever started this process had it ignore them, as nohup does. A second
     Ctrl-C does not wait for the update, nor for the files: it is a KeyboardInterrupt.
-    Waiting for images is interruptible: the workers may have got the same signal and never answer.
+    Waiting for images is interruptible: the workers may have got the same signal and never answer. Python swallows what
+    is raised while a `__del__` runs (each NDArray has one), so it is raised again, by a timer, until it is heard.
     """
 
     def __init__(self, enabled=True):
@@ -34,21 +36,25 @@ class StopRequest:
     def __enter__(self):
         asking = [number for number in ASKING if signal.getsignal(number) != signal.SIG_IGN] if self._handles else []
         self._previous = {number: signal.signal(number, self._on_signal) for number in asking}
+        if asking:
+            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._raise)
         return self
 
     def __exit__(self, *_):
+        self._quiet()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     @contextlib.contextmanager
     def interruptible(self):
-        if self.asked:
-            raise Stopped
         self._interruptible = True
         try:
+            if self.asked:
+                raise Stopped
             yield
         finally:
             self._interruptible = False
+            self._quiet()
 
     def _on_signal(self, number, frame):
         if os.getpid() != self._process:  # a loader's worker, forked with this handler: it simply ends
@@ -56,9 +62,16 @@ class StopRequest:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+        signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+        self._raise()
+
+    def _raise(self, *_):
         if self._interruptible:
-            self._interruptible = False
             raise Stopped
+
+    def _quiet(self):
+        if self.asked:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def leave():

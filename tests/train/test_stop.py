@@ -1,0 +1,36 @@
+"""Asked to end, wherever the process is at that moment."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from gluon_attn.train.stop import Stopped, StopRequest
+
+
+class Signalled:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_a_del_swallows_is_raised_again():
+    """Arrays are freed all the time, and a dead worker's images never come: the training hung until its timeout."""
+    before, began = signal.getsignal(signal.SIGALRM), time.monotonic()
+    with StopRequest() as stop:
+        with pytest.raises(Stopped), stop.interruptible():
+            Signalled()
+            time.sleep(30)
+    assert stop.asked and time.monotonic() - began < 20
+    assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_between_two_waits_the_next_one_is_not_begun():
+    with StopRequest() as stop:
+        with stop.interruptible():
+            pass
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped), stop.interruptible():
+            raise AssertionError("begun")
