@@ -10,7 +10,7 @@ import sys
 import threading
 
 ASKING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
-AGAIN = 0.2  # seconds
+TICK = 0.5  # seconds
 
 
 class Stopped(BaseException):
@@ -22,8 +22,9 @@ class StopRequest:
 
     So do SIGINT (Ctrl-C) and SIGHUP, unless whoever started this process had it ignore them, as nohup does. A second
     Ctrl-C does not wait for the update, nor for the files: it is a KeyboardInterrupt.
-    Waiting for images is interruptible: the workers may have got the same signal and never answer. Python swallows what
-    is raised while a `__del__` runs (each NDArray has one), so it is raised again, by a timer, until it is heard.
+    Waiting for images is interruptible: the workers may have got the same signal and never answer. A timer wakes those
+    who wait: a signal that comes just before a lock is waited for, or to another thread, is not heard until then, and
+    what a handler raises within a `__del__` (each NDArray has one) Python swallows.
     """
 
     def __init__(self, enabled=True):
@@ -37,24 +38,27 @@ class StopRequest:
         asking = [number for number in ASKING if signal.getsignal(number) != signal.SIG_IGN] if self._handles else []
         self._previous = {number: signal.signal(number, self._on_signal) for number in asking}
         if asking:
-            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._raise)
+            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._raise_if_asked)
         return self
 
     def __exit__(self, *_):
-        self._quiet()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     @contextlib.contextmanager
     def interruptible(self):
         self._interruptible = True
+        self._tick(TICK)
         try:
-            if self.asked:
-                raise Stopped
+            self._raise_if_asked()
             yield
         finally:
             self._interruptible = False
-            self._quiet()
+            self._tick(0)
+
+    def _tick(self, seconds):
+        if signal.SIGALRM in self._previous:
+            signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
     def _on_signal(self, number, frame):
         if os.getpid() != self._process:  # a loader's worker, forked with this handler: it simply ends
@@ -62,16 +66,11 @@ class StopRequest:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
-        signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
-        self._raise()
+        self._raise_if_asked()
 
-    def _raise(self, *_):
-        if self._interruptible:
+    def _raise_if_asked(self, *_):
+        if self.asked and self._interruptible:
             raise Stopped
-
-    def _quiet(self):
-        if self.asked:
-            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def leave():

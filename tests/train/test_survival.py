@@ -40,6 +40,7 @@ def assert_same_run(one, other):
     assert rows[0] == rows[1]
 
 
+@pytest.mark.all_digits
 def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
     """Four SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
     command = [sys.executable, "-m", "tests.train.killed", str(tmp_path / "killed"), "4"]
