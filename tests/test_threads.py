@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gluon_attn import GluonAttnError, threads
+from gluon_attn import GluonAttnError, cli, threads
 
 
 def _python(code, **environment):
@@ -44,7 +44,16 @@ def test_the_command_line_takes_them(tmp_path):
 
 
 @pytest.mark.parametrize("command", [["repeat"], ["tune", "--trials", "1"]])
-def test_every_command_that_trains_takes_them(command):
+def test_every_command_that_trains_takes_them(command, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(threads, "take", asked.append)
+    assert cli.main([*command, "--recipe", "digits", "--model", "cifar_resnet20", "--threads", "3", "--dry-run"]) == 0
+    assert asked[0] == 3
+
+
+@pytest.mark.slow  # MXNet is imported anew
+@pytest.mark.parametrize("command", [["repeat"], ["tune", "--trials", "1"]])
+def test_every_command_that_trains_takes_them_in_time(command):
     words = [*command, "--recipe", "digits", "--model", "cifar_resnet20", "--threads", "3", "--dry-run"]
     code = f"import os; from gluon_attn import cli; print('STATUS', cli.main({words}), os.environ['OMP_NUM_THREADS'])"
     assert _python(code)[-3:] == ["STATUS", "0", "3"]

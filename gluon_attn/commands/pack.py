@@ -5,6 +5,7 @@ The folder has train/<class>/* and val/<class>/*, or is Tiny ImageNet's, whose b
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,18 +31,20 @@ def add_arguments(parser):
 def run(args):
     _check(args)
     kind, folder = _recognised(args.folder)
+    datasets = {name: _dataset(kind, folder, split) for split, name in SPLITS.items()}
+    for dataset in datasets.values():
+        _check_readable(dataset, folder, args.resize)
     with filling(args.output) as output:
         for split, name in SPLITS.items():
-            dataset = _dataset(kind, folder, split)
-            prefix = output / name
-            _check_readable(dataset, folder, args.resize)
+            dataset = datasets[name]
             # ImageRecordIter shuffles a little at a time; Tiny ImageNet keeps its order: --validation then draws the
             # same.
             shuffle = split == "train" and not _has_boxes(dataset)
-            _write_list(dataset, prefix.with_suffix(".lst"), folder, shuffle)
-            _pack(prefix, folder, args)
+            _write_list(dataset, output / f"{name}.lst", folder, shuffle)
             if _has_boxes(dataset):
                 _write_boxes(dataset, output, name)
+        _pack(output, folder, args)
+        for name, dataset in datasets.items():
             print(f"{Path(args.output) / name}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
         write_text(output / "classes.txt", "".join(f"{name}\n" for name in dataset.classes))
 
@@ -94,14 +97,16 @@ def _write_list(dataset, path, folder, shuffle):
             stream.write(f"{number}\t{int(dataset.labels[index])}\t{name}\n")
 
 
-def _pack(prefix, folder, args):
+def _pack(lists, folder, args):
+    """A .rec and an .idx for every list in the folder `lists`."""
     how = ["--resize", args.resize, "--quality", args.quality] if args.resize else ["--pass-through"]
     # The list is rewritten in the order of the file where several processes read.
-    line = tools.command("im2rec", prefix, folder, "--num-thread", args.workers, *how)
+    line = tools.command("im2rec", lists, folder, "--num-thread", args.workers, *how)
     finished = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if finished.returncode:
         last = (finished.stdout.strip() or "it says nothing").splitlines()[-1]
-        raise GluonAttnError(f"im2rec failed on {prefix.name}.lst: {last}. Nothing in {args.output} was changed.")
+        begun = re.findall(r"Creating .rec file from .*?(\w+\.lst) in", finished.stdout) or ["its lists"]
+        raise GluonAttnError(f"im2rec failed on {begun[-1]}: {last}. Nothing in {args.output} was changed.")
 
 
 def _check_readable(dataset, folder, resize):

@@ -93,7 +93,7 @@ def test_the_centre_is_a_map_like_any_other():
 
 
 def test_maps_are_compared_photograph_by_photograph(stored, root):
-    words = ["--data-root", str(root), "--images", "3", "--only", "resnet18,cbam_resnet18"]
+    words = ["--data-root", str(root), "--images", "2", "--only", "resnet18,cbam_resnet18"]
     rows, gates = photographs_maps.main(words)
     kinds = [(row["network"], row["method"]) for row in rows]
     plain = [("resnet18", method) for method in ("centre", "gradcam", "gradcam_pp")]

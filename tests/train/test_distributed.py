@@ -46,6 +46,7 @@ def test_two_workers_are_one_process(tmp_path):
     np.testing.assert_allclose(losses(two), losses(one), rtol=1e-5)
 
 
+@pytest.mark.slow  # tests/commands/test_launch.py has it without MXNet, which each process imports
 def test_a_failing_worker_ends_the_job(tmp_path):
     done = launched("train_cifar.py", "--kvstore", "dist_sync", "--dataset", "cifar100", "--model", "cifar_resnet20")
     assert done.returncode == 1

@@ -20,10 +20,9 @@ class Signalled:
 def test_what_a_del_swallows_is_raised_again():
     """Arrays are freed all the time, and a dead worker's images never come: the training hung until its timeout."""
     before, began = signal.getsignal(signal.SIGALRM), time.monotonic()
-    with StopRequest() as stop:
-        with pytest.raises(Stopped), stop.interruptible():
-            Signalled()
-            time.sleep(30)
+    with StopRequest() as stop, pytest.raises(Stopped), stop.interruptible():
+        Signalled()
+        time.sleep(30)
     assert stop.asked and time.monotonic() - began < 15
     assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 

@@ -42,8 +42,8 @@ def assert_same_run(one, other):
 
 @pytest.mark.all_digits
 def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
-    """Four SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
-    command = [sys.executable, "-m", "tests.train.killed", str(tmp_path / "killed"), "4"]
+    """Three SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
+    command = [sys.executable, "-m", "tests.train.killed", str(tmp_path / "killed"), "3"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
     assert int(done.stdout.split()[-1]) >= 2
     fit(tiny(tmp_path / "whole", **{**killed.CHANGES, "resume": ""}), progress=False)
@@ -97,7 +97,9 @@ def _heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", pytest.param("SIGHUP", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
+)
 def test_asked_to_end_it_writes_what_there_is_and_exits_zero(tmp_path, number):
     """As a service manager, Ctrl-C and a closed terminal do: the loader's worker gets the signal, too."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -44,7 +44,8 @@ TOLERANCE = 1e-7
 # product (fusion and backbone, gate and backbone) each factor once; of all of them if one asks.
 DEEPER = ("seresnet101", "seresnext101_32x4d", "seresnet56_cifar100", "seresnet110_cifar100", "ecaresnet101d")
 DEEPER += ("cifar100/AFF-ResNeXt-47-32x4d",)
-PRODUCTS = ("imagenet/iAFF-ResNet-50", "imagenet/AFF-ResNeXt-50", "resnet50", "resnet50d", "resnext50_32x4d")
+PRODUCTS = ("imagenet/iAFF-ResNet-50", "imagenet/AFF-ResNet-50", "imagenet/AFF-ResNeXt-50")
+PRODUCTS += ("resnet50", "resnet50d", "resnext50_32x4d", "seresnext50_32x4d")
 
 
 def relative(a, b):
