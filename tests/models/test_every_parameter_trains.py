@@ -47,6 +47,9 @@ def one_a_mechanism_and_family():
     return {*found.values(), *families.values()}
 
 
+FIRST = one_a_mechanism_and_family()
+
+
 def small(spec):
     """The arguments that make the network shallow and fit to small images, and the images' side."""
     arch, side = {}, min(spec.input_size, 64)
@@ -78,7 +81,7 @@ def all_gradients(net, x):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=() if n in one_a_mechanism_and_family() else pytest.mark.slow) for n in distinct()],
+    [pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) for name in distinct()],
 )
 def test_every_parameter_trains(name):
     arch, side = small(SPECS[name])
