@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,10 @@ def imports(path):
             raise AssertionError(f"{path}: relative import; write the whole name")
 
 
-GRAPH = {name: sorted(set(imports(path)) - {name}) for name, path in MODULES.items()}
+@functools.lru_cache(maxsize=None)
+def graph():
+    """{module: those that it imports}; built where a test asks for it, not in every process that collects the tests."""
+    return {name: sorted(set(imports(path)) - {name}) for name, path in MODULES.items()}
 
 
 def layer(name):
@@ -89,7 +93,7 @@ def layer(name):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != ROOT])
 def test_arrows_point_down(name):
-    up = [other for other in GRAPH[name] if other == ROOT or layer(other) < layer(name)]
+    up = [other for other in graph()[name] if other == ROOT or layer(other) < layer(name)]
     assert not up, f"{name} imports from above: {', '.join(up)}"
 
 
@@ -103,7 +107,7 @@ def test_no_circle():
         if name in done:
             return None
         path.append(name)
-        for other in GRAPH[name]:
+        for other in graph()[name]:
             circle = visit(other)
             if circle:
                 return circle
@@ -111,12 +115,12 @@ def test_no_circle():
         done.add(name)
         return None
 
-    circles = [circle for circle in map(visit, GRAPH) if circle]
+    circles = [circle for circle in map(visit, graph()) if circle]
     assert not circles, " -> ".join(circles[0])
 
 
 def test_only_commands_know_commands():
-    users = {name for name, used in GRAPH.items() for other in used if other.startswith("gluon_attn.commands")}
+    users = {name for name, used in graph().items() for other in used if other.startswith("gluon_attn.commands")}
     strangers = [name for name in users if not name.startswith(("gluon_attn.commands", "gluon_attn.cli"))]
     assert not strangers
 
