@@ -92,6 +92,7 @@ def test_the_centre_is_a_map_like_any_other():
     assert pointing(maps, [(3, 2, 5, 4), (0, 0, 3, 6)]).tolist() == [1, 0]
 
 
+@pytest.mark.slow  # a map, a deletion and an insertion of each photograph by each method
 def test_maps_are_compared_photograph_by_photograph(stored, root):
     words = ["--data-root", str(root), "--images", "2", "--only", "resnet18,cbam_resnet18"]
     rows, gates = photographs_maps.main(words)
