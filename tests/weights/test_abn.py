@@ -28,7 +28,8 @@ def published(layout, **changes):
     return random_arrays("abn", layout, **changes)
 
 
-DEEPER = ("imagenet/resnet101", "imagenet/resnet152")  # than the one before; compared if one asks
+# Deeper than the one before, or wider; compared if one asks.
+DEEPER = ("imagenet/resnet101", "imagenet/resnet152", "cifar100/wrn-28-10", "cifar100/resnext-29-8x64d")
 
 
 @pytest.mark.parametrize("layout", [pytest.param(n, marks=pytest.mark.slow) if n in DEEPER else n for n in MODELS])
