@@ -38,9 +38,13 @@ def smallest(attention):
 def shallow(name):
     """Arguments that leave one block a stage, which has every operator."""
     spec = SPECS[name]
-    if "vgg:" in spec.family:
+    family = spec.family.partition(":")[0].rpartition(".")[2]
+    if family == "vgg":
         return {"width": 8}
-    return {"layers": (1,) * len(spec.arch["layers"])} if "resnet:" in spec.family else {}
+    if family == "mobilenet":
+        return {"widths": ((16, 16), (32,), (32,))}
+    blocks = {"resnet": 1, "densenet": 2}.get(family)
+    return {"layers": (blocks,) * len(spec.arch["layers"])} if blocks else {}
 
 
 def narrow(name):

@@ -46,7 +46,7 @@ def test_a_run_on_digits(tmp_path):
     ]
     subprocess.run([*command, *small, "--output", str(tmp_path)], check=True, timeout=300)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["epochs"] == 1 and metrics["last_accuracy"] > 0.2
+    assert metrics["epochs"] == 1 and metrics["last_accuracy"] > 0.4
 
 
 def test_importing_is_light():

@@ -34,7 +34,12 @@ def digits():
     return mx.nd.array(images), mx.nd.array([label for _, label in pairs])
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+LONGEST = ("cifar_ltpa_vgg", "cifar_inv_se_densenet40_k12", "cifar_abn_densenet100_k12")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONGEST else name for name in sorted(NETWORKS)]
+)
 def test_loss_falls(name, digits):
     mx.random.seed(0)
     net = gluon_attn.get_model(name, classes=10, **NETWORKS[name])

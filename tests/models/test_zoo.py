@@ -91,6 +91,7 @@ def _check_forward_and_backward(name, **arch):
             assert gradient > 0 or path.endswith("bias"), f"no gradient reaches {path}"  # a BatchNorm undoes a bias
 
 
+@pytest.mark.slow  # with one block a stage: test_every_parameter_trains.py
 @pytest.mark.parametrize("attention", [""] + [f"{name}_" for name, record in MECHANISMS.items() if record.on])
 def test_every_attention_runs_on_the_smallest_backbone(attention):
     name = f"cifar_{attention}resnet20"
@@ -111,7 +112,7 @@ def _one_of_each_kind():
 
 @pytest.mark.parametrize("name", _one_of_each_kind())
 def test_every_kind_of_backbone_runs_with_an_attention(name):
-    _check_forward_and_backward(name, **shallow(name))
+    _check_forward_and_backward(name, **{**shallow(name), **narrow(name)})
 
 
 def test_save_and_load_round_trip(tmp_path):

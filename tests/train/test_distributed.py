@@ -28,6 +28,7 @@ def losses(folder):
         return [float(row["train_loss"]) for row in csv.DictReader(stream)]
 
 
+@pytest.mark.slow  # MXNet is imported by four processes; .ci/run runs it
 def test_two_workers_are_one_process(tmp_path):
     """Equal weights in both, and those of one process with the same global batch, BatchNorm in inference mode."""
     two, one = tmp_path / "two", tmp_path / "one"
