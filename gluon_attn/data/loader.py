@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Callable, Tuple
 
@@ -68,7 +69,7 @@ class Loader:
         self.skipped = Counter()
         self._plan, self._next = _Plan(), 0
         keep_freed_memory()  # before the workers are forked
-        self._loader = DataLoader(
+        self._loader = _DataLoader(
             _Samples(dataset, transform, seed, on_bad_image),
             batch_sampler=self._plan,
             batchify_fn=_stack_shared if workers else _stack,
@@ -116,6 +117,26 @@ class Loader:
             batches.pop()
         parts = (np.array_split(batch, shards)[rank].tolist() for batch in batches)
         return [part for part in parts if part]
+
+
+class _DataLoader(DataLoader):
+    """Whose end has an end: a pool's own waits, for ever, for a lock that a worker takes along if it is killed idle."""
+
+    ENDING = 2  # seconds; in order it takes milliseconds
+
+    def __del__(self):
+        pool, self._worker_pool = getattr(self, "_worker_pool", None), None
+        if pool is None:
+            return
+        ending = threading.Thread(target=pool.terminate, daemon=True)
+        try:
+            ending.start()
+        except RuntimeError:  # the interpreter ends, and has ended all pools
+            return
+        ending.join(self.ENDING)
+        if ending.is_alive():
+            for worker in pool._pool:
+                worker.kill()
 
 
 class _Plan:

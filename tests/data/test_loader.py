@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -144,6 +145,21 @@ def test_a_worker_that_does_not_deliver_is_an_error():
     loader = data.Loader(subset(2), 1, Slow(), train=False, workers=1, timeout=1)
     with pytest.raises(DataError, match="No batch came from 1 worker.* in 1 s:.*fewer workers"):
         batches(loader)
+
+
+def test_a_killed_worker_is_an_error_and_the_loader_ends():
+    """It dies idle, and takes a lock along: ending the pool waited for it for ever."""
+    loaders = [data.Loader(subset(2), 1, Raw(), train=False, workers=1, timeout=1)]
+    batches(loaders[0])
+    (worker,) = loaders[0]._loader._worker_pool._pool
+    time.sleep(0.2)
+    worker.kill()
+    with pytest.raises(DataError, match="No batch came from 1 worker.* in 1 s: one has died"):
+        batches(loaders[0])
+    ending = threading.Thread(target=loaders.clear, daemon=True)
+    ending.start()
+    ending.join(20)
+    assert not ending.is_alive()
 
 
 @pytest.mark.parametrize(
