@@ -75,7 +75,7 @@ def training(name, rows):
     same = [row for (_, form), row in rows.items() if form == SMALL and row["graph"] == graph and row["name"] != name]
     if same:
         return {"graph": graph, "equals": same[0]["equals"] or same[0]["name"]}
-    found = agreement.in_training(*networks.filled(net, networks.size_of(name)))
+    found = agreement.in_training(*networks.filled(net, networks.small_size(name)))
     return {"graph": graph, **{key: f"{value:.1e}" for key, value in found.items()}}
 
 

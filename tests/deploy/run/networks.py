@@ -18,6 +18,7 @@ from gluon_attn import zoo
 from gluon_attn.deploy import to_torch
 
 BATCH = 8
+GAZE = "fullface_gaze"  # its size is in its parameters, of which it has most in the zoo
 
 
 def pictures(count, size, channels=3, seed=1):
@@ -34,6 +35,8 @@ def pictures(count, size, channels=3, seed=1):
 def small(name):
     """Arguments that leave one block a stage, of half the width: it has every operator and every mechanism."""
     arch = zoo.find(name).arch
+    if name == GAZE:
+        return {"image_size": 96, "widths": (8, 8, 8, 8, 8), "hidden": 8}
     if "layers" not in arch and "widths" in arch:  # MobileNet
         return {"widths": tuple(widths[:1] for widths in arch["widths"])}
     given = {"layers": (1,) * len(arch["layers"])} if "layers" in arch else {}
@@ -48,6 +51,11 @@ def size_of(name):
     """The side of its pictures here: as small as the network takes."""
     spec = zoo.find(name)
     return 64 if spec.input_size == 224 and "map_size" not in spec.arch else spec.input_size
+
+
+def small_size(name):
+    """The side of the small network's pictures."""
+    return small(name).get("image_size", size_of(name))
 
 
 def small_network(name):

@@ -39,7 +39,7 @@ QUICK += ["resnet18", "resnet18d", "resnext50_32x4d", "cifar_preresnet32_w4", "c
 @pytest.mark.parametrize("name", QUICK)
 def test_trains_as_gluon_does(name):
     net = networks.small_network(name)
-    _check_exact(net, agreement.in_training(*networks.filled(net, networks.size_of(name), 4), single=False))
+    _check_exact(net, agreement.in_training(*networks.filled(net, networks.small_size(name), 4), single=False))
 
 
 def _check_exact(net, found):
@@ -61,7 +61,7 @@ def test_every_name_trains_as_gluon_does(name):
     percents, in either engine (`test_gradients_in_float32` has none).
     """
     net = networks.small_network(name)
-    found = agreement.in_training(*networks.filled(net, networks.size_of(name)))
+    found = agreement.in_training(*networks.filled(net, networks.small_size(name)))
     _check_exact(net, found)
     assert found["torch_train"] < 1e-5 and found["torch_statistics"] < 1e-5, found
     assert found["torch_after"] < max(1e-4, 3 * found["mxnet_after"]), found
