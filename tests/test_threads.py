@@ -30,6 +30,7 @@ def test_taken_before_mxnet_is_imported():
     assert _python(code.format(0), OMP_NUM_THREADS="5")[0] == "5"
 
 
+@pytest.mark.slow  # processes that import everything anew; .ci/run has it
 def test_the_command_line_takes_them(tmp_path):
     recipe = tmp_path / "small.yaml"
     small = "arch: {layers: [1, 1, 1]}\nimage-size: 8\ndataset-options: {per_class: 4}\nepochs: 1\nwarmup-epochs: 0\n"

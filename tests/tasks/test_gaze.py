@@ -86,6 +86,7 @@ def tiny_network():
     return net
 
 
+@pytest.mark.slow
 def test_learns_and_leaves_one_person_out(people):
     def folds():
         for person, number in list(people.items())[:1]:

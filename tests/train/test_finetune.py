@@ -151,6 +151,7 @@ def test_patience_counts_on_after_an_interruption(tmp_path, monkeypatch):
     assert fit(tiny(tmp_path, **given, resume="auto"), progress=False)["epochs_done"] == 3
 
 
+@pytest.mark.slow
 def test_more_epochs(tmp_path):
     step = dict(schedule="step", milestones=[1])
     fit(tiny(tmp_path / "a", epochs=3, **step), progress=False)

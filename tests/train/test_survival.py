@@ -40,6 +40,7 @@ def assert_same_run(one, other):
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow  # processes that import everything anew; .ci/run has it
 @pytest.mark.all_digits
 def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
     """Three SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
@@ -97,9 +98,8 @@ def _heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize(
-    "number", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
-)
+@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_asked_to_end_it_writes_what_there_is_and_exits_zero(tmp_path, number):
     """As a service manager, Ctrl-C and a closed terminal do: the loader's worker gets the signal, too."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
