@@ -64,6 +64,7 @@ def test_the_commands(served, tmp_path):
     assert "| net.onnx" in lines[-2] or served in lines[-2]
 
 
+@pytest.mark.slow  # processes that import everything anew; .ci/run has it
 def test_from_python(served):
     out, _ = run(
         "import gluon_attn\nfrom gluon_attn.deploy import Predictor\n"

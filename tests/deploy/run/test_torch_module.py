@@ -77,7 +77,7 @@ def test_gradients_in_float32(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", gluon_attn.list_models())
 def test_every_name_in_inference(name):
-    assert agreement.in_inference(build(name), networks.pictures(2, networks.size_of(name))) < 1e-5
+    assert agreement.in_inference(build(name), networks.pictures(2, networks.size_of(name))) < 2e-5
 
 
 def test_parameters_keep_their_names_and_roles():
