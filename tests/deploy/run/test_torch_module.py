@@ -42,14 +42,23 @@ def test_trains_as_gluon_does(name):
     _check_exact(net, agreement.in_training(*networks.filled(net, networks.small_size(name), 4), single=False))
 
 
-def _check_exact(net, found):
+# What rounds further in float32 than all others, in either engine, and the limit that is given for it
+# (results/torch_equality.csv has what was measured).
+FURTHER = {
+    "cifar_vgg": {"inference": 2e-5},
+    **dict.fromkeys(("ge_resnet50", "ge_resnet101"), {"torch_train": 2e-5}),
+    **{name: {"torch_after": 1e-3} for name in gluon_attn.list_models("iaff_resnext*")},
+}
+
+
+def _check_exact(net, found, inference=1e-5):
     """In float64 nothing differs, nor do outputs in inference in float32."""
     graph = net(mx.sym.Variable("x")).tojson()
     exact = {kind: value for kind, value in found.items() if kind.startswith("float64_")}
     weighed = "BilinearResize2D" in graph  # MXNet's weights of it are float32 in any precision
     assert len(exact) == (0 if "InstanceNorm" in graph else 5)
     assert max(exact.values(), default=0) < (1e-6 if weighed else 1e-9), exact
-    assert found["inference"] < 2e-5, found  # cifar_vgg: 1.1e-5, as far as MXNet is from float64
+    assert found["inference"] < inference, found
 
 
 @pytest.mark.slow
@@ -62,9 +71,10 @@ def test_every_name_trains_as_gluon_does(name):
     """
     net = networks.small_network(name)
     found = agreement.in_training(*networks.filled(net, networks.small_size(name)))
-    _check_exact(net, found)
-    assert found["torch_train"] < 2e-5 and found["torch_statistics"] < 1e-5, found
-    assert found["torch_after"] < max(1e-4, 3 * found["mxnet_after"]), found
+    further = FURTHER.get(name, {})
+    _check_exact(net, found, further.get("inference", 1e-5))
+    assert found["torch_train"] < further.get("torch_train", 1e-5) and found["torch_statistics"] < 1e-5, found
+    assert found["torch_after"] < max(further.get("torch_after", 1e-4), 3 * found["mxnet_after"]), found
 
 
 @pytest.mark.parametrize("name", ["cifar_resnet20", "cifar_se_resnet20", "cifar_aff_resnet20", "cifar_mobilenet"])
@@ -77,7 +87,7 @@ def test_gradients_in_float32(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", gluon_attn.list_models())
 def test_every_name_in_inference(name):
-    assert agreement.in_inference(build(name), networks.pictures(2, networks.size_of(name))) < 2e-5
+    assert agreement.in_inference(build(name), networks.pictures(2, networks.size_of(name))) < 1e-5
 
 
 def test_parameters_keep_their_names_and_roles():
