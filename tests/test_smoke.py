@@ -32,19 +32,9 @@ def test_import_and_one_training_step():
 def test_a_run_on_digits(tmp_path):
     """Through the command line and two data workers, so that the forks are tried on this Python too."""
     command = [sys.executable, "train_cifar.py", "--recipe", "digits", "--model", "cifar_resnet20", "--epochs", "1"]
-    small = [
-        "--arch",
-        "layers=[1,1,1]",
-        "--image-size",
-        "16",
-        "--batch-size",
-        "16",
-        "--workers",
-        "2",
-        "--dataset-options",
-        "per_class=100",
-    ]
-    subprocess.run([*command, *small, "--output", str(tmp_path)], check=True, timeout=300)
+    small = ["--arch", "layers=[1,1,1]", "--image-size", "16", "--batch-size", "16", "--workers", "2"]
+    few = ["--dataset-options", "per_class=100"]
+    subprocess.run([*command, *small, *few, "--output", str(tmp_path)], check=True, timeout=300)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["epochs"] == 1 and metrics["last_accuracy"] > 0.4
 

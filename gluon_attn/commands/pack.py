@@ -35,11 +35,10 @@ def run(args):
     for dataset in datasets.values():
         _check_readable(dataset, folder, args.resize)
     with filling(args.output) as output:
-        for split, name in SPLITS.items():
-            dataset = datasets[name]
+        for name, dataset in datasets.items():
             # ImageRecordIter shuffles a little at a time; Tiny ImageNet keeps its order: --validation then draws the
             # same.
-            shuffle = split == "train" and not _has_boxes(dataset)
+            shuffle = name == SPLITS["train"] and not _has_boxes(dataset)
             _write_list(dataset, output / f"{name}.lst", folder, shuffle)
             if _has_boxes(dataset):
                 _write_boxes(dataset, output, name)
