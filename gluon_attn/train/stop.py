@@ -23,8 +23,8 @@ class StopRequest:
     So do SIGINT (Ctrl-C) and SIGHUP, unless whoever started this process had it ignore them, as nohup does. A second
     Ctrl-C does not wait for the update, nor for the files: it is a KeyboardInterrupt.
     Waiting for images is interruptible: the workers may have got the same signal and never answer. A timer wakes those
-    who wait: a signal that comes just before a lock is waited for, or to another thread, is not heard until then, and
-    what a handler raises within a `__del__` (each NDArray has one) Python swallows.
+    who wait (unless the alarm is somebody else's): a signal that comes just before a lock is waited for, or to another
+    thread, is not heard until then, and what a handler raises within a `__del__` (each NDArray has one) Python swallows.
     """
 
     def __init__(self, enabled=True):
@@ -37,7 +37,7 @@ class StopRequest:
     def __enter__(self):
         asking = [number for number in ASKING if signal.getsignal(number) != signal.SIG_IGN] if self._handles else []
         self._previous = {number: signal.signal(number, self._on_signal) for number in asking}
-        if asking:
+        if asking and _alarm_is_free():
             self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._raise_if_asked)
         return self
 
@@ -71,6 +71,11 @@ class StopRequest:
     def _raise_if_asked(self, *_):
         if self.asked and self._interruptible:
             raise Stopped
+
+
+def _alarm_is_free():
+    """Whether nobody has a time limit of their own, which there is but one of in a process."""
+    return signal.getsignal(signal.SIGALRM) == signal.SIG_DFL and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def leave():

@@ -41,6 +41,22 @@ def test_a_lock_that_is_waited_for_is_left():
     assert stop.asked and time.monotonic() - began < 15
 
 
+def test_an_alarm_of_ones_own_still_rings():
+    """A time limit round a training: its handler, and when it is due, are somebody else's."""
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with StopRequest() as stop:
+            with stop.interruptible():
+                time.sleep(0.1)
+            time.sleep(0.5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert rung == [1]
+
+
 def test_between_two_waits_the_next_one_is_not_begun():
     with StopRequest() as stop:
         with stop.interruptible():
