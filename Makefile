@@ -46,8 +46,8 @@ demo: $(READY)  ## train a small AFF network on real digits, evaluate the stored
 test: $(READY)  ## all fast tests, and which were the slowest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 
-test-slow: $(READY)  ## the tests marked slow
-	$(BIN)/python -m pytest -m slow
+test-slow: $(READY)  ## the tests marked slow or ci
+	$(BIN)/python -m pytest -m "slow or ci"
 
 smoke: $(READY)  ## import and train, nothing more (CI runs it on every other Python)
 	$(BIN)/python -m pytest tests/test_smoke.py

@@ -153,7 +153,7 @@ def _kernels(code):
 
 @pytest.mark.skipif(os.environ.get("MXNET_MKLDNN_ENABLED") == "0", reason="oneDNN is switched off")
 @pytest.mark.skipif(not mx.runtime.Features().is_enabled("MKLDNN"), reason="this MXNet is built without oneDNN")
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 def test_no_reference_kernel_in_a_training_step():
     kinds = ("batch_normalization", "convolution", "pooling_v2")
     assert not [(kind, kernel) for kind, kernel in _kernels(STEP) if kind in kinds and "ref" in kernel]

@@ -63,7 +63,7 @@ def test_training_explaining_and_exporting_by_name(folder, capsys):
     assert (folder / "maps.png").stat().st_size > 1000 and (folder / "net.onnx").stat().st_size > 1000
 
 
-@pytest.mark.slow  # MXNet is imported anew
+@pytest.mark.ci  # imports everything anew
 def test_another_process_and_the_modules_of_this_folder(folder):
     line = [sys.executable, "-m", "gluon_attn", "list", "*outside_resnet20", "--import", "my_attention"]
     found = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)

@@ -43,7 +43,7 @@ def run(code, *arguments):
     return answer.stdout, answer.stderr
 
 
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 def test_the_commands(served, tmp_path):
     results = tmp_path / "results.csv"
     out, err = run(
@@ -64,7 +64,7 @@ def test_the_commands(served, tmp_path):
     assert "| net.onnx" in lines[-2] or served in lines[-2]
 
 
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 def test_from_python(served):
     out, _ = run(
         "import gluon_attn\nfrom gluon_attn.deploy import Predictor\n"
@@ -77,7 +77,7 @@ def test_from_python(served):
     assert out.splitlines() == ["1 cifar_aff_resnet20 (0, 10)", "[]"]
 
 
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 def test_what_needs_mxnet_says_so(served, tmp_path):
     symbol = tmp_path / "net-symbol.json"
     _, err = run(

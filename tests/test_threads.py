@@ -30,7 +30,7 @@ def test_taken_before_mxnet_is_imported():
     assert _python(code.format(0), OMP_NUM_THREADS="5")[0] == "5"
 
 
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 def test_the_command_line_takes_them(tmp_path):
     recipe = tmp_path / "small.yaml"
     small = "arch: {layers: [1, 1, 1]}\nimage-size: 8\ndataset-options: {per_class: 4}\nepochs: 1\nwarmup-epochs: 0\n"
@@ -52,7 +52,7 @@ def test_every_command_that_trains_takes_them(command, monkeypatch, capsys):
     assert asked[0] == 3
 
 
-@pytest.mark.slow  # MXNet is imported anew
+@pytest.mark.ci  # imports everything anew
 @pytest.mark.parametrize("command", [["repeat"], ["tune", "--trials", "1"]])
 def test_every_command_that_trains_takes_them_in_time(command):
     words = [*command, "--recipe", "digits", "--model", "cifar_resnet20", "--threads", "3", "--dry-run"]

@@ -24,7 +24,8 @@ class StopRequest:
     Ctrl-C does not wait for the update, nor for the files: it is a KeyboardInterrupt.
     Waiting for images is interruptible: the workers may have got the same signal and never answer. A timer wakes those
     who wait (unless the alarm is somebody else's): a signal that comes just before a lock is waited for, or to another
-    thread, is not heard until then, and what a handler raises within a `__del__` (each NDArray has one) Python swallows.
+    thread, is not heard until then, and what a handler raises within a `__del__` (each NDArray has one) Python
+    swallows.
     """
 
     def __init__(self, enabled=True):

@@ -86,7 +86,7 @@ def tiny_network():
     return net
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_learns_and_leaves_one_person_out(people):
     def folds():
         for person, number in list(people.items())[:1]:

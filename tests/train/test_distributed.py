@@ -28,7 +28,7 @@ def losses(folder):
         return [float(row["train_loss"]) for row in csv.DictReader(stream)]
 
 
-@pytest.mark.slow  # MXNet is imported by four processes; .ci/run runs it
+@pytest.mark.ci  # four processes import everything anew
 def test_two_workers_are_one_process(tmp_path):
     """Equal weights in both, and those of one process with the same global batch, BatchNorm in inference mode."""
     two, one = tmp_path / "two", tmp_path / "one"
@@ -47,7 +47,7 @@ def test_two_workers_are_one_process(tmp_path):
     np.testing.assert_allclose(losses(two), losses(one), rtol=1e-5)
 
 
-@pytest.mark.slow  # tests/commands/test_launch.py has it without MXNet, which each process imports
+@pytest.mark.ci  # imports everything anew; tests/commands/test_launch.py has it without MXNet
 def test_a_failing_worker_ends_the_job(tmp_path):
     done = launched("train_cifar.py", "--kvstore", "dist_sync", "--dataset", "cifar100", "--model", "cifar_resnet20")
     assert done.returncode == 1

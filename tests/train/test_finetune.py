@@ -60,7 +60,7 @@ def test_adamw_is_its_definition(decayed):
     np.testing.assert_allclose(weight.asnumpy(), reference(w, gradients, lrs, 0.05, decayed), rtol=2e-5, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_an_interrupted_adamw_run_ends_in_the_same_weights(tmp_path, start):
     given = dict(optimizer="adamw", lr=1e-3, wd=0.05, epochs=3, head_lr=10, freeze=["stem"], pretrained=str(start))
     fit(tiny(tmp_path / "a", **given), progress=False)
@@ -152,7 +152,7 @@ def test_patience_counts_on_after_an_interruption(tmp_path, monkeypatch):
     assert fit(tiny(tmp_path, **given, resume="auto"), progress=False)["epochs_done"] == 3
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_more_epochs(tmp_path):
     step = dict(schedule="step", milestones=[1])
     fit(tiny(tmp_path / "a", epochs=3, **step), progress=False)

@@ -40,7 +40,7 @@ def assert_same_run(one, other):
     assert rows[0] == rows[1]
 
 
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 @pytest.mark.all_digits
 def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
     """Three SIGKILLs, whenever they fall: in an update, in a checkpoint, in an evaluation, before the first of them."""
@@ -55,7 +55,7 @@ def test_killed_at_random_moments_and_resumed_it_is_the_same_run(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({}, marks=pytest.mark.ci),
         {"progressive": {0: 16, 1: 32}, "mixup": 0.2},
         {"devices": "cpu:0,cpu:1"},
         {"arch": {"dropout": 0.3}, "model": "cifar_wrn28_10"},
@@ -98,7 +98,7 @@ def _heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.slow  # processes that import everything anew; .ci/run has it
+@pytest.mark.ci  # imports everything anew
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_asked_to_end_it_writes_what_there_is_and_exits_zero(tmp_path, number):
     """As a service manager, Ctrl-C and a closed terminal do: the loader's worker gets the signal, too."""
