@@ -20,5 +20,7 @@ def run(args):
         print(f"{args.runs} runs of\n{plan(recipe)}")
         return
     from gluon_attn.train.repeat import in_words, repeat
+    from gluon_attn.train.stop import leaving
 
-    print(in_words(repeat(recipe, args.runs)))
+    with leaving():
+        print(in_words(repeat(recipe, args.runs)))

@@ -48,10 +48,8 @@ def run(args, **defaults):
         print(plan(recipe))
         return 0
     from gluon_attn.train.loop import fit
-    from gluon_attn.train.stop import Stopped, leave
+    from gluon_attn.train.stop import leaving
 
-    try:
+    with leaving():
         fit(recipe)
-    except Stopped:
-        leave()
     return 0

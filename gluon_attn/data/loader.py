@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Callable, Tuple
 
 import mxnet as mx
 import numpy as np
-from mxnet.gluon.data.dataloader import DataLoader, default_batchify_fn, default_mp_batchify_fn
+from mxnet.gluon.data.dataloader import default_batchify_fn, default_mp_batchify_fn
 
 from gluon_attn.data._memory import keep_freed_memory
+from gluon_attn.data._workers import WorkersLoader, nothing
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError, unknown
@@ -69,7 +69,7 @@ class Loader:
         self.skipped = Counter()
         self._plan, self._next = _Plan(), 0
         keep_freed_memory()  # before the workers are forked
-        self._loader = _DataLoader(
+        self._loader = WorkersLoader(
             _Samples(dataset, transform, seed, on_bad_image),
             batch_sampler=self._plan,
             batchify_fn=_stack_shared if workers else _stack,
@@ -87,19 +87,29 @@ class Loader:
         self._next += self.train
         return self.epoch(epoch)
 
-    def epoch(self, epoch=0, start_batch=0):
-        """The batches of one epoch, from `start_batch` on (to continue an interrupted epoch)."""
+    def epoch(self, epoch: int = 0, start_batch: int = 0, meanwhile: Callable = nothing):
+        """The batches of one epoch, from `start_batch` on (to continue an interrupted epoch).
+
+        `meanwhile()` is called before each batch and all the time while one is waited for: what it raises ends both.
+        """
         self._plan.batches = [[(epoch, index) for index in batch] for batch in self._batches(epoch)[start_batch:]]
-        for images, labels, bad in self._delivered():
+        for images, labels, bad in self._delivered(meanwhile):
             self.skipped.update(bad)
             if images is None:
                 raise DataError(f"No image of a whole batch can be read: {', '.join(bad)}. Repair the data set.")
             # Out of the shared memory of the workers, which is scarce, and where operators expect their arrays.
             yield images.as_in_context(mx.cpu()), labels.as_in_context(mx.cpu())
 
-    def _delivered(self):
+    def _delivered(self, meanwhile):
+        self._loader.meanwhile = meanwhile
+        batches = iter(self._loader)
         try:
-            yield from self._loader
+            while True:
+                meanwhile()
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                yield batch
         except multiprocessing.TimeoutError as error:
             raise DataError(
                 f"No batch came from {self.workers} worker(s) in {self.timeout} s: one has died (out of memory?), "
@@ -117,26 +127,6 @@ class Loader:
             batches.pop()
         parts = (np.array_split(batch, shards)[rank].tolist() for batch in batches)
         return [part for part in parts if part]
-
-
-class _DataLoader(DataLoader):
-    """Whose end has an end: a pool's own waits, for ever, for a lock that a worker takes along if it is killed idle."""
-
-    ENDING = 2  # seconds; in order it takes milliseconds
-
-    def __del__(self):
-        pool, self._worker_pool = getattr(self, "_worker_pool", None), None
-        if pool is None:
-            return
-        ending = threading.Thread(target=pool.terminate, daemon=True)
-        try:
-            ending.start()
-        except RuntimeError:  # the interpreter ends, and has ended all pools
-            return
-        ending.join(self.ENDING)
-        if ending.is_alive():
-            for worker in pool._pool:
-                worker.kill()
 
 
 class _Plan:

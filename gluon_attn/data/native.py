@@ -7,10 +7,11 @@ image ends the process. `Loader` is the other choice for the same files.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 import mxnet as mx
 
+from gluon_attn.data._workers import nothing
 from gluon_attn.data.imagenet import RecordDataset
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError
@@ -81,13 +82,16 @@ class NativeLoader:
         self._next += self.train
         return self.epoch(epoch)
 
-    def epoch(self, epoch=0, start_batch=0):
+    def epoch(self, epoch: int = 0, start_batch: int = 0, meanwhile: Callable = nothing):
         """As `Loader.epoch`; the batches before `start_batch` are decoded too, and dropped."""
         # A new iterator each epoch: one that lives on depends on everything it did before.
         draw = random_state(self.seed, epoch, stream="order").randint(1 << 31)
         reader = mx.io.ImageRecordIter(seed=draw, seed_aug=draw, shuffle_chunk_seed=draw, **self._settings)
         batches = self._in_step(reader) if self.train and self.shard[1] > 1 else map(_without_padding, reader)
-        yield from islice(batches, start_batch, None)
+        meanwhile()
+        for batch in islice(batches, start_batch, None):
+            yield batch
+            meanwhile()
 
     def _in_step(self, reader):
         """Exactly `len(self)` batches: parts of a file differ in length, and workers that differ in it hang."""

@@ -47,8 +47,7 @@ def _epochs(run, stop, on_epoch):
         _updates(run, stop)
         row = _evaluation(run, stop)
         run.record(row)
-        if stop.asked:
-            raise Stopped
+        stop.check()
         if on_epoch and on_epoch(row):
             break
 
@@ -56,13 +55,12 @@ def _epochs(run, stop, on_epoch):
 def _updates(run, stop):
     """The updates of one epoch that are still to do."""
     loader, recipe = run.inputs.train, run.recipe
-    batches = loader.epoch(run.epoch, start_batch=run.batch)
+    batches = loader.epoch(run.epoch, start_batch=run.batch, meanwhile=stop.check)
     with bar(run.inputs.images, run.epoch, recipe.epochs, run.progress and run.rank == 0) as progress:
         progress.update(run.images)
         look = _Look(run, progress)
         while True:
-            with stop.interruptible():
-                images, labels = next(batches, (None, None))
+            images, labels = next(batches, (None, None))
             if images is None:
                 return
             lr = learning_rate(recipe, len(loader), run.step)
@@ -117,7 +115,6 @@ def _evaluation(run, stop):
     )
     due = (run.epoch + 1) % run.recipe.eval_every == 0 or run.epoch + 1 == run.recipe.epochs
     if due and run.rank == 0:
-        with stop.interruptible():
-            row.update(run.accuracy(run.inputs.evaluation))
+        row.update(run.accuracy(run.inputs.evaluation.epoch(meanwhile=stop.check)))
     row["seconds"] = run.clock.seconds
     return row

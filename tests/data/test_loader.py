@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -160,6 +162,23 @@ def test_a_killed_worker_is_an_error_and_the_loader_ends():
     ending.start()
     ending.join(20)
     assert not ending.is_alive()
+
+
+@pytest.mark.ci  # imports everything anew
+def test_a_process_whose_idle_worker_was_killed_ends():
+    """With a loader that somebody still holds: `multiprocessing` ends its pool, and waits for the same lock."""
+    code = """
+import time
+from gluon_attn import data
+test = data.get_dataset("digits", "test")
+loader = data.Loader(test, 200, data.eval_transform(8, test.mean, test.std), train=False, workers=1)
+print(sum(len(labels) for _, labels in loader), flush=True)
+time.sleep(0.5)
+loader._loader._worker_pool._pool[0].kill()
+raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=100)
+    assert (done.stdout, done.returncode) == ("400\n", 3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from gluon_attn import GluonAttnError, cli
 from gluon_attn.train.repeat import in_words, repeat, summarise
-from tests.train.tiny import tiny
+from tests.train.tiny import stop_after, tiny
 
 
 def test_mean_and_deviation_of_errors():
@@ -41,6 +41,17 @@ def test_the_command_says_how_often(tmp_path, capsys):
     flags = ["--model", "cifar_inv_se_resnet20", "--dataset", "digits", "--recipe", "inverse_cifar", "--dry-run"]
     assert cli.main(["repeat", "--runs", "3", *flags]) == 0
     assert capsys.readouterr().out.startswith("3 runs of")
+
+
+def test_asked_to_end_it_leaves_as_a_single_training_does(tmp_path, monkeypatch, capsys):
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(tiny(tmp_path / "runs").to_yaml())
+    stop_after(3, monkeypatch)
+    monkeypatch.setattr("gluon_attn.train.stop._leave", lambda: print("left"))
+    assert cli.main(["repeat", "--recipe", str(recipe)]) == 0
+    stopped, left = capsys.readouterr().out.splitlines()[-2:]
+    assert stopped.startswith("stopped at epoch 1, batch 3") and left == "left"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed-0"]
 
 
 def test_no_runs_are_an_error(tmp_path):

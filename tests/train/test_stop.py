@@ -6,9 +6,27 @@ import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from gluon_attn import data
+from gluon_attn.data.dataset import Dataset
 from gluon_attn.train.stop import Stopped, StopRequest
+
+
+class Never(Dataset):
+    """Its images take longer than anybody waits."""
+
+    name, classes, mean, std, image_size = "never", ["a"], (0.5,) * 3, (0.25,) * 3, 8
+
+    def __len__(self):
+        return 4
+
+    def image(self, index):
+        time.sleep(120)
+
+    def label(self, index):
+        return 0
 
 
 class Signalled:
@@ -16,51 +34,40 @@ class Signalled:
         signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_what_a_del_swallows_is_raised_again():
-    """Arrays are freed all the time, and a dead worker's images never come: the training hung until its timeout."""
-    before, began = signal.getsignal(signal.SIGALRM), time.monotonic()
-    with StopRequest() as stop, pytest.raises(Stopped), stop.interruptible():
-        Signalled()
-        time.sleep(30)
-    assert stop.asked and time.monotonic() - began < 15
-    assert signal.getsignal(signal.SIGALRM) is before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-
-
-def test_a_lock_that_is_waited_for_is_left():
-    """A signal that another thread takes, or that comes just before the wait, does not end it."""
-    began = time.monotonic()
-
-    def taken_elsewhere():
-        time.sleep(0.1)
-        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-
-    with StopRequest() as stop, pytest.raises(Stopped), stop.interruptible():
-        threading.Thread(target=taken_elsewhere).start()
-        threading.Event().wait(30)
-    assert stop.asked and time.monotonic() - began < 15
-
-
-def test_an_alarm_of_ones_own_still_rings():
-    """A time limit round a training: its handler, and when it is due, are somebody else's."""
-    rung = []
-    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        with StopRequest() as stop:
-            with stop.interruptible():
-                time.sleep(0.1)
-            time.sleep(0.5)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert rung == [1]
-
-
-def test_between_two_waits_the_next_one_is_not_begun():
+def test_what_falls_into_a_del_is_heard():
+    """Arrays are freed all the time; what is raised there is lost."""
     with StopRequest() as stop:
-        with stop.interruptible():
-            pass
+        Signalled()
+        with pytest.raises(Stopped):
+            stop.check()
+
+
+@pytest.mark.parametrize("often", [1, 400])
+def test_images_that_never_come_are_not_waited_for(often):
+    """A signal that another thread takes does not end a wait; one that raises within its locks breaks them."""
+    loader = data.Loader(Never(), 2, np.asarray, train=True, workers=1, timeout=100)
+    main = threading.get_ident()
+
+    def ask():
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        for _ in range(often - 1):
+            signal.pthread_kill(main, signal.SIGTERM)
+            time.sleep(0.001)
+
+    asking = threading.Thread(target=ask)
+    began = time.monotonic()
+    with StopRequest() as stop:
+        asking.start()
+        with pytest.raises(Stopped):
+            next(loader.epoch(meanwhile=stop.check))
+        asking.join()
+    assert time.monotonic() - began < 20
+
+
+def test_between_two_batches_the_next_one_is_not_begun():
+    taken = []
+    loader = data.Loader(data.Subset(data.get_dataset("digits", "test"), range(4)), 1, taken.append, train=True)
+    with StopRequest() as stop, pytest.raises(Stopped):
         signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(Stopped), stop.interruptible():
-            raise AssertionError("begun")
+        next(loader.epoch(meanwhile=stop.check))
+    assert not taken

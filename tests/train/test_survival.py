@@ -25,7 +25,7 @@ from gluon_attn.train.stop import Stopped, StopRequest
 from gluon_attn.weights.files import read_arrays
 from tests.full_disk import full_disk
 from tests.train import killed
-from tests.train.tiny import tiny
+from tests.train.tiny import stop_after, tiny
 
 
 def weights(folder):
@@ -76,21 +76,6 @@ def test_stopped_in_an_epoch_and_resumed_it_is_the_same_run(tmp_path, monkeypatc
     monkeypatch.undo()
     fit(tiny(tmp_path / "stopped", resume="auto", **changes), progress=False)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole")
-
-
-def stop_after(updates, monkeypatch, number=signal.SIGTERM):
-    """This process gets the signal in the update of that number."""
-    from gluon_attn.train.update import Updater
-
-    original, count = Updater.__call__, []
-
-    def counted(self, *arguments, **options):
-        count.append(1)
-        if len(count) == updates:
-            signal.raise_signal(number)  # to this thread: sent to the process it may be heard after the training
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(Updater, "__call__", counted)
 
 
 def _heed_signals():

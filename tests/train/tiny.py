@@ -1,6 +1,8 @@
-"""A network and a recipe small enough to train in a test."""
+"""A network and a recipe small enough to train in a test, and a training that is told to end."""
 
 from __future__ import annotations
+
+import signal
 
 from gluon_attn.train import Recipe
 
@@ -23,3 +25,18 @@ def tiny(folder, **changes):
         output=str(folder),
     )
     return Recipe.of({**values, **changes})
+
+
+def stop_after(updates, monkeypatch, number=signal.SIGTERM):
+    """This process gets the signal in the update of that number."""
+    from gluon_attn.train.update import Updater
+
+    original, count = Updater.__call__, []
+
+    def counted(self, *arguments, **options):
+        count.append(1)
+        if len(count) == updates:
+            signal.raise_signal(number)  # to this thread: sent to the process it may be heard after the training
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(Updater, "__call__", counted)
