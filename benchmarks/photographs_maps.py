@@ -6,19 +6,27 @@ On 1,000 official validation photographs (the first five of each class) the meas
 Grad-CAM++ and the mechanisms' own maps. Two baselines make them honest: the centre of the picture, as a map that is the
 same for every photograph, and the plain network. Both are compared photograph by photograph, so that a gap has a
 standard error of its own. The gates' second table asks whether what a gate takes away lies outside the box.
+
+A network takes minutes: what was measured of its weights is kept in runs/photographs_maps, photograph by photograph,
+and not measured again.
 """
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 
-from benchmarks.common import options, show, write
+from benchmarks.common import ROOT, options, show, write
 from benchmarks.photographs import DATASET, PLAIN, grouped, stored
+from gluon_attn.files import replacing
 
 METHODS = ("gradcam", "gradcam_pp", "attention")
 MEASURES = ("pointing", "energy", "deletion", "insertion", "similarity")
 WEAKEST = 0.25  # share of the places that count as suppressed
 BATCH = 50
+KEPT = ROOT / "runs" / "photographs_maps"
 
 
 def main(argv=None):
@@ -26,8 +34,9 @@ def main(argv=None):
     photographs = Photographs(args.data_root or None, args.images)
     rows, gates, reference = [], [], None
     for label, runs in grouped(stored(args.only)).items():
-        net = loaded(runs[0][0])
-        values = {method: measured(net, photographs, method, args.stage) for method in ("centre", *METHODS)}
+        entry, _ = runs[0]
+        net = loaded(entry)
+        values = {method: kept(entry, net, photographs, method, args.stage) for method in ("centre", *METHODS)}
         reference = values if label == PLAIN else reference
         for method, found in values.items():
             if found is not None:
@@ -79,6 +88,22 @@ def centre(net, x, target=None):
     rows, columns = np.mgrid[:height, :width]
     distance = np.hypot((rows - (height - 1) / 2) / height, (columns - (width - 1) / 2) / width)
     return np.repeat((1 - distance / distance.max())[None].astype("float32"), count, axis=0)
+
+
+def kept(entry, net, photographs, method, stage=""):
+    """As `measured`, from the file of a run before where there is one of these weights and photographs."""
+    measured_on = hashlib.sha256(Path(entry.path).read_bytes())
+    for array in (photographs.x, photographs.boxes):
+        measured_on.update(np.ascontiguousarray(array))
+    path = KEPT / f"{'-'.join([entry.model, method, *filter(None, [stage]), measured_on.hexdigest()[:12]])}.npz"
+    if path.is_file():
+        with np.load(path) as arrays:
+            return dict(arrays) or None
+    found = measured(net, photographs, method, stage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **(found or {}))
+    return found
 
 
 def measured(net, photographs, method, stage=""):

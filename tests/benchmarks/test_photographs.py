@@ -37,6 +37,7 @@ def params(tmp_path, monkeypatch):
     folder = tmp_path / "params"
     monkeypatch.setenv("GLUON_ATTN_PARAMS", str(folder))
     monkeypatch.setattr(common, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(photographs_maps, "KEPT", tmp_path / "kept")
     return folder
 
 
@@ -93,7 +94,7 @@ def test_the_centre_is_a_map_like_any_other():
 
 
 @pytest.mark.slow  # a map, a deletion and an insertion of each photograph by each method
-def test_maps_are_compared_photograph_by_photograph(stored, root):
+def test_maps_are_compared_photograph_by_photograph(stored, root, monkeypatch):
     words = ["--data-root", str(root), "--images", "2", "--only", "resnet18,cbam_resnet18"]
     rows, gates = photographs_maps.main(words)
     kinds = [(row["network"], row["method"]) for row in rows]
@@ -107,6 +108,11 @@ def test_maps_are_compared_photograph_by_photograph(stored, root):
     assert float(base["energy_over_centre"]) == pytest.approx(float(base["energy"]) - float(centre["energy"]), abs=2e-4)
     assert by_kind["cbam_resnet18", "attention"]["energy_over_plain"] == ""
     assert [(row["network"], row["stage"]) for row in gates] == [("cbam_resnet18", stage) for stage in (1, 2, 3, 4)]
+
+    monkeypatch.setattr(photographs_maps, "measured", None)
+    assert photographs_maps.main(words) == (rows, gates), "what was measured once is read"
+    with pytest.raises(TypeError):  # other photographs
+        photographs_maps.main([*words, "--images", "6"])
 
 
 def test_what_a_gate_takes_away_is_found_where_it_is():
