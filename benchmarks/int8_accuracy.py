@@ -2,7 +2,8 @@
 
     python -m benchmarks.int8_accuracy --model cifar_aff_resnet20 --pretrained runs/demo/best.params --dataset digits
 
-Without --model: every network of the zoo with stored weights for digits or clutter; with it the others' rows stay.
+Without --model: every network of the zoo with stored weights for digits or clutter, and with --data-root $TINY for
+tiny-imagenet; with --model, the others' rows stay.
 int8 is our file, in onnxruntime and in OpenVINO. bfloat16 is OpenVINO's where the CPU has it; elsewhere every weight
 and every output of an operator is rounded to it, with sums in float32, as the CPUs that have it do.
 """
@@ -12,27 +13,31 @@ from __future__ import annotations
 from benchmarks.common import options, show, write
 
 DATASETS = ("digits", "clutter")
+PHOTOGRAPHS = "tiny-imagenet"
+BATCH = 64
 
 
 def main(argv=None):
-    args = options(__doc__, argv, model="", pretrained="", dataset="digits", images=200)
-    jobs = [(args.model, args.pretrained, args.dataset)] if args.model else list(_stored())
-    rows = [show(measure(*job, args.images)) for job in jobs]
+    args = options(__doc__, argv, model="", pretrained="", dataset="digits", images=200, data_root="")
+    datasets = (*DATASETS, PHOTOGRAPHS) if args.data_root else DATASETS
+    jobs = [(args.model, args.pretrained, args.dataset)] if args.model else list(_stored(datasets))
+    rows = [show(measure(*job, args.images, args.data_root)) for job in jobs]
     if rows:
         write("int8_accuracy", rows, args, unique=("network", "pretrained", "dataset"))
 
 
-def _stored():
-    """(name, tag, data set) of all stored weights."""
+def _stored(datasets):
+    """(name, tag, data set) of all weights stored for these."""
     from gluon_attn import weights, zoo
 
     for name in zoo.list_models():
         for entry in weights.entries(name):
-            if entry.path and entry.dataset in DATASETS:
+            if entry.path and entry.dataset in datasets:
                 yield name, entry.tag, entry.dataset
 
 
-def measure(name, pretrained, dataset, images):
+def measure(name, pretrained, dataset, images, root=""):
+    """One row; calibrated on `images` training images."""
     import tempfile
     from pathlib import Path
 
@@ -41,16 +46,21 @@ def measure(name, pretrained, dataset, images):
     import gluon_attn
     from gluon_attn import data, deploy
 
-    test, train = (data.get_dataset(dataset, split) for split in ("test", "train"))
-    calibration = [train[i][0] for i in np.linspace(0, len(train) - 1, images).astype(int)]
-    pictures, labels = zip(*[test[i] for i in range(len(test))])
-    card = deploy.Card(name, tuple(test.classes), test.mean, test.std, test.image_size, 1.0)
+    options = {"root": root} if dataset == PHOTOGRAPHS else {}
+    test, train = (data.get_dataset(dataset, split, **options) for split in ("test", "train"))
     net = gluon_attn.get_model(name, pretrained=pretrained, classes=len(test.classes))
-    prepared = np.stack([card.transform()(image) for image in calibration])
+    card = net.card or deploy.Card(name, tuple(test.classes), test.mean, test.std, test.image_size, 1.0)
+    calibration = np.unique(np.linspace(0, len(train) - 1, images).astype(int))
     with tempfile.TemporaryDirectory() as folder:
-        predictors, by = _predictors(net, card, prepared, Path(folder))
-        found = {key: predictor.logits(pictures).argmax(1) for key, predictor in predictors.items()}
-    right = {key: f"{100 * float((value == np.asarray(labels)).mean()):.2f}" for key, value in found.items()}
+        predictors, by = _predictors(net, card, _prepared(train, calibration, card), Path(folder))
+        found = {key: [] for key in predictors}
+        for first in range(0, len(test), BATCH):
+            batch = _prepared(test, range(first, min(first + BATCH, len(test))), card)
+            for key, predictor in predictors.items():
+                found[key] += predictor.run(batch).argmax(1).tolist()
+    labels = test.labels
+    found = {key: np.array(value) for key, value in found.items()}
+    right = {key: f"{100 * float((value == labels).mean()):.2f}" for key, value in found.items()}
     return {
         "network": name,
         "pretrained": pretrained,
@@ -65,6 +75,13 @@ def measure(name, pretrained, dataset, images):
     }
 
 
+def _prepared(dataset, indices, card):
+    import numpy as np
+
+    transform = card.transform()
+    return np.stack([transform(dataset.sample(int(index))[0]) for index in indices])
+
+
 def _predictors(net, card, calibration, folder):
     """({column: Predictor}, what computes in bfloat16)."""
     import numpy as np
@@ -73,7 +90,7 @@ def _predictors(net, card, calibration, folder):
     from gluon_attn import deploy
 
     def predictor(key, engine="onnxruntime", **options):
-        return deploy.Predictor(str(folder / f"{key}.onnx"), engine=engine, batch_size=64, **options)
+        return deploy.Predictor(str(folder / f"{key}.onnx"), engine=engine, batch_size=BATCH, **options)
 
     plain = str(folder / "plain.onnx")
     deploy.export_onnx(net, plain, card.input_size, card=card)

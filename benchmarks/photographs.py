@@ -5,7 +5,7 @@
 
 One row a network and its keywords, over its seeds (the tags that were stored): top-1 and top-5 of the last epoch on
 the official validation images, as the logs have them. Speeds are measured here, in turns with the plain network
-(`--rounds 0`: not at all); int8 and bfloat16 accuracies with the engines that have them (`--calibration 0`: not).
+(`--rounds 0`: not at all); int8 and bfloat16 accuracies as benchmarks.int8_accuracy has them (`--calibration 0`: not).
 """
 
 from __future__ import annotations
@@ -134,27 +134,12 @@ def measured_speeds(groups, args):
 
 
 def low_precision(run, args):
-    """{precision: top-1 in percent} of those that this machine has; int8 is calibrated on training images."""
-    import numpy as np
-
-    from gluon_attn import data
-    from gluon_attn.deploy import Predictor
-    from gluon_attn.deploy.run.score import score
+    """{precision: top-1 in percent}; int8 is calibrated on training images."""
+    from benchmarks.int8_accuracy import measure
 
     entry, _ = run
-    root = args.data_root or None
-    test = data.get_dataset(DATASET, "test", root=root)
-    found = {}
-    for precision in LOW_PRECISION:
-        extra = {}
-        if precision == "int8":
-            train = data.get_dataset(DATASET, "train", root=root)
-            chosen = np.unique(np.linspace(0, len(train) - 1, args.calibration).astype(int))
-            extra["calibration"] = [train[int(index)][0] for index in chosen]
-        predictor = Predictor(entry.model, entry.tag, precision=precision, batch_size=BATCH, **extra)
-        if predictor.precision == precision:  # bfloat16 is float32 where the processor has none
-            found[precision] = f"{100 * score(predictor, test)['top1']:.2f}"
-    return found
+    found = measure(entry.model, entry.tag, DATASET, args.calibration, args.data_root)
+    return {precision: found[f"{precision}_top1"] for precision in LOW_PRECISION}
 
 
 if __name__ == "__main__":

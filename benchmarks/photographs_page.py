@@ -34,7 +34,8 @@ are those of the last epoch on the official validation images, which had no part
 {table}
 
 Deviations are over seeds; times are ratios to the plain network in one run of `python -m benchmarks.photographs
---data-root $TINY --threads 2`; int8 is calibrated on 256 training images.
+--data-root $TINY --threads 1`; int8 is calibrated on 256 training images; bfloat16 is OpenVINO's where the CPU has it,
+elsewhere every weight and every output of an operator is rounded to it.
 
 ## Do attentions look at the object?
 
