@@ -5,6 +5,12 @@ quantised once, over the range that is left. Measured on aff_resnet50, batch 16,
 float32, 2.58 where the ReLUs stay in float between two quantisations. With the sums, products, pools and sigmoids
 round the gates as well it was no faster and no closer.
 
+Small convolutions over a single place that lead to a sum stay in float, as the global half of AFF's gate: a rounded one
+errs alike at every place. Of Tiny ImageNet's test photographs aff_resnet18 has 44.77 % right in float32, 44.40 % with
+them in int8 and 44.62 % without (92.6 and 93.9 % of its answers are then those of float32), in 0.98 of the time. Large
+ones are as quick as their weights are read, and SE's, whose result is a factor, lose nothing in int8: in float
+se_resnet50 took 1.09 times as long, and its file grew by a quarter.
+
 Weights keep 7 of their 8 bits: with 8, a CPU without VNNI saturates, and cifar_aff_resnet20 had 95.5 % of the test
 digits right where it has 99.25 % in float32, and 99.0 % with 7 (97.25 and 99.0 % in OpenVINO).
 """
@@ -12,6 +18,7 @@ digits right where it has 99.25 % in float32, and 99.0 % with 7 (97.25 and 99.0 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tempfile
 from typing import TYPE_CHECKING, Any, Iterable, Sequence
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
+SMALL = 2**14  # weights
 
 
 class _Batches(CalibrationDataReader):
@@ -39,7 +47,7 @@ def quantize(
     """The int8 form of an ONNX model (a ModelProto, its bytes or a path), as a ModelProto with the same metadata.
 
     batches : prepared images, float32 arrays (N, 3, H, W); a few hundred images in all
-    operators : operator types to quantise; keep_float : names of nodes that stay in float
+    operators : operator types to quantise; keep_float : names of nodes that stay in float, beside those above
 
     >>> deploy.export_onnx(net, "net.onnx", size=32)
     >>> onnx.save(quantize("net.onnx", [x.asnumpy()]), "int8.onnx")
@@ -48,6 +56,7 @@ def quantize(
         model = onnx.load_model_from_string(model)
     elif isinstance(model, (str, os.PathLike)):
         model = onnx.load(model)
+    keep_float = [*keep_float, *_into_sums(model)]
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # its advice to pre-process does not apply: BatchNorm is folded
@@ -73,3 +82,25 @@ def quantize(
         quantized = onnx.load(small)
     onnx.helper.set_model_props(quantized, {**metadata, "precision": '"int8"'})
     return quantized
+
+
+def _into_sums(model):
+    """Names of the small convolutions over one place that lead to a sum, given to those that have none."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in inferred.value_info
+    }
+    weights = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    ends = [name for node in model.graph.node if node.op_type == "Add" for name in node.input]
+    found = []
+    while ends:
+        node = makers.get(ends.pop())
+        if node is None or shapes.get(node.output[0], [])[2:] != [1, 1]:
+            continue
+        if node.op_type == "Conv" and weights.get(node.input[1], SMALL + 1) <= SMALL:
+            node.name = node.name or node.output[0]
+            found.append(node.name)
+        if node.op_type == "Relu" or node.name in found:
+            ends.append(node.input[0])
+    return found
