@@ -164,6 +164,19 @@ def test_native_reader_repeats_itself_and_resumes(records):
     assert [labels for _, labels in seen(loader, 2)] != [labels for _, labels in first]
 
 
+def test_native_reader_asks_before_each_batch_whether_it_shall_go_on(records):
+    seen = []
+
+    def meanwhile():
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for batch in native(records, "train", 4).epoch(meanwhile=meanwhile):
+            seen.append(batch)
+    assert len(seen) == 2
+
+
 def test_native_shards_keep_step(records):
     """Four parts of eleven records: one is an image short."""
     write_records(records, "train", [0.0] * 11)
