@@ -206,7 +206,10 @@ def _named(arrays, paths):
         kind, _, rest = name.partition("/")
         number, _, k = rest.rpartition("/")
         numbered = kind == "optimiser" and number in of_number
-        found[f"{kind}/{of_number[number]}/{k}" if numbered else name] = array
+        path = f"{kind}/{of_number[number]}/{k}" if numbered else name
+        if path in found:
+            raise GluonAttnError(f"The checkpoint has {path!r} twice, once by the number of its weight: it was edited.")
+        found[path] = array
     return found
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
 
-import mxnet as mx
 import numpy as np
 import pytest
 
@@ -22,14 +20,9 @@ from gluon_attn.train import checkpoint, fit, report
 from gluon_attn.train.checkpoint import Checkpoints
 from gluon_attn.train.run import Run
 from gluon_attn.train.stop import Stopped, StopRequest
-from gluon_attn.weights.files import read_arrays
 from tests.full_disk import full_disk
 from tests.train import killed
-from tests.train.tiny import stop_after, tiny
-
-
-def weights(folder):
-    return read_arrays((Path(folder) / "last.params").read_bytes())
+from tests.train.tiny import counted_from, stop_after, tiny, weights
 
 
 def assert_same_run(one, other):
@@ -160,28 +153,6 @@ def test_a_resumed_run_must_be_the_same_run_unless_a_file_is_named(tmp_path):
         fit(tiny(tmp_path, resume=str(tmp_path / "none.npz")), progress=False)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
-def test_a_damaged_newest_checkpoint_is_passed_over(two_epochs, tmp_path, damage):
-    folder = tmp_path / "run"
-    shutil.copytree(two_epochs, folder)
-    whole = weights(folder)
-    newest, before = Checkpoints(folder).paths()
-    content = bytearray(newest.read_bytes())
-    if damage == "flipped":
-        content[len(content) // 2] ^= 1
-    newest.write_bytes(b"" if damage == "empty" else content[: -1000 if damage == "truncated" else None])
-    fit(tiny(folder, resume="auto"), progress=False)
-    log = (folder / "train.log").read_text()
-    assert f"warning: The checkpoint '{newest}' is damaged" in log and "resumed at epoch 2, batch 0" in log
-    for name, array in weights(folder).items():
-        np.testing.assert_array_equal(array, whole[name])
-    for path in Checkpoints(folder).paths():
-        path.write_bytes(b"x")
-    with pytest.raises(GluonAttnError, match="None of the 2 checkpoints .* can be used: take another --output"):
-        fit(tiny(folder, resume="auto"), progress=False)
-    assert before
-
-
 def test_a_full_disk_costs_a_warning_and_no_earlier_file(tmp_path):
     folder = tmp_path / "run"
     seen = []
@@ -255,51 +226,16 @@ def test_best_weights_that_could_not_be_written_are_not_taken_for_the_best(tmp_p
         fit(tiny(tmp_path / "held", epochs=2, validation=10), progress=False, on_epoch=fill)
 
 
-def test_a_checkpoint_holds_no_pickle(tmp_path):
-    fit(tiny(tmp_path, epochs=1, ema=0.9), progress=False)
-    arrays, meta = checkpoint.read(Checkpoints(tmp_path).paths()[0])
-    kinds = {name.split("/")[0] for name in arrays}
-    assert kinds == {"param", "running", "optimiser", "ema", "loss"}
-    assert {array.dtype.kind for array in arrays.values()} == {"f"}
-    assert meta["epoch"] == 1 and json.dumps(meta)
-
-
-def _counted_from(number):
-    """Gluon's names as they are in a process that has built `number` layers of each kind."""
-    manager = mx.name.NameManager()
-    manager._counter.update(conv=number, batchnorm=number)
-    return manager
-
-
 def test_it_goes_on_whatever_was_built_before(tmp_path, monkeypatch):
     """A Trainer sorts by those names: conv5, conv6, ..., conv13 is conv10, ..., conv13, conv5, ... there."""
     fit(tiny(tmp_path / "whole"), progress=False)
     stop_after(3, monkeypatch)
-    with _counted_from(0), pytest.raises(Stopped):
+    with counted_from(0), pytest.raises(Stopped):
         fit(tiny(tmp_path / "stopped"), progress=False)
     monkeypatch.undo()
-    with _counted_from(5):
+    with counted_from(5):
         fit(tiny(tmp_path / "stopped", resume="auto"), progress=False)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole")
-
-
-def test_a_checkpoint_that_numbers_the_weights_is_read(two_epochs, tmp_path):
-    """As they did once: by their places in the Trainer."""
-    folder = tmp_path / "run"
-    shutil.copytree(two_epochs, folder)
-    newest = Checkpoints(folder).paths()[0]
-    arrays, meta = checkpoint.read(newest)
-    with _counted_from(100):
-        run = Run(tiny(tmp_path / "other"), progress=False)
-        paths = checkpoint._paths(run.net, run.trainer)
-        run.close()
-        places = {f"optimiser/{path}/0": f"optimiser/{place}/0" for place, path in enumerate(paths)}
-        checkpoint.write(newest, {places.get(name, name): array for name, array in arrays.items()}, meta)
-        numbered, _ = checkpoint.read(newest)
-        assert "optimiser/0/0" in numbered and len(numbered) == len(arrays)
-    with _counted_from(100):
-        fit(tiny(folder, resume="auto"), progress=False)
-    assert "warning" not in (folder / "train.log").read_text()
 
 
 def test_a_finished_run_is_not_trained_over(tmp_path):
@@ -329,53 +265,3 @@ def test_two_runs_do_not_share_a_folder_and_a_killed_one_leaves_no_lock(tmp_path
     other.kill()
     other.wait()
     assert fit(tiny(tmp_path, epochs=1), progress=False)["epochs_done"] == 1
-
-
-def edited(path, change):
-    arrays, meta = checkpoint.read(path)
-    arrays = dict(arrays)
-    change(arrays, meta)
-    checkpoint.write(path, arrays, meta)
-
-
-def _first(arrays):
-    return next(name for name in arrays if name.startswith("param/"))
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda arrays, meta: meta.update(batch=999), "batch 999"),
-        (lambda arrays, meta: meta.update(epoch=-5), "epoch = -5"),
-        (lambda arrays, meta: meta.pop("history"), "does not say 'history'"),
-        (lambda arrays, meta: arrays.pop(_first(arrays)), "has no 'param/"),
-        (lambda arrays, meta: arrays.update({"optimiser/²/0": np.zeros(1, "float32")}), "no place for: optimiser/²/0"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros((2, 2), "float32")}), "has shape"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "complex64")}), "no array of real numbers"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.array(["a"])}), "no array of real numbers"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.zeros(3, "int64")}), "of type int64"),
-        (lambda arrays, meta: arrays.update({_first(arrays): np.full(3, np.nan, "float32")}), "not finite"),
-    ],
-)
-def test_an_edited_checkpoint_is_named_and_the_older_one_taken(two_epochs, tmp_path, change, sentence):
-    folder = tmp_path / "run"
-    shutil.copytree(two_epochs, folder)
-    newest = Checkpoints(folder).paths()[0]
-    edited(newest, change)
-    with pytest.raises(GluonAttnError, match=sentence):
-        fit(tiny(folder, resume=str(newest)), progress=False)
-    run = Run(tiny(folder, resume="auto"), progress=False)
-    try:
-        run.begin()
-    finally:
-        run.close()
-    assert (run.epoch, run.batch) == (1, 0)
-    log = (folder / "train.log").read_text()
-    assert sentence in log and str(newest) in log and "resumed at epoch 2, batch 0" in log
-
-
-@pytest.fixture(scope="module")
-def two_epochs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("two") / "run"
-    fit(tiny(folder), progress=False)
-    return folder

@@ -1,10 +1,14 @@
-"""A network and a recipe small enough to train in a test, and a training that is told to end."""
+"""A tiny network and recipe, a training that is told to end, and what a run left."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import mxnet as mx
 
 from gluon_attn.train import Recipe
+from gluon_attn.weights.files import read_arrays
 
 # One block a stage: 5 convolutions.
 TINY = {"layers": [1, 1, 1], "widths": [8, 8, 16], "stem_widths": [8]}
@@ -40,3 +44,14 @@ def stop_after(updates, monkeypatch, number=signal.SIGTERM):
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(Updater, "__call__", counted)
+
+
+def weights(folder):
+    return read_arrays((Path(folder) / "last.params").read_bytes())
+
+
+def counted_from(number):
+    """Gluon's names as they are in a process that has built `number` layers of each kind."""
+    manager = mx.name.NameManager()
+    manager._counter.update(conv=number, batchnorm=number)
+    return manager
