@@ -95,27 +95,20 @@ class Member:
         return os.fsencode("".join(lines))
 
 
-class _Told(BaseException):
-    """A signal asked this process to end."""
-
-    def __init__(self, number):
-        self.number = number
-
-
 def run_together(members):
     """Start all members and wait for them; the exit status: 0, 1 where one failed, 128 + the signal that ended us."""
-    running, failed, told = [], None, None
-    try:
-        with _signals_raise():
-            running.extend((member, member.start()) for member in members)
-            failed = _wait(running)
-    except _Told as signalled:
-        told = signalled.number
-    finally:
-        _end(process for _, process in running)
+    running, failed = [], None
+    with _signals_noted() as told:
+        try:
+            for member in members:
+                if not told:
+                    running.append((member, member.start()))
+            failed = _wait(running, told)
+        finally:
+            _end(process for _, process in running)
     if told:
-        print(f"launch: {signal.Signals(told).name}: all processes are ended", file=sys.stderr)
-        return 128 + told
+        print(f"launch: {signal.Signals(told[0]).name}: all processes are ended", file=sys.stderr)
+        return 128 + told[0]
     if failed:
         member, process = failed
         where = f" on {member.host.name}" if member.host else ""
@@ -126,10 +119,10 @@ def run_together(members):
     return 1 if failed else 0
 
 
-def _wait(running):
-    """The first member to fail with its process; None once all have ended well."""
+def _wait(running, told):
+    """The first member to fail with its process; None once all have ended well, or a signal was noted."""
     last_call = None
-    while any(process.poll() is None for _, process in running):
+    while not told and any(process.poll() is None for _, process in running):
         failed = next((pair for pair in running if pair[1].poll()), None)
         if failed:
             return failed
@@ -157,17 +150,17 @@ def _end(processes):
 
 
 @contextlib.contextmanager
-def _signals_raise():
-    """SIGTERM, SIGHUP and SIGINT raise _Told, once: while all is being ended they change nothing. nohup stays nohup."""
+def _signals_noted():
+    """The numbers of the SIGTERM, SIGHUP and SIGINT that came within it, in a list. nohup stays nohup.
 
-    def tell(number, frame):
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise _Told(number)
-
+    A handler that raises can leave a process between its start and our knowing of it, or a lock of `subprocess` taken.
+    """
+    told = []
     before = {each: signal.getsignal(each) for each in _ENDING if signal.getsignal(each) != signal.SIG_IGN}
     for each in before:
-        signal.signal(each, tell)
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
+        signal.signal(each, lambda number, frame: told.append(number))
+    try:
+        yield told
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
