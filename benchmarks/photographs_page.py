@@ -10,19 +10,19 @@ from pathlib import Path
 
 from benchmarks.common import DOCS, RESULTS, read
 from benchmarks.photographs import PLAIN
+from gluon_attn.accuracy import wilson
 from gluon_attn.figures import save_figure
 from gluon_attn.files import write_text
 
 PAGE, ACCURACY, MAPS = "attention_on_photographs.md", "photographs_accuracy.png", "photographs_maps.png"
+ACCURACY_PLOT = f"![accuracy of each network, a point a run, with the time of a training step]({ACCURACY})"
+MAPS_PLOT = f"![pointing game and energy of each network's maps, beside the centre of the picture]({MAPS})"
+IMAGES = 10000  # of the official validation set
 NOTHING = "Nothing is stored yet: the command beside this part writes it."
 
 TOP = """# Attention on photographs
 
-![accuracy of each network, a point a run, against its time]({accuracy_plot})
-
-![pointing game and energy of each network's maps, beside the centre of the picture]({maps_plot})
-
-Networks of one recipe (`tiny_imagenet`: {recipe}) on Tiny ImageNet:
+{plots}Networks of one recipe (`tiny_imagenet`: {recipe}) on Tiny ImageNet:
 200 classes, 100,000 training and 10,000 validation photographs of 64x64 with a box each (Stanford CS231n). Accuracies
 are those of the last epoch on the official validation images, which had no part in any choice. Written by
 `python -m benchmarks.photographs_page`.
@@ -33,9 +33,10 @@ are those of the last epoch on the official validation images, which had no part
 
 {table}
 
-Deviations are over seeds; times are ratios to the plain network in one run of `python -m benchmarks.photographs
---data-root $TINY --threads 1`; int8 is calibrated on 256 training images; bfloat16 is OpenVINO's where the CPU has it,
-elsewhere every weight and every output of an operator is rounded to it.
+Deviations are over seeds; minutes are those of the log, of a machine that had other work beside; times are ratios to
+the plain network in one run of `python -m benchmarks.photographs --data-root $TINY --threads 1`; int8 is calibrated on
+256 training images; bfloat16 is OpenVINO's where the CPU has it, elsewhere every weight and every output of an operator
+is rounded to it.
 
 ## Do attentions look at the object?
 
@@ -46,7 +47,7 @@ elsewhere every weight and every output of an operator is rounded to it.
 On {images} photographs, for the true class, in percent; behind each the gap to the plain network's map of the same
 kind, photograph by photograph, with its standard error. *centre* is one map for all: the middle of the picture.
 Deletion and sanity (rank correlation with the map of shuffled weights) are good when low.
-`python -m benchmarks.photographs_maps --data-root $TINY`.
+`python -m benchmarks.photographs_maps --data-root $TINY --threads 1`.
 
 ## Does an inverse gate suppress what is not the object?
 
@@ -60,9 +61,7 @@ there; a gate without aim has 0.
 
 ## Does it carry over?
 
-{carried}
-
-{finetune}
+{carried}{finetune}
 
 Top-1 in percent on photographs that had no part in anything, mean and deviation over three seeds, with the 95 %
 interval of the first: ants and bees, 244 photographs to train on (`python -m benchmarks.photographs_finetune --pictures
@@ -88,8 +87,7 @@ def write_page(folder, table, maps, gates, settings, finetune):
     """The page and its two plots in `folder`, of the rows of the tables as text."""
     folder = Path(folder)
     text = TOP.format(
-        accuracy_plot=ACCURACY,
-        maps_plot=MAPS,
+        plots="".join(f"{image}\n\n" for image, rows in ((ACCURACY_PLOT, table), (MAPS_PLOT, maps)) if rows),
         recipe=recipe_in_words(),
         verdict=verdict(table),
         table=markdown(TABLE, table),
@@ -102,12 +100,6 @@ def write_page(folder, table, maps, gates, settings, finetune):
         finetune=markdown(FINETUNE, finetune),
         settings=markdown(SETTINGS, settings),
     )
-    if not table:
-        text = text.replace(f"![accuracy of each network, a point a run, against its time]({ACCURACY})\n\n", "")
-    if not maps:
-        text = text.replace(
-            f"![pointing game and energy of each network's maps, beside the centre of the picture]({MAPS})\n\n", ""
-        )
     write_text(folder / PAGE, text)
     if table:
         plot_accuracy(table, folder / ACCURACY)
@@ -253,12 +245,12 @@ def gates_verdict(gates):
 def carried(finetune):
     """What trained weights bring to each network, beside the better of its recipes from scratch."""
     if not finetune:
-        return NOTHING
+        return ""
     parts = []
     for name in dict.fromkeys(row["network"] for row in finetune):
         own, *scratch = (float(row["top1"]) for row in finetune if row["network"] == name)
         parts.append(f"`{name}` {own - max(scratch):+.1f}")
-    return f"From Tiny ImageNet's weights, in points over the better recipe from scratch: {', '.join(parts)}."
+    return f"From Tiny ImageNet's weights, in points over the better recipe from scratch: {', '.join(parts)}.\n\n"
 
 
 def _clear(row, key):
@@ -279,19 +271,25 @@ def _figure(width, height):
 
 
 def plot_accuracy(table, path):
-    """A point a run; the networks by their mean."""
+    """A point a run, with Wilson's interval of what is measured on 10,000 images; the networks by their mean."""
     figure = _figure(7, 0.4 * len(table) + 1.2)
     axes = figure.subplots()
     rows = sorted(table, key=lambda row: float(row["top1"]))
     for place, row in enumerate(rows):
         values = [float(value) for value in row["each"].split()]
-        axes.plot(values, [place] * len(values), "o", color="#c44e52" if row["network"] == PLAIN else "#4c72b0")
+        ends = [[100 * end for end in wilson(round(value * IMAGES / 100), IMAGES)] for value in values]
+        widths = [
+            [value - low for value, (low, _) in zip(values, ends)],
+            [high - v for v, (_, high) in zip(values, ends)],
+        ]
+        color = "#c44e52" if row["network"] == PLAIN else "#4c72b0"
+        axes.errorbar(values, [place] * len(values), xerr=widths, fmt="o", color=color, elinewidth=0.8, capsize=2)
     plain = next((float(row["top1"]) for row in rows if row["network"] == PLAIN), None)
     if plain is not None:
         axes.axvline(plain, color="#c44e52", linewidth=0.8)
-    times = [f"{row['network']}  ({row['minutes']} min)" for row in rows]
-    axes.set_yticks(range(len(rows)), times, parse_math=False)
-    axes.set_xlabel("top-1 accuracy on the official validation images, %")
+    ratios = [f"  ({row['training_time_ratio']} x)" if row.get("training_time_ratio") else "" for row in rows]
+    axes.set_yticks(range(len(rows)), [row["network"] + r for row, r in zip(rows, ratios)], parse_math=False)
+    axes.set_xlabel("top-1, %, with its 95 % interval (x: the time of a training step)")
     save_figure(figure, path, dpi=120)
 
 
@@ -311,7 +309,7 @@ def plot_maps(maps, path):
         axes.axvline(centre, color="black", linewidth=0.8, linestyle="--", label="centre of the picture")
         axes.set_yticks(range(len(names)), names, parse_math=False)
         axes.set_xlabel({"pointing": "pointing game, %", "energy": "energy in the box, %"}[measure])
-    figure.axes[0].legend(fontsize=7)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
     save_figure(figure, path, dpi=120)
 
 
