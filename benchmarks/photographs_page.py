@@ -221,12 +221,13 @@ def maps_verdict(maps):
     parts = [
         f"The centre of the picture lies in the box in {100 * float(centre['pointing']):.1f} % of the photographs."
     ]
+    own = [row for row in maps if row["method"] != "centre"]
+    compared = {"centre": own, "plain": [row for row in own if row["network"] != PLAIN]}
     for baseline, said in (("centre", "than the centre"), ("plain", "than the plain network's map")):
-        better = [row for row in maps if row["method"] != "centre" and _clear(row, f"pointing_over_{baseline}") > 0]
-        if baseline == "plain":
-            better = [row for row in better if row["network"] != PLAIN]
-        names = ", ".join(f"`{row['network']}` {row['method']}" for row in better) or "none"
-        parts.append(f"Pointing clearly better {said}: {names}.")
+        for sign, word in ((1, "better"), (-1, "worse")):
+            found = [row for row in compared[baseline] if _clear(row, f"pointing_over_{baseline}") == sign]
+            names = ", ".join(f"`{row['network']}` {row['method']}" for row in found) or "none"
+            parts.append(f"Clearly {word} {said}: {names}.")
     return " ".join(parts)
 
 
