@@ -4,7 +4,8 @@
 
 Without --model: every network of the zoo with stored weights for digits or clutter, and with --data-root $TINY for
 tiny-imagenet; with --model, the others' rows stay.
-int8 is our file, in onnxruntime and in OpenVINO. bfloat16 is OpenVINO's where the CPU has it; elsewhere every weight
+int8 is our file, in onnxruntime and in OpenVINO; beside it the images that only float32 has right (lost) and that only
+int8 has right (gained): with n of them in all, sqrt(n) images of a difference are chance. bfloat16 is OpenVINO's where the CPU has it; elsewhere every weight
 and every output of an operator is rounded to it, with sums in float32, as the CPUs that have it do.
 """
 
@@ -60,7 +61,8 @@ def measure(name, pretrained, dataset, images, root=""):
                 found[key] += predictor.run(batch).argmax(1).tolist()
     labels = test.labels
     found = {key: np.array(value) for key, value in found.items()}
-    right = {key: f"{100 * float((value == labels).mean()):.2f}" for key, value in found.items()}
+    correct = {key: value == labels for key, value in found.items()}
+    right = {key: f"{100 * float(value.mean()):.2f}" for key, value in correct.items()}
     return {
         "network": name,
         "pretrained": pretrained,
@@ -71,6 +73,8 @@ def measure(name, pretrained, dataset, images, root=""):
         "bfloat16_by": by,
         "int8_top1": right["int8"],
         "openvino_int8_top1": right["openvino"],
+        "int8_lost": int((correct["float32"] & ~correct["int8"]).sum()),
+        "int8_gained": int((correct["int8"] & ~correct["float32"]).sum()),
         "agreement": f"{100 * float((found['float32'] == found['int8']).mean()):.2f}",
     }
 
