@@ -48,8 +48,8 @@ there is from before they were.
 ## Accuracy in bfloat16 and int8
 
 Top-1 of the stored networks in float32, bfloat16 and int8 (calibrated on training images), and how often float32 and
-int8 agree, in percent; *lost* and *gained* count the images that only float32 has right, and only int8: where they are n
-in all, a difference of sqrt(n) images is chance. bfloat16 is OpenVINO's where the CPU has it; elsewhere weights and
+int8 agree, in percent; *lost* and *gained* count the images that only float32 has right, and only int8: where they are
+n in all, a difference of sqrt(n) images is chance. bfloat16 is OpenVINO's where the CPU has it; elsewhere weights and
 outputs are rounded to it.
 
 {int8}
