@@ -5,8 +5,9 @@
 Without --model: every network of the zoo with stored weights for digits or clutter, and with --data-root $TINY for
 tiny-imagenet; with --model, the others' rows stay.
 int8 is our file, in onnxruntime and in OpenVINO; beside it the images that only float32 has right (lost) and that only
-int8 has right (gained): with n of them in all, sqrt(n) images of a difference are chance. bfloat16 is OpenVINO's where the CPU has it; elsewhere every weight
-and every output of an operator is rounded to it, with sums in float32, as the CPUs that have it do.
+int8 has right (gained): with n of them in all, sqrt(n) images of a difference are chance. bfloat16 is OpenVINO's where
+the CPU has it; elsewhere every weight and every output of an operator is rounded to it, with sums in float32, as the
+CPUs that have it do.
 """
 
 from __future__ import annotations
