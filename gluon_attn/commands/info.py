@@ -36,8 +36,14 @@ def _alone(info):
     for line in weights_table([info.name]):
         yield f"    {line}"
     for entry in info.weights:
-        for text in filter(None, (entry.url, entry.note)):
+        for text in filter(None, (entry.url, entry.note, _form(entry))):
             yield f"    {entry.tag}: {text}"
+
+
+def _form(entry):
+    """What network these weights are of, where it is not the one whose costs were shown."""
+    given = ", ".join(f"{key}={value}" for key, value in (entry.arch or {}).items())
+    return given and f"of a network built with {given}; the costs above are of one without"
 
 
 def _stages(info):

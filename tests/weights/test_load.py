@@ -337,4 +337,4 @@ def test_the_zoo_shows_its_weights():
     assert (entry.tag, entry.source, entry.top1_error) == ("imgclsmob", "imgclsmob", 19.94)
     assert entry.hash.startswith("ebd4af23") and "MIT" in entry.license
     names = gluon_attn.list_models(pretrained=True)
-    assert "iaff_resnext50_32x4d" in names and "cbam_resnet18" not in names
+    assert "iaff_resnext50_32x4d" in names and "cbam_resnet34" not in names
