@@ -65,12 +65,13 @@ there; a gate without aim has 0.
 
 Top-1 in percent on photographs that had no part in anything, mean and deviation over three seeds, with the 95 %
 interval of the first: ants and bees, 244 photographs to train on (`python -m benchmarks.photographs_finetune --pictures
-DIR`). Scratch has the same recipe, and one of its own with ten times the rate and three times the epochs.
+DIR`). Scratch has the same recipe, and one of its own with ten times the rate and three times the epochs. Seconds are
+those of the logs, of a machine that had other work beside.
 
 ## What was tried
 
-The recipe was chosen on held-out training images, at equal cost (`python -m benchmarks.photographs_settings --data-root
-$TINY`):
+Settings of the recipe for the plain network, at equal cost, judged on held-out training images (`python -m
+benchmarks.photographs_settings --data-root $TINY`):
 
 {settings}
 """
