@@ -1,7 +1,7 @@
 """What attention brings on photographs: accuracy, size, time and int8 accuracy of the networks in params/tiny-imagenet.
 
     python -m benchmarks.photographs --data-root $TINY --threads 2      # writes results/photographs.csv
-    python -m benchmarks.photographs --data-root $TINY --only resnet18,aff_resnet18 --rounds 0 --calibration 0
+    python -m benchmarks.photographs --data-root $TINY --threads 2 --only cbam_resnet18     # the others' rows stay
 
 One row a network and its keywords, over its seeds (the tags that were stored): top-1 and top-5 of the last epoch on
 the official validation images, as the logs have them. Speeds are measured here, in turns with the plain network
@@ -27,13 +27,14 @@ LOW_PRECISION = ("int8", "bfloat16")
 def main(argv=None):
     args = options(__doc__, argv, data_root="", only="", rounds=5, calibration=256)
     groups = grouped(stored(args.only))
-    speeds = measured_speeds(groups, args) if args.rounds else {}
+    beside = grouped(stored(f"{args.only},{PLAIN}")) if args.only else groups
+    speeds = measured_speeds(beside, args) if args.rounds and groups else {}
     rows = []
     for key, runs in groups.items():
         low = low_precision(runs[0], args) if args.calibration else {}
         rows.append(show({**row_of(key, runs), **speeds.get(key, blank(SPEEDS)), **{**blank(LOW_PRECISION), **low}}))
     if rows:
-        write(NAME, rows, args)
+        write(NAME, rows, args, unique=("network",) if args.only else ())
     return rows
 
 

@@ -1,7 +1,7 @@
 """What trained weights are worth on a small task: a folder of pictures, with Tiny ImageNet's weights and from scratch.
 
     python -m benchmarks.photographs_finetune --pictures DIR --threads 2      # writes results/photographs_finetune.csv
-    python -m benchmarks.photographs_finetune --pictures DIR --only resnet18
+    python -m benchmarks.photographs_finetune --pictures DIR --only resnet18    # the others' rows stay
 
 `--pictures` has train/<class>/* and val/<class>/*, such as the ants and bees of PyTorch's tutorial on transfer learning
 (hymenoptera_data: 244 and 153 photographs). Every stored network is trained by the recipe `finetune` with each of
@@ -32,7 +32,7 @@ def main(argv=None):
     entries = {label_of(entry): entry for entry, metrics in reversed(stored(args.only)) if metrics["seed"] == 0}
     rows = [show(row_of(label, entries[label], name, args)) for label in reversed(entries) for name in SETTINGS]
     if rows:
-        write("photographs_finetune", rows, args)
+        write("photographs_finetune", rows, args, unique=("network", "setting") if args.only else ())
     return rows
 
 

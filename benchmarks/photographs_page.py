@@ -81,6 +81,7 @@ def main(argv=None):
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     table, maps, gates = (read(RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates"))
     settings, finetune = (read(RESULTS / f"photographs_{part}.csv") for part in ("settings", "finetune"))
+    table.sort(key=lambda row: (row["network"] != PLAIN, row["network"]))  # rows come as they were measured
     write_page(DOCS, table, maps, gates, settings, finetune)
 
 

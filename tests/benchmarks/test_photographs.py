@@ -80,6 +80,21 @@ def test_runs_of_one_network_are_one_row(stored, root):
     assert plain["parameters"] == count
 
 
+def test_one_more_network_leaves_the_rows_of_the_others(stored, root):
+    words = ["--data-root", str(root), "--rounds", "0", "--calibration", "0"]
+    photographs.main([*words, "--only", "resnet18,cbam_resnet18"])
+    photographs.main([*words, "--only", "inv_se_resnet18"])
+    rows = common.read(common.RESULTS / "photographs.csv")
+    assert sorted(row["network"] for row in rows) == ["cbam_resnet18", "inv_se_resnet18 alpha=0.5", "resnet18"]
+
+
+@pytest.mark.slow
+def test_speeds_are_beside_the_plain_network(stored, root):
+    words = ["--data-root", str(root), "--rounds", "1", "--calibration", "0", "--only", "cbam_resnet18"]
+    (row,) = photographs.main(words)
+    assert row["network"] == "cbam_resnet18" and float(row["training_time_ratio"]) > 0
+
+
 @pytest.mark.slow
 def test_speeds_and_int8_are_measured(stored, root):
     rows = photographs.main(["--data-root", str(root), "--rounds", "1", "--calibration", "6", "--only", "resnet18"])
