@@ -26,8 +26,7 @@ LOW_PRECISION = ("int8", "bfloat16")
 
 def main(argv=None):
     args = options(__doc__, argv, data_root="", only="", rounds=5, calibration=256)
-    groups = grouped(stored(args.only))
-    beside = grouped(stored(f"{args.only},{PLAIN}")) if args.only else groups
+    groups, beside = asked(args.only)
     speeds = measured_speeds(beside, args) if args.rounds and groups else {}
     rows = []
     for key, runs in groups.items():
@@ -38,17 +37,28 @@ def main(argv=None):
     return rows
 
 
-def stored(only="", dataset=DATASET):
-    """Every stored run as (entry of the table of weights, its metrics.json), in the order of the zoo's names."""
+def asked(only):
+    """What `--only NAME,NAME` asks for, grouped: the networks to report, and those with the plain one beside."""
+    groups = grouped(stored())
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    known = {runs[0][0].model for runs in groups.values()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(
+            f"no weights of {', '.join(unknown)} are stored for {DATASET}; --only takes of {', '.join(sorted(known))}"
+        )
+    wanted = {label: runs for label, runs in groups.items() if not names or runs[0][0].model in names}
+    return wanted, {label: runs for label, runs in groups.items() if label in wanted or label == PLAIN}
+
+
+def stored():
+    """Every run stored of DATASET, as (entry of the table of weights, its metrics.json), in the order of the zoo."""
     from gluon_attn import weights, zoo
 
-    wanted = [name for name in only.split(",") if name]
     found = []
     for name in zoo.list_models():
-        if wanted and name not in wanted:
-            continue
         for entry in weights.entries(name):
-            if entry.path and entry.dataset == dataset:
+            if entry.path and entry.dataset == DATASET:
                 metrics = json.loads((Path(entry.path).parent / "metrics.json").read_text(encoding="utf-8"))
                 found.append((entry, metrics))
     return found

@@ -4,9 +4,10 @@
     python -m benchmarks.photographs_finetune --pictures DIR --only resnet18    # the others' rows stay
 
 `--pictures` has train/<class>/* and val/<class>/*, such as the ants and bees of PyTorch's tutorial on transfer learning
-(hymenoptera_data: 244 and 153 photographs). Every stored network is trained by the recipe `finetune` with each of
-SETTINGS and seed; a fifth of the training pictures chooses the epoch, and val, seen once, is what is reported. Scratch
-gets the recipe as it is, and one of its own: a small rate is right only for weights that are good already.
+(hymenoptera_data: 244 and 153 photographs). Every network, with the weights of its first seed, is trained by the recipe
+`finetune` with each of SETTINGS and seed; a fifth of the training pictures chooses the epoch, and val, seen once, is
+what is reported. Scratch gets the recipe as it is, and one of its own: a small rate is right only for weights that are
+good already.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, options, show, write
-from benchmarks.photographs import label_of, stored
+from benchmarks.photographs import asked, label_of
 
 SEEDS = 3
 SCRATCH = {"pretrained": "", "new_head": False, "head_lr": 1.0}
@@ -29,8 +30,8 @@ SETTINGS = {
 
 def main(argv=None):
     args = options(__doc__, argv, pictures="", only="", output=str(ROOT / "runs" / "photographs_finetune"))
-    entries = {label_of(entry): entry for entry, metrics in reversed(stored(args.only)) if metrics["seed"] == 0}
-    rows = [show(row_of(label, entries[label], name, args)) for label in reversed(entries) for name in SETTINGS]
+    groups, _ = asked(args.only)
+    rows = [show(row_of(label, runs[0][0], name, args)) for label, runs in groups.items() for name in SETTINGS]
     if rows:
         write("photographs_finetune", rows, args, unique=("network", "setting") if args.only else ())
     return rows
@@ -56,7 +57,8 @@ def run(entry, setting, seed, args):
     from gluon_attn.recipe.recipe import Recipe
     from gluon_attn.train import fit
 
-    folder = Path(args.output) / entry.model / f"{setting.replace(' ', '_').replace(',', '')}-{seed}"
+    network, name = (words.replace(" ", "_").replace(",", "") for words in (label_of(entry), setting))
+    folder = Path(args.output) / network / f"{name}-{seed}"
     values = {
         "model": entry.model,
         "pretrained": entry.tag,

@@ -1,6 +1,7 @@
 """Do attentions look at the object? Maps of the networks in params/tiny-imagenet against the true boxes.
 
     python -m benchmarks.photographs_maps --data-root $TINY      # results/photographs_maps.csv, photographs_gates.csv
+    python -m benchmarks.photographs_maps --data-root $TINY --only cbam_resnet18     # the others' rows stay
 
 On 1,000 official validation photographs (the first five of each class) the measures of `explain.score` for Grad-CAM,
 Grad-CAM++ and the mechanisms' own maps. Two baselines make them honest: the centre of the picture, as a map that is the
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import ROOT, options, show, write
-from benchmarks.photographs import DATASET, PLAIN, grouped, stored
+from benchmarks.photographs import DATASET, PLAIN, asked
 from gluon_attn.files import replacing
 
 METHODS = ("gradcam", "gradcam_pp", "attention")
@@ -33,19 +34,22 @@ def main(argv=None):
     args = options(__doc__, argv, data_root="", only="", images=1000, stage="")
     photographs = Photographs(args.data_root or None, args.images)
     rows, gates, reference = [], [], None
-    for label, runs in grouped(stored(args.only)).items():
+    wanted, beside = asked(args.only)
+    for label, runs in beside.items():  # the plain network is the first
         entry, _ = runs[0]
         net = loaded(entry)
         values = {method: kept(entry, net, photographs, method, args.stage) for method in ("centre", *METHODS)}
         reference = values if label == PLAIN else reference
+        if label not in wanted:
+            continue
         for method, found in values.items():
             if found is not None:
                 of_plain = None if method == "centre" else (reference or {}).get(method)
                 rows.append(show(row_of(label, method, found, values["centre"], of_plain)))
         gates += [show({"network": label, **row}) for row in gate_rows(net, photographs)]
-    for name, table in (("photographs_maps", rows), ("photographs_gates", gates)):
+    for name, table, place in (("photographs_maps", rows, "method"), ("photographs_gates", gates, "stage")):
         if table:
-            write(name, table, args)
+            write(name, table, args, unique=("network", place) if args.only else ())
     return rows, gates
 
 

@@ -81,13 +81,14 @@ def main(argv=None):
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     table, maps, gates = (read(RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates"))
     settings, finetune = (read(RESULTS / f"photographs_{part}.csv") for part in ("settings", "finetune"))
-    table.sort(key=lambda row: (row["network"] != PLAIN, row["network"]))  # rows come as they were measured
     write_page(DOCS, table, maps, gates, settings, finetune)
 
 
 def write_page(folder, table, maps, gates, settings, finetune):
     """The page and its two plots in `folder`, of the rows of the tables as text."""
     folder = Path(folder)
+    for rows in (table, maps, gates, finetune):  # which come as they were measured
+        rows.sort(key=lambda row: (row["network"] != PLAIN, row["network"]))
     text = TOP.format(
         plots="".join(f"{image}\n\n" for image, rows in ((ACCURACY_PLOT, table), (MAPS_PLOT, maps)) if rows),
         recipe=recipe_in_words(),

@@ -1,7 +1,7 @@
 """How the recipe for photographs was chosen: settings at equal cost, on training images that were held out.
 
     python -m benchmarks.photographs_settings --data-root $TINY --threads 2    # results/photographs_settings.csv
-    python -m benchmarks.photographs_settings --data-root $TINY --only "recipe,stride 4"
+    python -m benchmarks.photographs_settings --data-root $TINY --only "recipe,stride 4"    # the others' rows stay
 
 Every setting trains the plain network on `per_class` images of each class for as many epochs as make it cost what the
 others do, and is judged on 50 other training images of each class. Finished runs are not repeated, and an interrupted
@@ -34,9 +34,12 @@ SETTINGS = {
 
 def main(argv=None):
     args = options(__doc__, argv, data_root="", only="", output=str(ROOT / "runs" / "photographs_settings"))
-    wanted = [name for name in args.only.split(",") if name] or list(SETTINGS)
+    wanted = [name.strip() for name in args.only.split(",") if name.strip()] or list(SETTINGS)
+    unknown = [name for name in wanted if name not in SETTINGS]
+    if unknown:
+        raise SystemExit(f"no setting is called {', '.join(unknown)}; --only takes of {', '.join(SETTINGS)}")
     rows = [show(row_of(name, args)) for name in wanted]
-    write("photographs_settings", rows, args)
+    write("photographs_settings", rows, args, unique=("setting",) if args.only else ())
     return rows
 
 

@@ -88,6 +88,29 @@ def test_one_more_network_leaves_the_rows_of_the_others(stored, root):
     assert sorted(row["network"] for row in rows) == ["cbam_resnet18", "inv_se_resnet18 alpha=0.5", "resnet18"]
 
 
+def test_a_network_that_is_not_stored_is_said(stored, root):
+    with pytest.raises(SystemExit, match="no weights of iaff_resnet18 are stored.*cbam_resnet18, inv_se_resnet18"):
+        photographs.main(["--data-root", str(root), "--only", "cbam_resnet18, iaff_resnet18"])
+    with pytest.raises(SystemExit, match="no setting is called slow"):
+        photographs_settings.main(["--only", "slow"])
+
+
+def test_maps_of_one_more_network_are_beside_the_plain_one(stored, root, monkeypatch):
+    """Measured with constants: what is looked at are the rows."""
+    values = {"resnet18": 0.25, "cbam_resnet18": 0.5, "inv_se_resnet18": 1.0}
+    constant = lambda net, *_: {measure: np.full(2, values[net]) for measure in photographs_maps.MEASURES}  # noqa: E731
+    monkeypatch.setattr(photographs_maps, "loaded", lambda entry: entry.model)
+    monkeypatch.setattr(photographs_maps, "measured", constant)
+    monkeypatch.setattr(photographs_maps, "gate_rows", lambda net, photographs: [{"stage": 1, "aim": values[net]}])
+    words = ["--data-root", str(root), "--images", "2"]
+    photographs_maps.main([*words, "--only", "resnet18,cbam_resnet18"])
+    rows, _ = photographs_maps.main([*words, "--only", "inv_se_resnet18"])
+    gaps = {(row["network"], row["pointing_over_plain"]) for row in rows if row["method"] != "centre"}
+    assert gaps == {("inv_se_resnet18 alpha=0.5", "0.7500")}
+    maps, gates = (common.read(common.RESULTS / f"photographs_{name}.csv") for name in ("maps", "gates"))
+    assert len(maps) == 3 * 4 and {row["network"] for row in gates} == {row["network"] for row in maps}
+
+
 @pytest.mark.slow
 def test_speeds_are_beside_the_plain_network(stored, root):
     words = ["--data-root", str(root), "--rounds", "1", "--calibration", "0", "--only", "cbam_resnet18"]
@@ -161,6 +184,8 @@ def test_the_page_is_written_from_the_tables(stored, root, tmp_path):
     text = photographs_page.write_page(tmp_path, *tables).read_text()
     assert "| inv_se_resnet18 alpha=0.5 | 1 | 60.00 |" in text and "| resnet18 | 2 | 52.00 ± 2.83 |" in text
     assert "`cbam_resnet18` (-12.00): worse" in text and "`inv_se_resnet18 alpha=0.5` (+8.00): better" in text
+    backwards = photographs_page.write_page(tmp_path / "other", *(rows[::-1] for rows in tables)).read_text()
+    assert backwards.index("| resnet18 |") < backwards.index("| cbam_resnet18 |")
     assert text.index("photographs_accuracy.png") < text.index("## Does attention pay?")
     for name in ("photographs_accuracy.png", "photographs_maps.png"):
         assert (tmp_path / name).stat().st_size > 5000
