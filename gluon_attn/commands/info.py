@@ -70,7 +70,9 @@ def _side_by_side(found):
             rows.append((f"  {stage} {'MACs' if kind == 'macs' else kind}", *_compared(values, unit)))
     rows.append(("weights", *(", ".join(_tag(entry) for entry in info.weights) or "none known" for info in found)))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    yield from ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    if any(_form(entry) for info in found for entry in info.weights):
+        yield "* of a network built otherwise than the one whose costs stand here: see `gluon-attn info NAME` of each"
 
 
 def _compared(values, unit):
@@ -81,4 +83,5 @@ def _compared(values, unit):
 
 
 def _tag(entry):
-    return entry.tag if entry.top1_error is None else f"{entry.tag} {entry.top1_error:.2f} %"
+    error = "" if entry.top1_error is None else f" {entry.top1_error:.2f} %"
+    return f"{entry.tag}{error}{' *' if _form(entry) else ''}"

@@ -33,6 +33,11 @@ def test_info_shows_costs_and_weights(capsys):
     assert "weights     none known" in call(capsys, "info", "cbam_resnet34")[1]
     form = "widths=[16, 64, 128, 176], stem=half, stem_widths=[16], shortcut=conv"
     assert f"tiny-imagenet: of a network built with {form}; the costs above" in call(capsys, "info", "resnet18")[1]
+    beside = call(capsys, "info", "cifar_resnet20", "resnet18")[1]
+    digits, _, photographs = beside.splitlines()[-2].rpartition("  ")
+    assert "*" not in digits and photographs == "tiny-imagenet 54.14 % *"
+    assert beside.count("\n* of a network") == 1
+    assert "*" not in call(capsys, "info", "cifar_resnet20", "cbam_resnet34")[1]
 
 
 def test_env_tells_versions_and_devices(capsys, monkeypatch):
