@@ -34,11 +34,13 @@ def option(
     above: Optional[float] = None,
     below: Optional[float] = None,
     keys: Sequence[type] = (),
+    true: bool = False,
 ) -> Any:
     """A field with its flag: `kind` is what a word of the command line is read as, by default the default's type.
 
     least, most, above, below : the bounds of a number, the latter two excluded; `recipe.check` looks at them.
     keys : types of the keys of a dict, beside text
+    true : whether `true` and `false` are among the words of a text
 
     >>> option(0.1, "learning rate after warm-up", above=0).metadata["kind"]
     <class 'float'>
@@ -46,7 +48,7 @@ def option(
     kind = kind or type(default)
     most = MOST[kind] if most is None and below is None and kind in MOST else most
     bounds = dict(least=None if above is not None else least, most=most, above=above, below=below)
-    metadata = {"help": help, "kind": kind, "choices": choices, "group": group, "keys": keys, **bounds}
+    metadata = {"help": help, "kind": kind, "choices": choices, "group": group, "keys": keys, "true": true, **bounds}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -61,7 +63,9 @@ class Recipe:
     """
 
     model: str = option("", "network, a name of `gluon-attn list`", group="model")
-    pretrained: str = option("", "start from these weights: a tag of `gluon-attn info`, or a file", group="model")
+    pretrained: str = option(
+        "", "start from these weights: a tag of `gluon-attn info`, or a file", group="model", true=True
+    )
     variant: str = option("", "a tag whose form of the network to build, as in inverse_attention", group="model")
     arch: dict = option({}, "keywords of the network, as in reduction=8,gating=reciprocal", group="model")
     last_gamma: bool = option(
@@ -172,7 +176,7 @@ class Recipe:
         group="optimiser",
     )
     teacher: str = option("", "distil from this network, with its pretrained weights", group="optimiser")
-    teacher_weights: str = option("true", "the teacher's weights: a tag or a file", group="optimiser")
+    teacher_weights: str = option("true", "the teacher's weights: a tag or a file", group="optimiser", true=True)
     temperature: float = option(20.0, "of the teacher's softmax", above=0, group="optimiser")
     hard_weight: float = option(0.5, "share of the true labels in a distillation loss", most=1, group="optimiser")
 

@@ -81,6 +81,11 @@ def read_value(spec, value):
     except (TypeError, ValueError, OverflowError, AttributeError):
         wanted = f"{kind.__name__}s, as in 60,120" if is_list else WANTED[kind]
         raise GluonAttnError(f"--{flag} cannot be {shown(value)}: it takes {wanted}.") from None
+    if isinstance(value, bool) and kind is str and not (choices or spec.metadata["true"]):
+        raise GluonAttnError(
+            f"--{flag} cannot be {value}: it takes a text, and YAML reads yes, no, on and off as true and false. "
+            "Write the word in quotes."
+        )
     if choices and read not in choices:
         raise unknown(f"--{flag}", read, [choice for choice in choices if choice])
     return read

@@ -100,6 +100,16 @@ def test_on_and_off_are_words_where_they_are_choices(tmp_path, word):
     assert Recipe.load(tmp_path / "own.yaml").flip == word
 
 
+def test_a_text_that_yaml_reads_as_true_or_false(tmp_path):
+    """`output: no` would train into a folder `false`; `pretrained: true` is meant."""
+    (tmp_path / "own.yaml").write_text("pretrained: true\nteacher-weights: false\n")
+    assert Recipe.load(tmp_path / "own.yaml").pretrained == "true"
+    for line in ("output: no", "resume: on", "data-root: yes", "auto-aug: off"):
+        (tmp_path / "own.yaml").write_text(line)
+        with pytest.raises(GluonAttnError, match=f"--{line.split(':')[0]} cannot be (True|False).*in quotes"):
+            Recipe.load(tmp_path / "own.yaml")
+
+
 def test_sizes_by_epoch():
     recipe = parse("--model", "m", "--dataset", "d", "--progressive", "2=32,6=48")
     assert [recipe.size_at(epoch, 64) for epoch in (0, 1, 2, 5, 6, 200)] == [64, 64, 32, 32, 48, 48]
