@@ -17,7 +17,7 @@ from gluon_attn import cpu, matrix_units
 from gluon_attn.attention.lip import InstanceNorm
 from gluon_attn.deploy.export.named_graph import named_graph
 from gluon_attn.deploy.export.trace import trace
-from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, conv
+from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, PlaneConv2D, conv
 from tests.helpers import build, images, randomise
 
 
@@ -95,6 +95,25 @@ def test_narrow_groups_train_after_an_inference_in_plain_words():
         y = block(x)
     y.backward()
     np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("planes, kernel", [(1, 3), (2, 1), (2, 7), (3, 5), (2, 17), (2, 19)])
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 16, 23])
+def test_planes_are_convolved_in_rows(planes, kernel, width):
+    _check_same(lambda: randomise(PlaneConv2D(planes, kernel)), images(2, planes, 5, width), tolerance=2e-6)
+
+
+def test_planes_in_the_words_of_inference_and_after_those_of_an_export():
+    block, x = randomise(PlaneConv2D(2, 7)), mx.nd.array(images(2, 2, 9, 20))
+    with cpu.inference_graphs():
+        expected = block(x).asnumpy()
+    with cpu.inference_graphs("forward"):
+        assert "slice_like" in _operators(block)
+        np.testing.assert_allclose(block(x).asnumpy(), expected, rtol=1e-5, atol=1e-5)
+    with mx.autograd.record():
+        y = block(x)
+    y.backward()
+    np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_global_mean_and_its_gradient():

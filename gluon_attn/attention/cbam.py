@@ -8,7 +8,7 @@ from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import unknown
-from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
+from gluon_attn.layers import GlobalAvgPool, PlaneConv2D, batch_norm, conv, relu, sequence
 
 _ORDERS = {"max_mean": ("max", "mean"), "mean_max": ("mean", "max")}
 
@@ -40,7 +40,7 @@ class SpatialGate(nn.HybridBlock):
         if spatial_order not in _ORDERS:
             raise unknown("spatial_order", spatial_order, _ORDERS)
         self.order = _ORDERS[spatial_order]
-        self.conv = conv(2, 1, kernel)
+        self.conv = PlaneConv2D(2, kernel)
         self.bn = batch_norm(1, zero_gamma=True, momentum=0.99) if spatial_bn else None
         self.gating = Gating(gating, alpha)
 

@@ -7,7 +7,7 @@ from mxnet.gluon import nn
 from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.layers import batch_norm, conv
+from gluon_attn.layers import PlaneConv2D, batch_norm
 
 ALONG = {1: "channels", 2: "height", 3: "width"}
 
@@ -18,7 +18,7 @@ class AxisGate(nn.HybridBlock):
     def __init__(self, axis, kernel=7, gating="sigmoid", alpha=1.0, **kwargs):
         super().__init__(**kwargs)
         self.axis = axis
-        self.conv, self.bn = conv(2, 1, kernel), batch_norm(1, momentum=0.99)
+        self.conv, self.bn = PlaneConv2D(2, kernel), batch_norm(1, momentum=0.99)
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
