@@ -187,13 +187,22 @@ def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str
     """
     if not trains_on_cpu(block):
         return getattr(F, f"broadcast_{operation}")(x, weight)
+    return getattr(F, f"elemwise_{operation}")(x, repeated(F, weight, x, over))
+
+
+def repeated(F: Any, weight: Any, x: Any, over: str = "positions") -> Any:
+    """The weight of `broadcast` as often as x has it, as a product with a row of ones.
+
+    >>> repeated(mx.nd, mx.nd.ones((len(x), 3, 1, 1)), x).shape == x.shape
+    True
+    """
     matrix = (-3, 0, 0) if over in ("height", "width") else (0, 0, -1)  # (N C, H, W) or (N, C, HW)
     rows, weight = F.reshape(x, matrix), F.reshape(weight, matrix)
     if over in ("positions", "width"):
-        repeated = F.batch_dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
+        product = F.batch_dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
     else:
-        repeated = F.batch_dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
-    return getattr(F, f"elemwise_{operation}")(x, F.reshape_like(repeated, x))
+        product = F.batch_dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
+    return F.reshape_like(product, x)
 
 
 # x (N, C, H, W) with one axis to reduce, as rows (A, L, B) whose L is reduced: the shapes on the way there, and which

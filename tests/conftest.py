@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 import pytest
 
 import gluon_attn  # noqa: F401  (before mxnet, as Python 3.12 needs)
+
+
+def pytest_configure():
+    """`nohup make test &` has signals ignored, also in the processes that tests send them to; handlers end with us."""
+    for name, handler in (("SIGHUP", lambda *_: None), ("SIGINT", signal.default_int_handler)):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+            signal.signal(getattr(signal, name), handler)
 
 
 def pytest_collection_finish():

@@ -12,8 +12,8 @@ from gluon_attn.layers import PlaneConv2D, batch_norm
 ALONG = {1: "channels", 2: "height", 3: "width"}
 
 
-class AxisGate(nn.HybridBlock):
-    """x * gating(bn(conv([max, mean] over `axis`))), the two other axes being the sides of what is convolved."""
+class AxisWeight(nn.HybridBlock):
+    """x -> gating(bn(conv([max, mean] over `axis`))), the two other axes being the sides of what is convolved."""
 
     def __init__(self, axis, kernel=7, gating="sigmoid", alpha=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -24,8 +24,7 @@ class AxisGate(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         planes = [cpu.reduced(F, self, operation, x, self.axis) for operation in ("max", "mean")]
         z = self._turned(F, F.concat(*planes, dim=self.axis))  # (N, 2, the two other axes)
-        weight = self.gating(self._turned(F, self.bn(self.conv(z))))
-        return cpu.broadcast(F, self, "mul", x, weight, over=ALONG[self.axis])
+        return self.gating(self._turned(F, self.bn(self.conv(z))))
 
     def _turned(self, F, z):
         return z if self.axis == 1 else F.swapaxes(z, 1, self.axis)
@@ -47,9 +46,15 @@ class TripletAttention(nn.HybridBlock):
         if kernel % 2 == 0:
             raise GluonAttnError(f"Triplet attention's kernel={kernel} is even: take an odd one, which keeps the size.")
         how = dict(kernel=kernel, gating=gating, alpha=alpha)
-        self.over_height, self.over_width = AxisGate(2, **how), AxisGate(3, **how)
-        self.over_channels = AxisGate(1, **how) if spatial else None
+        self.over_height, self.over_width = AxisWeight(2, **how), AxisWeight(3, **how)
+        self.over_channels = AxisWeight(1, **how) if spatial else None
 
     def hybrid_forward(self, F, x):
         gates = [gate for gate in (self.over_height, self.over_width, self.over_channels) if gate is not None]
-        return sum(gate(x) for gate in gates) / len(gates)
+        weights = [gate(x) / len(gates) for gate in gates]
+        if cpu.trains_on_cpu(self):
+            return x * sum(cpu.repeated(F, weight, x, ALONG[gate.axis]) for gate, weight in zip(gates, weights))
+        total = weights[0]
+        for weight in weights[1:]:
+            total = F.broadcast_add(total, weight)
+        return x * total
