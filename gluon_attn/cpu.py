@@ -180,12 +180,13 @@ def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str
         (N, C, H, 1)
 
     The gradient of a broadcast is a sum, and MXNet's sum unravels the index of every element: half of the training
-    step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product.
+    step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product. For
+    inference alone that is quicker where a row of x has several weights, which is all but the 'positions'.
 
     >>> broadcast(mx.nd, net, "mul", x, mx.nd.ones((len(x), 3, 1, 1))).shape == x.shape
     True
     """
-    if not trains_on_cpu(block):
+    if plain(block) or (over == "positions" and not trains_on_cpu(block)):
         return getattr(F, f"broadcast_{operation}")(x, weight)
     return getattr(F, f"elemwise_{operation}")(x, repeated(F, weight, x, over))
 

@@ -52,7 +52,7 @@ class TripletAttention(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         gates = [gate for gate in (self.over_height, self.over_width, self.over_channels) if gate is not None]
         weights = [gate(x) / len(gates) for gate in gates]
-        if cpu.trains_on_cpu(self):
+        if not cpu.plain(self):
             return x * sum(cpu.repeated(F, weight, x, ALONG[gate.axis]) for gate, weight in zip(gates, weights))
         total = weights[0]
         for weight in weights[1:]:
