@@ -7,6 +7,7 @@ from typing import Any
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
+from gluon_attn.errors import GluonAttnError
 
 
 def conv(
@@ -102,16 +103,19 @@ class GroupedConv2D(nn.Conv2D):
 class PlaneConv2D(nn.Conv2D):
     """A convolution of a few planes to one, (N, planes, H, W) -> (N, 1, H, W), that keeps the size and has no bias.
 
-    The values and parameters are nn.Conv2D's. To oneDNN so few channels are a product of matrices, for which each value
-    is copied kernel^2 times. Where MXNet runs it on a CPU, ROW neighbours of a row are made channels of one place, and
-    a usual convolution takes `planes` x ROW of them to ROW, over three such places in width: products by zeros
-    included, a 7x7 of two planes trains in a quarter to a half of the time from 28x28 on (at 7x7 it takes longer). A
-    number that is none (NaN, inf) spreads to neighbours of up to 2 ROW places in its row, not of kernel / 2.
+    The values and parameters are nn.Conv2D's. For so few channels oneDNN has its reference kernel, or products of
+    matrices for which each value is copied kernel^2 times. Where MXNet runs it on a CPU, ROW neighbours of a row become
+    channels of one place, and a usual convolution takes `planes` x ROW of them to ROW, over three such places in width:
+    products by zeros included, a 7x7 of two planes trains in a quarter to a half of the time from 28x28 on (at 7x7 it
+    takes longer). A number that is none (NaN, inf) spreads to neighbours of up to 2 ROW places in its row, not of
+    kernel / 2.
     """
 
     ROW = 8
 
     def __init__(self, planes, kernel, **kwargs):
+        if kernel < 1 or kernel % 2 == 0:
+            raise GluonAttnError(f"kernel={kernel} is no odd number of places: take 3, 5, 7, ..., which keep the size.")
         super().__init__(1, kernel, padding=kernel // 2, use_bias=False, in_channels=planes, **kwargs)
 
     def hybrid_forward(self, F, x, weight):

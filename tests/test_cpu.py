@@ -103,6 +103,13 @@ def test_planes_are_convolved_in_rows(planes, kernel, width):
     _check_same(lambda: randomise(PlaneConv2D(planes, kernel)), images(2, planes, 5, width), tolerance=2e-6)
 
 
+@pytest.mark.parametrize("kernel", [6, 0, -3])
+@pytest.mark.parametrize("gate", ["cbam", "inv_cbam", "triplet"])
+def test_a_kernel_that_changes_the_size_of_a_plane_is_refused(gate, kernel):
+    with pytest.raises(gluon_attn.GluonAttnError, match=f"kernel={kernel} is no odd number"):
+        gluon_attn.create_gate(gate, 32, kernel=kernel)
+
+
 def test_planes_in_the_words_of_inference_and_after_those_of_an_export():
     block, x = randomise(PlaneConv2D(2, 7)), mx.nd.array(images(2, 2, 9, 20))
     with cpu.inference_graphs():

@@ -6,7 +6,6 @@ from mxnet.gluon import nn
 
 from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
-from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import PlaneConv2D, batch_norm
 
 ALONG = {1: "channels", 2: "height", 3: "width"}
@@ -43,8 +42,6 @@ class TripletAttention(nn.HybridBlock):
 
     def __init__(self, channels, kernel=7, spatial=True, gating="sigmoid", alpha=1.0, **kwargs):
         super().__init__(**kwargs)
-        if kernel % 2 == 0:
-            raise GluonAttnError(f"Triplet attention's kernel={kernel} is even: take an odd one, which keeps the size.")
         how = dict(kernel=kernel, gating=gating, alpha=alpha)
         self.over_height, self.over_width = AxisWeight(2, **how), AxisWeight(3, **how)
         self.over_channels = AxisWeight(1, **how) if spatial else None
