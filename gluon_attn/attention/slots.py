@@ -10,7 +10,9 @@ import mxnet as mx
 from mxnet.gluon import Block, HybridBlock
 
 from gluon_attn import plugins
+from gluon_attn.catalogue.arguments import refuse_wrong
 from gluon_attn.catalogue.mechanisms import MECHANISMS
+from gluon_attn.catalogue.names import OWN
 from gluon_attn.errors import GluonAttnError, unknown
 
 # What a network tells a block of the slot, before the arguments of the mechanism.
@@ -187,9 +189,11 @@ def create(slot: str, chosen: Any, channels: int, **kwargs: Any) -> HybridBlock:
     >>> create("gate", "se", 64, reduction=8)(mx.sym.Variable("x")).infer_shape(x=(1, 64, 8, 8))[1]
     [(1, 64, 8, 8)]
     """
-    takes = accepted(slot, chosen)
-    for keyword in kwargs:
-        if keyword not in (*takes, "prefix", "params"):
-            what = f"argument of the {KINDS.get(slot, slot)} {called(chosen)!r}"
-            raise unknown(what, keyword, takes or ["(none)"])
+    takes, name = accepted(slot, chosen), f"the {KINDS.get(slot, slot)} {called(chosen)!r}"
+    own = {key: value for key, value in kwargs.items() if key not in ("prefix", "params")}
+    for keyword in own:
+        if keyword not in takes:
+            raise unknown(f"argument of {name}", keyword, takes or ["(none)"])
+    if isinstance(chosen, str) and chosen in OWN:
+        refuse_wrong(name, own)
     return made_by(slot, chosen)(channels, **kwargs)

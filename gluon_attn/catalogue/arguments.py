@@ -104,6 +104,17 @@ def checked(name: str, arguments: Mapping[str, Any], free: Container[str] = ()) 
     return found
 
 
+def refuse_wrong(name: str, arguments: Mapping[str, Any]) -> None:
+    """GluonAttnError for a keyword of one block that is not what it takes: as `checked`, but one value each.
+
+    >>> refuse_wrong("the gate 'se'", {"reduction": 8})
+    """
+    for key, value in arguments.items():
+        takes = taken_by(key)
+        if takes is not None and not takes.kind.fits(value):
+            raise GluonAttnError(f"{name}: {key}={_short(value)} cannot be: give {takes.kind.words}.")
+
+
 def _tuples(value):
     """As YAML, JSON and Python write it, in one form: tuples, and stages as whole numbers."""
     if isinstance(value, (list, tuple)):

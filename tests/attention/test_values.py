@@ -7,13 +7,35 @@ import numpy as np
 import pytest
 
 from gluon_attn.attention.eca import kernel_for
-from gluon_attn.attention.slots import FUSES, GATES, accepted, create
+from gluon_attn.attention.slots import FUSES, GATES, KINDS, STAGES, accepted, create
+from gluon_attn.catalogue.arguments import taken_by
+from gluon_attn.errors import GluonAttnError
 from tests.helpers import images, numeric_gradient, randomise
 
 
 @pytest.mark.parametrize("channels, kernel", [(64, 3), (256, 5), (512, 5), (1024, 5), (2048, 7)])
 def test_eca_kernel(channels, kernel):
     assert kernel_for(channels) == kernel
+
+
+EVERY_KEYWORD = [
+    (slot, name, keyword)
+    for slot, names in (("gate", GATES), ("fuse", FUSES), ("stage", STAGES))
+    for name in names
+    for keyword in accepted(slot, name)
+]
+
+
+@pytest.mark.parametrize("slot, name, keyword", EVERY_KEYWORD)
+def test_a_value_that_a_keyword_does_not_take_is_a_sentence(slot, name, keyword):
+    """`reduction=-1` made a gate of one channel, and `reduction=0` a ZeroDivisionError."""
+    kind = taken_by(keyword).kind
+    wrong = [value for value in (0, -1, 1.5, "nonsense", (2, 2), None, object()) if not kind.fits(value)]
+    assert len(wrong) > 1
+    sentence = f"the {KINDS.get(slot, slot)} '{name}': {keyword}=.* give {kind.words}"
+    for value in wrong:
+        with pytest.raises(GluonAttnError, match=sentence):
+            create(slot, name, 32, **{keyword: value})
 
 
 def _float64(block):
