@@ -18,6 +18,7 @@ from gluon_attn import _compat, errors, plugins
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked
+from gluon_attn.catalogue.kinds import is_whole
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
 from gluon_attn.files import AnyPath
@@ -185,7 +186,7 @@ def _refuse_other_words(arch):
 
 def _check_positive(**counts):
     for kind, value in counts.items():
-        if not isinstance(value, int) or value < 1:
+        if not is_whole(value) or value < 1:
             raise errors.GluonAttnError(
                 f"{kind}={value!r} is not a positive whole number: give {kind}=10, for example."
             )

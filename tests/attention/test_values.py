@@ -38,6 +38,13 @@ def test_a_value_that_a_keyword_does_not_take_is_a_sentence(slot, name, keyword)
             create(slot, name, 32, **{keyword: value})
 
 
+@pytest.mark.parametrize("channels", [0, -1, 1.5, "64", None, True])
+def test_channels_are_a_whole_number(channels):
+    with pytest.raises(GluonAttnError, match="channels=.* cannot be: give a whole number from 1"):
+        create("gate", "se", channels)
+    assert create("gate", "se", np.int64(64), reduction=np.int32(8)).mlp[0].weight.shape == (8, 64, 1, 1)
+
+
 def _float64(block):
     block = randomise(block)
     block.cast("float64")

@@ -177,6 +177,7 @@ def test_list_models_in_natural_order():
         (lambda: gluon_attn.get_model("cifar_se_resnet20", stages=(4,)), ["no stage 4", "1 to 3"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", reduction=(8, 4)), ["2 entries", "3 stages"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", classes=0), ["classes=0", "positive"]),
+        (lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels=True), ["in_channels=True", "positive"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels="3"), ["in_channels='3'", "positive"]),
         (lambda: gluon_attn.get_model("cifar_resnet20", block="botleneck"), ["block 'botleneck'", "'bottleneck'"]),
         (lambda: gluon_attn.get_model("cifar_inv_se_resnet20", variant="laakom"), ["variant", "inverse_attention"]),
@@ -193,3 +194,9 @@ def test_variant_of_learning_to_ignore():
     net = gluon_attn.get_model("cifar_inv_cbam_resnet20", variant="inverse_attention")
     gate = net.stages[2][0].gate
     assert gate.spatial.bn is None and gate.channel.mlp[0].weight.shape[0] == 64 // 8
+
+
+def test_a_count_may_be_numpys():
+    net = gluon_attn.get_model("cifar_resnet20", classes=np.int64(3), layers=(1, 1, 1))
+    net.initialize()
+    assert net(mx.nd.ones((1, 3, 32, 32))).shape == (1, 3)
