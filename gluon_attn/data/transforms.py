@@ -256,6 +256,13 @@ class Normalize:
     std: tuple
     lighting: float = 0.0
 
+    def __post_init__(self):
+        for name, least in (("mean", -math.inf), ("std", 0)):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(math.isfinite(value) and value > least for value in values):
+                wanted = "finite numbers" if name == "mean" else "numbers above 0"
+                raise DataError(f"{name}={values!r} cannot normalise RGB: give three {wanted}, of pixels from 0 to 1.")
+
     def __call__(self, image, rng=None):
         std = np.asarray(self.std)
         offset = -np.asarray(self.mean) / std

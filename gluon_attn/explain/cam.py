@@ -116,18 +116,24 @@ def _plus_plus_weights(features, gradient):
 
 
 def as_batch(x: mx.nd.NDArray) -> mx.nd.NDArray:
-    """(N, C, H, W) of a batch or of one image (C, H, W).
+    """(N, C, H, W) of a batch or of one image (C, H, W); an array of numpy's goes to the CPU.
 
     >>> as_batch(mx.nd.zeros((3, 32, 32))).shape
     (1, 3, 32, 32)
     """
+    if isinstance(x, np.ndarray):
+        x = mx.nd.array(x)
     if x.ndim not in (3, 4):
         raise GluonAttnError(f"x has shape {x.shape}: give one image (3, H, W) or a batch (N, 3, H, W).")
+    if not np.isfinite(x.asnumpy()).all():  # which ReLUs and poolings pass over: the map would look fine
+        raise GluonAttnError("x has values that are no number or infinite: look at how the image was prepared.")
     return x.expand_dims(0) if x.ndim == 3 else x
 
 
 def as_target(target: Any, logits: mx.nd.NDArray) -> np.ndarray:
     """The class to explain for every image: int array (N,); the predicted ones where `target` is None.
+
+    Floats that are whole, as MXNet's labels, are classes.
 
     >>> as_target(3, mx.nd.zeros((2, 10))).tolist()
     [3, 3]
@@ -136,6 +142,8 @@ def as_target(target: Any, logits: mx.nd.NDArray) -> np.ndarray:
     if target is None:
         return logits.argmax(axis=1).asnumpy().astype(int)
     target = target.asnumpy() if isinstance(target, mx.nd.NDArray) else np.asarray(target)
+    if target.dtype.kind not in "iuf" or (target != np.floor(target)).any():
+        raise GluonAttnError(f"target={target.tolist()!r} is no class: give a whole number from 0 to {classes - 1}.")
     if target.ndim and len(target) != count:
         raise GluonAttnError(f"target has {len(target)} classes for {count} images: give one class, or one an image.")
     target = np.broadcast_to(target, count).astype(int)

@@ -40,6 +40,8 @@ class Origin:
         the path of a file"""
         if isinstance(pretrained, (str, os.PathLike)):
             pretrained = _WORDS.get(str(pretrained).lower(), pretrained)
+        elif not isinstance(pretrained, bool) and pretrained is not None:
+            raise GluonAttnError(f"pretrained={pretrained!r} is no weights: give True, a tag, or the path of a file.")
         if pretrained in (False, None):
             return cls(model)
         if pretrained is not True and is_path(pretrained):

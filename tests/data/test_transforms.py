@@ -233,6 +233,9 @@ def test_mistakes():
         data.train_transform(32, MEAN, STD, auto_aug="imagnet")
     with pytest.raises(GluonAttnError, match="Unknown interpolation 'cubic'. Did you mean 'bicubic'"):
         data.eval_transform(32, MEAN, STD, resize=40, interpolation="cubic")(photo(64, 64))
+    for mean, std in ((MEAN, (0, 0.2, 0.2)), (MEAN[:2], STD), ((0.5, 0.5, math.nan), STD), (MEAN, (0.2, 0.2, -0.2))):
+        with pytest.raises(GluonAttnError, match="cannot normalise RGB: give three"):
+            data.eval_transform(32, mean, std)
     with pytest.raises(GluonAttnError, match="20x20 padded by 4 has no window of 32"):
         transforms.PadCrop(32)(photo(20, 20), random_state(0))
     assert math.isclose(transforms.ResizedCrop(8).aspect[0] * transforms.ResizedCrop(8).aspect[1], 1)

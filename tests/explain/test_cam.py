@@ -197,3 +197,15 @@ def test_a_network_without_stages_is_refused():
     net.initialize()
     with pytest.raises(gluon_attn.GluonAttnError, match="features_at"):
         explain.gradcam(net, mx.nd.zeros((1, 3, 8, 8)))
+
+
+def test_what_is_no_image_and_no_class():
+    net, x = build("cifar_resnet20", layers=(1, 1, 1), classes=4), images(2, 3, 16, 16)
+    np.testing.assert_array_equal(explain.gradcam(net, x, 1), explain.gradcam(net, mx.nd.array(x), mx.nd.array([1, 1])))
+    for target in (1.5, "1", [0, float("nan")], True):
+        with pytest.raises(gluon_attn.GluonAttnError, match="is no class: give a whole number from 0 to 3"):
+            explain.gradcam(net, mx.nd.array(x), target)
+    x[1, 0, 3, 3] = np.nan  # ReLUs make 0 of it
+    for look in (explain.gradcam, explain.scorecam, explain.occlusion, explain.attention_maps):
+        with pytest.raises(gluon_attn.GluonAttnError, match="x has values that are no number"):
+            look(net, mx.nd.array(x))

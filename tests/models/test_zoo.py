@@ -179,6 +179,7 @@ def test_list_models_in_natural_order():
         (lambda: gluon_attn.get_model("cifar_se_resnet20", classes=0), ["classes=0", "positive"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels=True), ["in_channels=True", "positive"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels="3"), ["in_channels='3'", "positive"]),
+        (lambda: gluon_attn.get_model("cifar_resnet20", pretrained=5), ["pretrained=5 is no weights", "a tag"]),
         (lambda: gluon_attn.get_model("cifar_resnet20", block="botleneck"), ["block 'botleneck'", "'bottleneck'"]),
         (lambda: gluon_attn.get_model("cifar_inv_se_resnet20", variant="laakom"), ["variant", "inverse_attention"]),
         (lambda: build("cifar_resnet20").features_at(None, ["stage4"]), ["stage 'stage4'", "stage3"]),
