@@ -7,9 +7,10 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from benchmarks import stage_costs
+from benchmarks.common import ROOT
 from gluon_attn import _gluoncv, weights
 from gluon_attn.catalogue.mechanisms import MECHANISMS
-from gluon_attn.catalogue.names import SPECS
+from gluon_attn.catalogue.names import OWN, SPECS
 from tests.write_golden import GOLDEN
 from tools.zoo_site import traps
 from tools.zoo_site.__main__ import with_every_page
@@ -43,6 +44,14 @@ def test_a_picture_shows_every_filled_slot(name):
     assert len(boxes) >= len(filled)
     assert all(any(mechanism in word for word in words) for mechanism in filled.values())
     assert bool(boxes) == bool(filled)
+
+
+def test_every_mechanism_has_its_place_in_the_reference():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    files = {block.partition(":")[0] for block in (MECHANISMS[name].block for name in OWN) if isinstance(block, str)}
+    assert len(files) > 15
+    missing = [file for file in files if ".attention." in file and f"automodule:: {file}\n" not in text]
+    assert not missing
 
 
 def test_traps_name_what_bites():
