@@ -11,10 +11,12 @@ the run is not stored.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -150,11 +152,14 @@ def _top5_error(run, metrics, which):
 
 
 def _command(metrics):
-    """The command line without this machine's folders."""
+    """The command line without this machine's folders, from the beginning of the run: no --resume."""
     program, _, rest = metrics["command"].partition(" ")
     name = Path(program).name
     program = "gluon-attn" if name in ("cli.py", "__main__.py") else f"python {name}" if name.endswith(".py") else name
-    return f"{program} {rest}".strip()
+    resumed = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    resumed.add_argument("--resume", nargs="?")
+    _, words = resumed.parse_known_args(shlex.split(rest))
+    return f"{program} {shlex.join(words)}".strip()
 
 
 def _anywhere(text, recipe):

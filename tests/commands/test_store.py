@@ -65,12 +65,13 @@ def test_a_stored_run_is_found_by_its_tag(capsys, run, expected, tmp_path, monke
     assert status == 2 and "is not the published file: its sha256" in err
 
 
-def test_what_is_stored_names_no_folder_of_this_machine(run, tmp_path):
+@pytest.mark.parametrize("resumed", ["", "--resume", "--resume auto", "--resume=/home/someone/checkpoint-7.npz"])
+def test_what_is_stored_names_no_folder_of_this_machine(run, tmp_path, resumed):
     metrics = json.loads((run / "metrics.json").read_text())
     data = tmp_path / "data"
     Card.of(MODEL, dict(DATASETS["digits"].preparation, dataset="digits"), list("0123456789")).write(run)
     metrics["recipe"].update(dataset="digits", output=str(run), data_root=str(data), resume=f"{run}/checkpoint-7.npz")
-    metrics["command"] = f"/home/someone/train_cifar.py --data-root {data} --output {run}"
+    metrics["command"] = f"/home/someone/train_cifar.py --data-root {data} --output {run} {resumed}".strip()
     (run / "metrics.json").write_text(json.dumps(metrics))
     (run / "train.log").write_text(f"best 90 %: {run}\n")
     folder = store.store(run, tmp_path / "params")
