@@ -50,7 +50,7 @@ def test_every_mechanism_has_its_place_in_the_reference():
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     files = {block.partition(":")[0] for block in (MECHANISMS[name].block for name in OWN) if isinstance(block, str)}
     own = {file for file in files if ".attention." in file} - {"gluon_attn.attention.plain"}  # which is no attention
-    assert len(own) > 15
+    assert len(own) > 10
     assert not [file for file in own if f"automodule:: {file}\n" not in text]
 
 
