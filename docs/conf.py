@@ -8,6 +8,7 @@ author = "the gluon_attn authors"
 copyright = "Apache-2.0"
 release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["photographs/README.md"]  # where the pictures come from: for who opens the folder
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "gluon_attn"
