@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import numbers
 from collections import Counter
 from dataclasses import dataclass
 from typing import Dict
@@ -12,7 +11,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_attn import cpu
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.catalogue.kinds import refuse_no_count
 
 
 @dataclass(frozen=True)
@@ -51,16 +50,10 @@ def complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Co
     >>> complexity(gluon_attn.get_model("resnet50"), 224).macs / 1e9
     4.089184256
     """
-    _check(size=size, in_channels=in_channels)
+    refuse_no_count(size=size, in_channels=in_channels)
     with cpu.inference_graphs():
         graph = net(mx.sym.Variable("data"))
     return _sum_up(_node_costs(graph, (1, in_channels, size, size)), count_parameters(net))
-
-
-def _check(**counts):
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-            raise GluonAttnError(f"{name}={value!r} cannot be of a picture: give a whole number from 1.")
 
 
 def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Dict[str, Complexity]:
@@ -69,7 +62,7 @@ def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3)
     >>> list(stage_complexity(gluon_attn.get_model("cifar_resnet20"), 32))
     ['stem', 'stage1', 'stage2', 'stage3', 'head']
     """
-    _check(size=size, in_channels=in_channels)
+    refuse_no_count(size=size, in_channels=in_channels)
     names = ["stem", *(f"stage{i + 1}" for i in range(len(net.stages))), "head"]
     trained = _trained(net)
     result, before, parameters_before = {}, Counter(), 0

@@ -18,7 +18,7 @@ from gluon_attn import _compat, errors, plugins
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked
-from gluon_attn.catalogue.kinds import is_whole
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
 from gluon_attn.files import AnyPath
@@ -113,10 +113,10 @@ def get_model(
     adapt = classes is not None or in_channels != 3
     arguments = {**spec.arch, **_variant_arch(spec, tag), **(origin.arch if origin else {}), **arch}
     build = functools.partial(_build, spec, arguments, in_channels)
-    _check_positive(in_channels=in_channels)
+    refuse_no_count(in_channels=in_channels)
     if classes is None:
         classes = _classes(spec, origin, build)
-    _check_positive(classes=classes)
+    refuse_no_count(classes=classes)
     net = build(classes)
     if norm_layer is not None or norm_kwargs or use_global_stats:
         from gluon_attn.models import norms
@@ -182,14 +182,6 @@ def _refuse_other_words(arch):
     for keyword in arch:
         if keyword in spellings.KEYWORDS:
             raise errors.GluonAttnError(f"get_model takes no {keyword}=: here it is {spellings.KEYWORDS[keyword]}.")
-
-
-def _check_positive(**counts):
-    for kind, value in counts.items():
-        if not is_whole(value) or value < 1:
-            raise errors.GluonAttnError(
-                f"{kind}={value!r} is not a positive whole number: give {kind}=10, for example."
-            )
 
 
 def _build(spec, arguments, in_channels, classes):

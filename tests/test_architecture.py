@@ -25,7 +25,7 @@ LAYERS = (
     ("weights",),
     ("data",),
     ("models",),
-    ("attention",),
+    ("attention", "complexity"),
     ("catalogue",),
     (
         "errors",
@@ -41,7 +41,6 @@ LAYERS = (
         "layers",
         "losses",
         "cpu",
-        "complexity",
         "_compat",
         "_version",
     ),

@@ -40,5 +40,5 @@ def test_a_network_that_was_initialised_costs_what_it_cost_before():
 @pytest.mark.parametrize("count", [complexity, stage_complexity])
 @pytest.mark.parametrize("size, in_channels, name", [(0, 3, "size"), ("big", 3, "size"), (32, 1.5, "in_channels")])
 def test_what_is_no_size_of_a_picture(count, size, in_channels, name):
-    with pytest.raises(gluon_attn.GluonAttnError, match=f"{name}=.* cannot be of a picture: give a whole number"):
+    with pytest.raises(gluon_attn.GluonAttnError, match=f"{name}=.* cannot be: give a whole number"):
         count(gluon_attn.get_model("cifar_resnet20"), size, in_channels)

@@ -11,7 +11,7 @@ from mxnet.gluon import Block, HybridBlock
 
 from gluon_attn import plugins
 from gluon_attn.catalogue.arguments import refuse_wrong
-from gluon_attn.catalogue.kinds import COUNT
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import OWN
 from gluon_attn.errors import GluonAttnError, unknown
@@ -190,8 +190,7 @@ def create(slot: str, chosen: Any, channels: int, **kwargs: Any) -> HybridBlock:
     >>> create("gate", "se", 64, reduction=8)(mx.sym.Variable("x")).infer_shape(x=(1, 64, 8, 8))[1]
     [(1, 64, 8, 8)]
     """
-    if not COUNT.fits(channels):
-        raise GluonAttnError(f"channels={channels!r} cannot be: give {COUNT.words}.")
+    refuse_no_count(channels=channels)
     takes, name = accepted(slot, chosen), f"the {KINDS.get(slot, slot)} {called(chosen)!r}"
     own = {key: value for key, value in kwargs.items() if key not in ("prefix", "params")}
     for keyword in own:

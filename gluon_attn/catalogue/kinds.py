@@ -10,6 +10,8 @@ import numbers
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
+from gluon_attn.errors import GluonAttnError
+
 LARGEST = 1 << 20  # of a count: more channels or blocks than any memory holds
 
 
@@ -45,8 +47,18 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-COUNT = Kind("a whole number from 1", lambda v: is_whole(v) and 1 <= v <= LARGEST)
-ODD = Kind("an odd number from 1", lambda v: is_whole(v) and 1 <= v <= LARGEST and v % 2 == 1)
+def refuse_no_count(**counts: Any) -> None:
+    """GluonAttnError for what is no whole number from 1: classes, channels, the side of a picture.
+
+    >>> refuse_no_count(classes=10, in_channels=3)
+    """
+    for name, value in counts.items():
+        if not is_whole(value) or value < 1:
+            raise GluonAttnError(f"{name}={value!r} cannot be: give a whole number from 1.")
+
+
+COUNT = Kind(f"a whole number from 1 to {LARGEST:,}", lambda v: is_whole(v) and 1 <= v <= LARGEST)
+ODD = Kind(f"an odd number from 1 to {LARGEST:,}", lambda v: is_whole(v) and 1 <= v <= LARGEST and v % 2 == 1)
 NUMBER = Kind("a number", _is_number)
 POSITIVE = Kind("a number above 0", lambda v: _is_number(v) and v > 0)
 NOT_NEGATIVE = Kind("a number from 0", lambda v: _is_number(v) and v >= 0)

@@ -176,9 +176,15 @@ def test_list_models_in_natural_order():
         (lambda: gluon_attn.get_model("cifar_se_resnet20", clases=3), ["'clases'", "'classes'"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", stages=(4,)), ["no stage 4", "1 to 3"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", reduction=(8, 4)), ["2 entries", "3 stages"]),
-        (lambda: gluon_attn.get_model("cifar_se_resnet20", classes=0), ["classes=0", "positive"]),
-        (lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels=True), ["in_channels=True", "positive"]),
-        (lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels="3"), ["in_channels='3'", "positive"]),
+        (lambda: gluon_attn.get_model("cifar_se_resnet20", classes=0), ["classes=0", "whole number from 1"]),
+        (
+            lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels=True),
+            ["in_channels=True", "whole number from 1"],
+        ),
+        (
+            lambda: gluon_attn.get_model("cifar_se_resnet20", in_channels="3"),
+            ["in_channels='3'", "whole number from 1"],
+        ),
         (lambda: gluon_attn.get_model("cifar_resnet20", pretrained=5), ["pretrained=5 is no weights", "a tag"]),
         (lambda: gluon_attn.get_model("cifar_resnet20", block="botleneck"), ["block 'botleneck'", "'bottleneck'"]),
         (lambda: gluon_attn.get_model("cifar_inv_se_resnet20", variant="laakom"), ["variant", "inverse_attention"]),
