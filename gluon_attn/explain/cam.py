@@ -104,8 +104,9 @@ def class_gradient(
 
 
 def _gradient_cam(net, x, target, stage, weigh):
+    x = as_batch(x)
     features, gradient = class_gradient(net, x, target, stage)
-    return finish(np.einsum("nkhw,nk->nhw", features, weigh(features, gradient)), x.shape[-2:])
+    return finish(np.einsum("nkhw,nk->nhw", features, weigh(features, gradient)), x.shape[2:])
 
 
 def _plus_plus_weights(features, gradient):
@@ -115,16 +116,20 @@ def _plus_plus_weights(features, gradient):
     return (alpha * np.maximum(gradient, 0)).sum(axis=(2, 3))
 
 
-def as_batch(x: mx.nd.NDArray) -> mx.nd.NDArray:
-    """(N, C, H, W) of a batch or of one image (C, H, W); an array of numpy's goes to the CPU.
+_FLOATS = (np.float16, np.float32, np.float64)
 
-    >>> as_batch(mx.nd.zeros((3, 32, 32))).shape
+
+def as_batch(x: mx.nd.NDArray) -> mx.nd.NDArray:
+    """(N, C, H, W) of a batch or of one image (C, H, W); an array of numpy's goes to the CPU, as float32.
+
+    >>> as_batch(np.zeros((3, 32, 32))).shape
     (1, 3, 32, 32)
     """
-    if isinstance(x, np.ndarray):
+    if not isinstance(x, mx.nd.NDArray):
         x = mx.nd.array(x)
-    if x.ndim not in (3, 4):
+    if x.ndim not in (3, 4) or not x.size:
         raise GluonAttnError(f"x has shape {x.shape}: give one image (3, H, W) or a batch (N, 3, H, W).")
+    x = x if x.dtype in _FLOATS else x.astype("float32")
     if not np.isfinite(x.asnumpy()).all():  # which ReLUs and poolings pass over: the map would look fine
         raise GluonAttnError("x has values that are no number or infinite: look at how the image was prepared.")
     return x.expand_dims(0) if x.ndim == 3 else x
@@ -144,8 +149,9 @@ def as_target(target: Any, logits: mx.nd.NDArray) -> np.ndarray:
     target = target.asnumpy() if isinstance(target, mx.nd.NDArray) else np.asarray(target)
     if target.dtype.kind not in "iuf" or (target != np.floor(target)).any():
         raise GluonAttnError(f"target={target.tolist()!r} is no class: give a whole number from 0 to {classes - 1}.")
-    if target.ndim and len(target) != count:
-        raise GluonAttnError(f"target has {len(target)} classes for {count} images: give one class, or one an image.")
+    if target.ndim > 1 or (target.ndim and len(target) != count):
+        given = f"{len(target)} classes" if target.ndim == 1 else f"shape {target.shape}"
+        raise GluonAttnError(f"target has {given} for {count} images: give one class, or one an image.")
     target = np.broadcast_to(target, count).astype(int)
     for label in target:
         if not 0 <= label < classes:

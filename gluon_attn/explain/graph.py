@@ -11,6 +11,7 @@ import warnings
 import weakref
 
 import mxnet as mx
+import numpy as np
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.models.network import logits_of
@@ -130,6 +131,20 @@ def stage_name(net, stage):
     return names[stage]
 
 
+@contextlib.contextmanager
+def taking(*inputs):
+    """A sentence for inputs that a network does not take, such as (H, W, 3) or float64: MXNet names an operator."""
+    try:
+        yield
+    except mx.MXNetError as problem:
+        given = " and ".join(f"x of shape {x.shape} and {np.dtype(x.dtype).name}" for x in inputs)
+        reason = str(problem).strip().splitlines()[-1].rpartition("Error in operator ")[2]
+        raise GluonAttnError(
+            f"The network does not take {given} ({reason}): give float32 batches (N, channels, H, W) of its own number "
+            "of channels, such as `net.card.transform()` makes."
+        ) from problem
+
+
 class SinglePlace(GluonAttnError):
     """A stage whose output is a vector, of which no map can be made."""
 
@@ -148,7 +163,8 @@ class Cut:
 
     def features(self, x):
         """(N, C, h, w)."""
-        features = self._first(x)
+        with taking(x):
+            features = self._first(x)
         if features.shape[2:] == (1, 1) != x.shape[2:]:
             raise SinglePlace(
                 f"{self.stage} has a single place for an input of {x.shape[2]}x{x.shape[3]}, so it says nothing about "
@@ -158,7 +174,8 @@ class Cut:
 
     def logits(self, features, x):
         """(N, classes)."""
-        return self._second(features, x) if "data" in self._rest_inputs else self._second(features)
+        with taking(x):
+            return self._second(features, x) if "data" in self._rest_inputs else self._second(features)
 
 
 def cut_at(net, x, stage=-1):

@@ -16,7 +16,7 @@ from gluon_attn.attention.announce import listening
 from gluon_attn.attention.gating import Gating
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, enlarge
-from gluon_attn.explain.graph import built_once, subgraph
+from gluon_attn.explain.graph import built_once, subgraph, taking
 
 KINDS = ("channel", "plane", "full", "rows", "columns", "positions", "channels", "branches")
 AXES = ("rows", "columns")  # maps along one axis of the picture: two of them make one of places
@@ -110,7 +110,8 @@ def attention_maps(net: mx.gluon.HybridBlock, *inputs: mx.nd.NDArray) -> Dict[st
     announced, graph = built_once(_map_graph, net, len(inputs))
     if not announced:
         return {}
-    values = graph(*inputs)
+    with taking(*inputs):
+        values = graph(*inputs)
     values = values if isinstance(values, (list, tuple)) else [values]
     count, size = inputs[0].shape[0], tuple(inputs[0].shape[2:])
     maps = {}

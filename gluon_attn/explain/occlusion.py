@@ -9,6 +9,7 @@ import numpy as np
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target, finish
+from gluon_attn.explain.graph import taking
 from gluon_attn.models.network import logits_of
 
 
@@ -38,7 +39,8 @@ def occlusion(
         raise GluonAttnError(f"patch={patch}, stride={stride} do not fit {height}x{width}: take 1 <= patch <= side.")
     # A stride beyond the patch would leave places that nothing covers.
     corners = [(i, j) for i in _starts(height, patch, stride) for j in _starts(width, patch, stride)]
-    target = as_target(target, logits_of(net, net(x)))
+    with taking(x):
+        target = as_target(target, logits_of(net, net(x)))
     maps = [_one(net, image, label, corners, patch, fill, batch_size) for image, label in zip(x, target)]
     return finish(np.stack(maps), (height, width))
 

@@ -21,7 +21,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
+from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target
+from gluon_attn.explain.graph import taking
 from gluon_attn.models.network import logits_of
 
 STEPS = 16  # pictures of a deletion or insertion curve, after the first
@@ -48,7 +50,10 @@ def chance(boxes, size):
 
 def inside(boxes, size):
     """Boxes (N, 4) as x0, y0, x1, y1, the ends excluded -> bool (N, H, W)."""
-    x0, y0, x1, y1 = np.asarray(boxes).T[..., None, None]
+    boxes = np.asarray(boxes)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not (boxes[:, :2] < boxes[:, 2:]).all():
+        raise GluonAttnError(f"boxes={boxes.tolist()!r} are none: give (x0, y0, x1, y1) in pixels of every image.")
+    x0, y0, x1, y1 = boxes.T[..., None, None]
     rows, columns = np.mgrid[: size[0], : size[1]]
     return (x0 <= columns) & (columns < x1) & (y0 <= rows) & (rows < y1)
 
@@ -71,7 +76,8 @@ def insertion(net, x, maps, target=None, steps=STEPS, batch_size=64):
 def _curves(net, x, other, maps, target, steps, batch_size, start_with_other=False):
     """Midpoints (N, steps) of the probabilities at steps + 1 shares of exchanged places: their mean is the area."""
     images = x.asnumpy()
-    target = as_target(target, logits_of(net, net(x)))
+    with taking(x):
+        target = as_target(target, logits_of(net, net(x)))
     order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
     ranks = np.argsort(order, axis=1, kind="stable").reshape(maps.shape)
     values = []

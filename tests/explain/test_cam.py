@@ -171,12 +171,38 @@ def test_changed_weights_change_the_map():
         (dict(stage=7), "stage=7 does not exist"),
         (dict(target=3), "target=3 is no class"),
         (dict(target=[0, 1]), "2 classes for 1 images"),
+        (dict(target=[[0]]), r"shape \(1, 1\) for 1 images"),
     ],
 )
 def test_mistakes_are_sentences(arguments, sentence):
     net = build("cifar_resnet20", classes=3)
     with pytest.raises(gluon_attn.GluonAttnError, match=sentence):
         explain.gradcam(net, mx.nd.zeros((1, 3, 32, 32)), **arguments)
+
+
+@pytest.mark.parametrize("method", [*METHODS, explain.occlusion, explain.attention_maps])
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        (np.zeros((32, 32, 3)), r"does not take x of shape \(1, 32, 32, 3\) and float32 .*Shape inconsistent"),
+        (mx.nd.zeros((1, 1, 32, 32)), r"does not take x of shape \(1, 1, 32, 32\)"),
+        (mx.nd.zeros((1, 3, 32, 32), dtype="float64"), "and float64 .*uniform type.*: give float32 batches"),
+        (np.zeros((0, 3, 32, 32)), r"x has shape \(0, 3, 32, 32\): give one image"),
+        (np.zeros((32, 32)), r"x has shape \(32, 32\): give one image"),
+    ],
+)
+def test_what_the_network_does_not_take_is_a_sentence(method, x, sentence):
+    """MXNet's own names an operator, and an (H, W, 3) array is what every library of pictures gives."""
+    with pytest.raises(gluon_attn.GluonAttnError, match=sentence):
+        method(build("cifar_se_resnet20", classes=3), x)
+
+
+def test_pixels_of_any_type_are_taken():
+    net = build("cifar_se_resnet20", classes=3)
+    pixels = np.random.RandomState(0).randint(0, 9, (1, 3, 32, 32))
+    expected = explain.gradcam(net, mx.nd.array(pixels))
+    for x in (pixels.astype("uint8"), pixels.astype("float64"), pixels.tolist(), mx.nd.array(pixels, dtype="int32")):
+        np.testing.assert_array_equal(explain.gradcam(net, x), expected)
 
 
 def test_a_stage_without_places_is_refused_or_passed_over():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gluon_attn import explain
+from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain import score
 from tests.explain.corner import CornerNet
 from tests.helpers import build, images
@@ -22,6 +23,16 @@ def test_pointing_and_energy_by_hand():
     maps[1, 2, 0] = 0.25
     np.testing.assert_allclose(score.pointing(maps, BOXES), [1, 0])
     np.testing.assert_allclose(score.energy(maps, BOXES), [2 / 3, 0.2])
+
+
+@pytest.mark.parametrize(
+    "boxes", [[(3, 0, 1, 2)], [(0, 0, 0, 2)], [0, 0, 2, 2], [(0, 0, 2)], [(0, 0, float("nan"), 2)]]
+)
+def test_what_is_no_box_is_a_sentence(boxes):
+    """A corner too many turned round had no pixel: every map scored 0 on it."""
+    for measure in (score.pointing, score.energy):
+        with pytest.raises(GluonAttnError, match="boxes=.* are none: give"):
+            measure(np.ones((1, 4, 4)), boxes)
 
 
 def test_an_empty_map_scores_chance():
