@@ -80,7 +80,7 @@ def train_transform(
     steps += [Flip()] if flip else []
     steps += [Jitter(jitter)] if jitter else []
     steps += [Erase(erasing)] if erasing else []
-    return Transform([*steps, Normalize(tuple(mean), tuple(std), lighting)])
+    return Transform([*steps, Normalize(mean, std, lighting)])
 
 
 def _check_words(crop, auto_aug):
@@ -106,7 +106,7 @@ def eval_transform(
     check_side(resize or image_size, "resize")
     if (resize or image_size) < image_size:
         raise DataError(f"A picture resized to {resize} has no centre of {image_size}: give resize={image_size}.")
-    return Transform([Centre(image_size, resize or image_size, interpolation), Normalize(tuple(mean), tuple(std))])
+    return Transform([Centre(image_size, resize or image_size, interpolation), Normalize(mean, std)])
 
 
 class ByEpoch:
@@ -259,9 +259,12 @@ class Normalize:
     def __post_init__(self):
         for name, least in (("mean", -math.inf), ("std", 0)):
             values = getattr(self, name)
-            if len(values) != 3 or not all(math.isfinite(value) and value > least for value in values):
+            numbers = np.asarray(values)
+            right = numbers.shape == (3,) and numbers.dtype.kind in "iuf" and np.isfinite(numbers).all()
+            if not right or not (numbers > least).all():
                 wanted = "finite numbers" if name == "mean" else "numbers above 0"
                 raise DataError(f"{name}={values!r} cannot normalise RGB: give three {wanted}, of pixels from 0 to 1.")
+            object.__setattr__(self, name, tuple(numbers.tolist()))
 
     def __call__(self, image, rng=None):
         std = np.asarray(self.std)

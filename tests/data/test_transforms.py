@@ -15,7 +15,7 @@ from gluon_attn.data import images, jpeg, transforms
 from gluon_attn.data.images import Encoded, crop_resize, interpolation_of, pixels
 from gluon_attn.data.jpeg import Jpeg
 from gluon_attn.data.seeding import random_state
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import DataError, GluonAttnError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -48,6 +48,15 @@ def test_normalize_is_the_formula():
     assert result.dtype == np.float32 and result.flags["C_CONTIGUOUS"]
     expected = (image / 255 - MEAN) / STD
     np.testing.assert_allclose(result, expected.transpose(2, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [0.5, "0.5", None, (0.5, 0.5), (0.5, 0.5, "1"), (0.5, 0.5, np.nan), [[0.5] * 3] * 3])
+def test_means_and_deviations_are_three_numbers(wrong):
+    """`mean="0.5"` has three characters, too."""
+    for values, name in (((wrong, STD), "mean"), ((MEAN, wrong), "std")):
+        with pytest.raises(DataError, match=f"{name}=.* cannot normalise RGB: give three"):
+            data.eval_transform(32, *values)
+    assert transforms.Normalize(list(MEAN), np.array(STD)) == transforms.Normalize(MEAN, STD)
 
 
 def test_lighting_adds_krizhevskys_principal_components():
