@@ -188,15 +188,18 @@ def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str
     """
     if plain(block) or (over == "positions" and not trains_on_cpu(block)):
         return getattr(F, f"broadcast_{operation}")(x, weight)
-    return getattr(F, f"elemwise_{operation}")(x, repeated(F, weight, x, over))
+    return getattr(F, f"elemwise_{operation}")(x, repeated(F, block, weight, x, over))
 
 
-def repeated(F: Any, weight: Any, x: Any, over: str = "positions") -> Any:
-    """The weight of `broadcast` as often as x has it, as a product with a row of ones.
+def repeated(F: Any, block: Any, weight: Any, x: Any, over: str = "positions") -> Any:
+    """The weight of `broadcast` as often as x has it, as a product with a row of ones; the weight itself in the plain
+    words, where MXNet's broadcasting does that.
 
-    >>> repeated(mx.nd, mx.nd.ones((len(x), 3, 1, 1)), x).shape == x.shape
+    >>> repeated(mx.nd, net, mx.nd.ones((len(x), 3, 1, 1)), x).shape[:2] == (len(x), 3)
     True
     """
+    if plain(block):
+        return weight
     matrix = (-3, 0, 0) if over in ("height", "width") else (0, 0, -1)  # (N C, H, W) or (N, C, HW)
     rows, weight = F.reshape(x, matrix), F.reshape(weight, matrix)
     if over in ("positions", "width"):

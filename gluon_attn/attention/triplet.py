@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
@@ -48,10 +50,5 @@ class TripletAttention(nn.HybridBlock):
 
     def hybrid_forward(self, F, x):
         gates = [gate for gate in (self.over_height, self.over_width, self.over_channels) if gate is not None]
-        weights = [gate(x) / len(gates) for gate in gates]
-        if not cpu.plain(self):
-            return x * sum(cpu.repeated(F, weight, x, ALONG[gate.axis]) for gate, weight in zip(gates, weights))
-        total = weights[0]
-        for weight in weights[1:]:
-            total = F.broadcast_add(total, weight)
-        return x * total
+        weights = (cpu.repeated(F, self, gate(x) / len(gates), x, ALONG[gate.axis]) for gate in gates)
+        return x * functools.reduce(F.broadcast_add, weights)
