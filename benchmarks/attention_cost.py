@@ -6,10 +6,8 @@ python -m benchmarks.attention_cost --mode training --only "cifar_c*"      # tho
 
 from __future__ import annotations
 
-import fnmatch
-
 from benchmarks import plots
-from benchmarks.common import DOCS, RESULTS, options, processor, read, show, write
+from benchmarks.common import DOCS, RESULTS, chosen, options, processor, read, show, write
 from gluon_attn.files import write_text
 
 # backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
@@ -31,18 +29,19 @@ COLUMNS = ("network", "parameters", "MACs", "time of training", "of inference", 
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=2, only="*", mode="", clock="cpu")
+    args = options(__doc__, argv, rounds=2, only="", mode="", clock="cpu")
     from gluon_attn.cost.networks import measure
 
     order = {}
     fresh = []
+    networks = {backbone: [backbone, *_names(backbone)] for backbone, *_ in BACKBONES}
+    wanted = chosen(args.only, [name for names in networks.values() for name in names], "network")
     for backbone, *batches, memory in BACKBONES:
         for mode, batch in zip(("training", "inference"), batches):
-            names = [backbone, *_names(backbone)]
-            order.update({(name, mode): len(order) + i for i, name in enumerate(names)})
+            order.update({(name, mode): len(order) + i for i, name in enumerate(networks[backbone])})
             if args.mode in ("", mode):
                 with_memory = memory and mode == "training"
-                for name in fnmatch.filter(names, args.only):
+                for name in (name for name in networks[backbone] if name in wanted):
                     rows = measure([name], mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
                     fresh += [show(row) for row in rows]
     write("attention_cost", _with_known(fresh, order), args)

@@ -1,8 +1,8 @@
 """Which attention helps a CIFAR ResNet-20 that has seen few digits? Twelve forms, several seeds, one command.
 
-    python benchmarks/attention_study.py               # writes results/attention_study.csv, docs/attention_study.md
-    python benchmarks/attention_study.py --seeds 1 --only se,aff
-    python benchmarks/attention_study.py --choose 2,3,4 --seeds 3     # how the recipe's per_class was chosen
+    python -m benchmarks.attention_study               # writes results/attention_study.csv, docs/attention_study.md
+    python -m benchmarks.attention_study --seeds 1 --only se,aff      # the others' rows stay
+    python -m benchmarks.attention_study --choose 2,3,4 --seeds 3     # how the recipe's per_class was chosen
 
 The setting (recipe digits_few: few training images of each class, no validation images) is hard enough to leave room
 between the forms; `--choose` trains the network without attention on so many images of each class and prints its
@@ -20,11 +20,11 @@ import statistics
 from pathlib import Path
 
 import gluon_attn
+from benchmarks.common import ROOT, chosen, read
 from gluon_attn import files
 from gluon_attn.complexity import complexity
 from gluon_attn.train import Recipe
 
-ROOT = Path(__file__).resolve().parent.parent
 HELD_OUT = 100  # training images of each class that --choose measures on
 COLUMNS = ["attention", "model", "arch", "parameters", "macs", "seeds", "mean", "std", "train_loss", "accuracies"]
 
@@ -111,25 +111,20 @@ def row_of(label, seeds, recipe, folder):
     )
 
 
-def write_csv(rows, path):
-    files.write_csv(path, rows, COLUMNS)
-
-
 def markdown(rows, recipe):
     lines = [
         "# Attention on few digits",
         "",
-        f"Written by `python benchmarks/attention_study.py` (recipe `{recipe}`, CIFAR ResNet-20, runs a form: "
-        f"{rows[0]['seeds']}): test accuracy in percent, and training loss, of the last epoch. With label smoothing a "
-        "perfect fit has a loss of 0.50.",
+        f"Written by `python -m benchmarks.attention_study` (recipe `{recipe}`, CIFAR ResNet-20): test accuracy in "
+        "percent, and training loss, of the last epoch. With label smoothing a perfect fit has a loss of 0.50.",
         "",
-        "| attention | parameters | MACs (M) | accuracy | standard deviation | training loss |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| attention | parameters | MACs (M) | runs | accuracy | standard deviation | training loss |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         lines.append(
-            f"| {row['attention']} | {row['parameters']:,} | {row['macs'] / 1e6:.2f} | {row['mean']} | {row['std']} "
-            f"| {row['train_loss']} |"
+            f"| {row['attention']} | {int(row['parameters']):,} | {int(row['macs']) / 1e6:.2f} | {row['seeds']} "
+            f"| {row['mean']} | {row['std']} | {row['train_loss']} |"
         )
     return "\n".join(lines) + "\n" + WORDS
 
@@ -138,19 +133,20 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description="Compare attentions on few digits.")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each form (default: 5)")
     parser.add_argument("--recipe", default="digits_few", help="recipe of the runs (default: digits_few)")
-    parser.add_argument("--only", default=",".join(FORMS), help="forms, by comma (default: all)")
+    parser.add_argument("--only", default="", help="forms, by comma (default: all); the others' rows stay")
     parser.add_argument("--output", default=str(ROOT / "runs" / "attention_study"), help="folder of the runs")
     parser.add_argument("--results", default=str(ROOT), help="folder that gets results/ and docs/")
     parser.add_argument("--choose", help="only measure settings: numbers of training images of each class, by comma")
     args = parser.parse_args(argv)
     if args.choose:
         return choose(map(int, args.choose.split(",")), args.seeds, args.recipe, Path(args.output))
-    rows = []
-    for label in args.only.split(","):
-        rows.append(row_of(label, args.seeds, args.recipe, Path(args.output)))
-        print("{attention:<18} {mean} +- {std}   ({accuracies})".format(**rows[-1]), flush=True)
     results = Path(args.results)
-    write_csv(rows, results / "results" / "attention_study.csv")
+    rows = {row["attention"]: row for row in read(results / "results" / "attention_study.csv")}
+    for label in chosen(args.only, list(FORMS), "attention"):
+        rows[label] = row_of(label, args.seeds, args.recipe, Path(args.output))
+        print("{attention:<18} {mean} +- {std}   ({accuracies})".format(**rows[label]), flush=True)
+    rows = [rows[label] for label in FORMS if label in rows]
+    files.write_csv(results / "results" / "attention_study.csv", rows, COLUMNS)
     (results / "docs").mkdir(exist_ok=True)
     files.write_text(results / "docs" / "attention_study.md", markdown(rows, args.recipe))
 

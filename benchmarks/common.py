@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fnmatch
 import glob
 import os
 import platform
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 from gluon_attn import threads
+from gluon_attn.errors import unknown
 from gluon_attn.files import write_csv
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,18 @@ def options(description, argv=None, **defaults):
     args = parser.parse_args(argv)
     threads.take(args.threads)
     return args
+
+
+def chosen(only, known, what):
+    """The names that `--only NAME,PATTERN*` asks for, in the order of `known`; all of them where it is empty."""
+    patterns = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
+    found = {pattern: fnmatch.filter(known, pattern) for pattern in patterns}
+    for pattern, names in found.items():
+        if not names:
+            remedy = "--only takes names of these, by comma, or patterns such as 'cifar_*'."
+            raise SystemExit(str(unknown(what, pattern, known, remedy=remedy)))
+    asked = set().union(*found.values()) if found else set(known)
+    return [name for name in known if name in asked]
 
 
 def find_torch():

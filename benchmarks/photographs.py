@@ -1,11 +1,11 @@
-"""What attention brings on photographs: accuracy, size, time and int8 accuracy of the networks in params/tiny-imagenet.
+"""What attention brings on photographs: accuracy, size and time of the networks in params/tiny-imagenet.
 
-    python -m benchmarks.photographs --data-root $TINY --threads 2      # writes results/photographs.csv
-    python -m benchmarks.photographs --data-root $TINY --threads 2 --only cbam_resnet18     # the others' rows stay
+    python -m benchmarks.photographs --threads 2      # writes results/photographs.csv
+    python -m benchmarks.photographs --threads 2 --only cbam_resnet18     # the others' rows stay
 
 One row a network and its keywords, over its seeds (the tags that were stored): top-1 and top-5 of the last epoch on
 the official validation images, as the logs have them. Speeds are measured here, in turns with the plain network
-(`--rounds 0`: not at all); int8 and bfloat16 accuracies as benchmarks.int8_accuracy has them (`--calibration 0`: not).
+(`--rounds 0`: not at all); int8 and bfloat16 accuracies are those of benchmarks.int8_accuracy.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.common import options, show, write
+from benchmarks.common import chosen, options, show, write
 
 DATASET = "tiny-imagenet"
+STORED = "params/*/tiny-imagenet"
 NAME = "photographs"
 PLAIN = "resnet18"
 BATCH = 64
-LOW_PRECISION = ("int8", "bfloat16")
 
 
 def main(argv=None):
-    args = options(__doc__, argv, data_root="", only="", rounds=5, calibration=256)
+    args = options(__doc__, argv, only="", rounds=5)
     groups, beside = asked(args.only)
     speeds = measured_speeds(beside, args) if args.rounds and groups else {}
     rows = []
     for key, runs in groups.items():
-        low = low_precision(runs[0], args) if args.calibration else {}
-        rows.append(show({**row_of(key, runs), **speeds.get(key, blank(SPEEDS)), **{**blank(LOW_PRECISION), **low}}))
+        rows.append(show({**row_of(key, runs), **speeds.get(key, dict.fromkeys(SPEEDS, ""))}))
     if rows:
         write(NAME, rows, args, unique=("network",) if args.only else ())
     return rows
@@ -40,14 +39,8 @@ def main(argv=None):
 def asked(only):
     """What `--only NAME,NAME` asks for, grouped: the networks to report, and those with the plain one beside."""
     groups = grouped(stored())
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    known = {runs[0][0].model for runs in groups.values()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise SystemExit(
-            f"no weights of {', '.join(unknown)} are stored for {DATASET}; --only takes of {', '.join(sorted(known))}"
-        )
-    wanted = {label: runs for label, runs in groups.items() if not names or runs[0][0].model in names}
+    names = chosen(only, list(dict.fromkeys(runs[0][0].model for runs in groups.values())), f"network in {STORED}")
+    wanted = {label: runs for label, runs in groups.items() if runs[0][0].model in names}
     return wanted, {label: runs for label, runs in groups.items() if label in wanted or label == PLAIN}
 
 
@@ -104,6 +97,8 @@ def row_of(label, runs):
     top5 = [100 - run.top5_error for run, _ in runs]
     return {
         "network": label,
+        "model": entry.model,
+        "tag": entry.tag,
         "seeds": len(runs),
         "top1": f"{statistics.mean(top1):.2f}",
         "top1_std": f"{statistics.stdev(top1):.2f}" if len(top1) > 1 else "",
@@ -119,10 +114,6 @@ def row_of(label, runs):
 
 
 SPEEDS = ("training_images_per_second", "training_time_ratio", "inference_images_per_second", "inference_time_ratio")
-
-
-def blank(columns):
-    return dict.fromkeys(columns, "")
 
 
 def measured_speeds(groups, args):
@@ -142,15 +133,6 @@ def measured_speeds(groups, args):
             rows[label][f"{mode}_images_per_second"] = f"{BATCH / timing.median:.1f}"
             rows[label][f"{mode}_time_ratio"] = ratio
     return rows
-
-
-def low_precision(run, args):
-    """{precision: top-1 in percent}; int8 is calibrated on training images."""
-    from benchmarks.int8_accuracy import measure
-
-    entry, _ = run
-    found = measure(entry.model, entry.tag, DATASET, args.calibration, args.data_root)
-    return {precision: found[f"{precision}_top1"] for precision in LOW_PRECISION}
 
 
 if __name__ == "__main__":

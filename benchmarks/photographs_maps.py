@@ -37,8 +37,7 @@ def main(argv=None):
     wanted, beside = asked(args.only)
     for label, runs in beside.items():  # the plain network is the first
         entry, _ = runs[0]
-        net = loaded(entry)
-        values = {method: kept(entry, net, photographs, method, args.stage) for method in ("centre", *METHODS)}
+        values = {method: kept(entry, photographs, method, args.stage) for method in ("centre", *METHODS)}
         reference = values if label == PLAIN else reference
         if label not in wanted:
             continue
@@ -46,7 +45,7 @@ def main(argv=None):
             if found is not None:
                 of_plain = None if method == "centre" else (reference or {}).get(method)
                 rows.append(show(row_of(label, method, found, values["centre"], of_plain)))
-        gates += [show({"network": label, **row}) for row in gate_rows(net, photographs)]
+        gates += [show({"network": label, **row}) for row in gate_rows(loaded(entry), photographs)]
     for name, table, place in (("photographs_maps", rows, "method"), ("photographs_gates", gates, "stage")):
         if table:
             write(name, table, args, unique=("network", place) if args.only else ())
@@ -94,7 +93,7 @@ def centre(net, x, target=None):
     return np.repeat((1 - distance / distance.max())[None].astype("float32"), count, axis=0)
 
 
-def kept(entry, net, photographs, method, stage=""):
+def kept(entry, photographs, method, stage=""):
     """As `measured`, from the file of a run before where there is one of these weights and photographs."""
     measured_on = hashlib.sha256(Path(entry.path).read_bytes())
     for array in (photographs.x, photographs.boxes):
@@ -103,7 +102,7 @@ def kept(entry, net, photographs, method, stage=""):
     if path.is_file():
         with np.load(path) as arrays:
             return dict(arrays) or None
-    found = measured(net, photographs, method, stage)
+    found = measured(loaded(entry), photographs, method, stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **(found or {}))

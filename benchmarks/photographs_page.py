@@ -8,16 +8,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks import photographs_plots
 from benchmarks.common import DOCS, RESULTS, read
-from benchmarks.photographs import PLAIN
-from gluon_attn.accuracy import wilson
-from gluon_attn.figures import save_figure
+from benchmarks.photographs import DATASET, PLAIN
 from gluon_attn.files import write_text
 
 PAGE, ACCURACY, MAPS = "attention_on_photographs.md", "photographs_accuracy.png", "photographs_maps.png"
 ACCURACY_PLOT = f"![accuracy of each network, a point a run, with the time of a training step]({ACCURACY})"
 MAPS_PLOT = f"![pointing game and energy of each network's maps, beside the centre of the picture]({MAPS})"
-IMAGES = 10000  # of the official validation set
 NOTHING = "Nothing is stored yet: the command beside this part writes it."
 
 TOP = """# Attention on photographs
@@ -34,9 +32,9 @@ are those of the last epoch on the official validation images, which had no part
 {table}
 
 Deviations are over seeds; minutes are those of the log, of a machine that had other work beside; times are ratios to
-the plain network in one run of `python -m benchmarks.photographs --data-root $TINY --threads 1`; int8 is calibrated on
-256 training images; bfloat16 is OpenVINO's where the CPU has it, elsewhere every weight and every output of an operator
-is rounded to it.
+the plain network in one run of `python -m benchmarks.photographs --threads 1`; int8, calibrated on 200 training images,
+and bfloat16, OpenVINO's where the CPU has it and elsewhere by rounding, are of the first run (`python -m
+benchmarks.int8_accuracy --data-root $TINY`; [speed.md](speed.md) has the images lost and gained).
 
 ## Do attentions look at the object?
 
@@ -81,7 +79,16 @@ def main(argv=None):
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     table, maps, gates = (read(RESULTS / f"photographs{part}.csv") for part in ("", "_maps", "_gates"))
     settings, finetune = (read(RESULTS / f"photographs_{part}.csv") for part in ("settings", "finetune"))
+    table = with_low_precision(table, read(RESULTS / "int8_accuracy.csv"))
     write_page(DOCS, table, maps, gates, settings, finetune)
+
+
+def with_low_precision(table, measured):
+    """The rows of the table with the top-1 in int8 and bfloat16 of the weights of each one's first run."""
+    found = {(row["network"], row["pretrained"]): row for row in measured if row["dataset"] == DATASET}
+    keys = ("int8_top1", "bfloat16_top1")
+    rows = (found.get((row["model"], row["tag"]), {}) for row in table)
+    return [{**row, **{key: of.get(key, "") for key in keys}} for row, of in zip(table, rows)]
 
 
 def write_page(folder, table, maps, gates, settings, finetune):
@@ -105,9 +112,9 @@ def write_page(folder, table, maps, gates, settings, finetune):
     )
     write_text(folder / PAGE, text)
     if table:
-        plot_accuracy(table, folder / ACCURACY)
+        photographs_plots.accuracy(table, folder / ACCURACY)
     if maps:
-        plot_maps(maps, folder / MAPS)
+        photographs_plots.maps(maps, folder / MAPS)
     return folder / PAGE
 
 
@@ -152,8 +159,8 @@ TABLE = (
     ("minutes to train", _plain("minutes")),
     ("time of training", _plain("training_time_ratio")),
     ("of inference", _plain("inference_time_ratio")),
-    ("int8 top-1 %", _plain("int8")),
-    ("bfloat16", _plain("bfloat16")),
+    ("int8 top-1 %", _plain("int8_top1")),
+    ("bfloat16", _plain("bfloat16_top1")),
     ("MB stored", lambda row: f"{int(row['stored_bytes']) / 1e6:.1f}"),
 )
 MAP_TABLE = (
@@ -265,58 +272,6 @@ def _clear(row, key):
         return 0
     gap, error = float(row[key]), float(row[f"{key}_error"])
     return (gap > 2 * error) - (gap < -2 * error)
-
-
-def _figure(width, height):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def plot_accuracy(table, path):
-    """A point a run, with Wilson's interval of what is measured on 10,000 images; the networks by their mean."""
-    figure = _figure(7, 0.4 * len(table) + 1.2)
-    axes = figure.subplots()
-    rows = sorted(table, key=lambda row: float(row["top1"]))
-    for place, row in enumerate(rows):
-        values = [float(value) for value in row["each"].split()]
-        ends = [[100 * end for end in wilson(round(value * IMAGES / 100), IMAGES)] for value in values]
-        widths = [
-            [value - low for value, (low, _) in zip(values, ends)],
-            [high - v for v, (_, high) in zip(values, ends)],
-        ]
-        color = "#c44e52" if row["network"] == PLAIN else "#4c72b0"
-        axes.errorbar(values, [place] * len(values), xerr=widths, fmt="o", color=color, elinewidth=0.8, capsize=2)
-    plain = next((float(row["top1"]) for row in rows if row["network"] == PLAIN), None)
-    if plain is not None:
-        axes.axvline(plain, color="#c44e52", linewidth=0.8)
-    ratios = [f"  ({row['training_time_ratio']} x)" if row.get("training_time_ratio") else "" for row in rows]
-    axes.set_yticks(range(len(rows)), [row["network"] + r for row, r in zip(rows, ratios)], parse_math=False)
-    axes.set_xlabel("top-1, %, with its 95 % interval (x: the time of a training step)")
-    save_figure(figure, path, dpi=120)
-
-
-def plot_maps(maps, path):
-    """Pointing game and energy, a group of bars a network; the centre of the picture as a line."""
-    names = list(dict.fromkeys(row["network"] for row in maps))
-    methods = [m for m in dict.fromkeys(row["method"] for row in maps) if m != "centre"]
-    figure = _figure(9, 0.55 * len(names) + 1.2)
-    for axes, measure in zip(figure.subplots(1, 2, sharey=True), ("pointing", "energy")):
-        for offset, method in enumerate(methods):
-            found = [
-                (names.index(row["network"]), 100 * float(row[measure])) for row in maps if row["method"] == method
-            ]
-            places = [place + 0.25 * (offset - 1) for place, _ in found]
-            axes.barh(places, [value for _, value in found], height=0.22, label=method)
-        centre = next(100 * float(row[measure]) for row in maps if row["method"] == "centre")
-        axes.axvline(centre, color="black", linewidth=0.8, linestyle="--", label="centre of the picture")
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-        axes.set_xlabel({"pointing": "pointing game, %", "energy": "energy in the box, %"}[measure])
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8)
-    save_figure(figure, path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.common import ROOT, options, show, write
+from benchmarks.common import ROOT, chosen, options, show, write
 
 PER_CLASS, HELD_OUT = 150, 50
 STRIDE_4 = {"stem": "imagenet", "stem_widths": [32], "widths": [32, 64, 128, 256]}  # the plain half-width ResNet-18
@@ -21,7 +21,7 @@ STRIDE_4 = {"stem": "imagenet", "stem_widths": [32], "widths": [32, 64, 128, 256
 SETTINGS = {
     "recipe": ({}, 10),
     "stride 4": ({"arch": STRIDE_4, "progressive": {0: 64}}, 9),
-    "stride 4, growing": ({"arch": STRIDE_4, "progressive": {0: 48, 8: 64}}, 11),
+    "stride 4 growing": ({"arch": STRIDE_4, "progressive": {0: 48, 8: 64}}, 11),
     "64 always": ({"progressive": {0: 64}}, 5),
     "lr 0.1": ({"lr": 0.1}, 10),
     "lr 0.4": ({"lr": 0.4}, 10),
@@ -34,11 +34,7 @@ SETTINGS = {
 
 def main(argv=None):
     args = options(__doc__, argv, data_root="", only="", output=str(ROOT / "runs" / "photographs_settings"))
-    wanted = [name.strip() for name in args.only.split(",") if name.strip()] or list(SETTINGS)
-    unknown = [name for name in wanted if name not in SETTINGS]
-    if unknown:
-        raise SystemExit(f"no setting is called {', '.join(unknown)}; --only takes of {', '.join(SETTINGS)}")
-    rows = [show(row_of(name, args)) for name in wanted]
+    rows = [show(row_of(name, args)) for name in chosen(args.only, list(SETTINGS), "setting")]
     write("photographs_settings", rows, args, unique=("setting",) if args.only else ())
     return rows
 
