@@ -5,8 +5,9 @@
 
 On 1,000 official validation photographs (the first five of each class) the measures of `explain.score` for Grad-CAM,
 Grad-CAM++ and the mechanisms' own maps. Two baselines make them honest: the centre of the picture, as a map that is the
-same for every photograph, and the plain network. Both are compared photograph by photograph, so that a gap has a
-standard error of its own. The gates' second table asks whether what a gate takes away lies outside the box.
+same for every photograph, and the plain network of the first seed. Both are compared photograph by photograph, so that
+a gap has a standard error of its own; other seeds have rows of their own: the plain network's gap to itself is what
+training alone makes. The gates' second table asks whether what a gate takes away lies outside the box.
 
 A network takes minutes: what was measured of its weights is kept in runs/photographs_maps, photograph by photograph,
 and not measured again.
@@ -35,11 +36,13 @@ def main(argv=None):
     photographs = Photographs(args.data_root or None, args.images)
     rows, gates, reference = [], [], None
     wanted, beside = asked(args.only)
-    for label, runs in beside.items():  # the plain network is the first
-        entry, _ = runs[0]
+    reported = {label for label, _ in named(wanted)}
+    for label, entry in named(beside):  # the first run of the plain network is the first
+        if label not in {PLAIN, *reported}:
+            continue
         values = {method: kept(entry, photographs, method, args.stage) for method in ("centre", *METHODS)}
         reference = values if label == PLAIN else reference
-        if label not in wanted:
+        if label not in reported:
             continue
         for method, found in values.items():
             if found is not None:
@@ -50,6 +53,13 @@ def main(argv=None):
         if table:
             write(name, table, args, unique=("network", place) if args.only else ())
     return rows, gates
+
+
+def named(groups):
+    """(label, entry) of every run; of those after the first of a network with its seed: 'resnet18 seed 1'."""
+    for label, runs in groups.items():
+        for number, (entry, metrics) in enumerate(runs):
+            yield (f"{label} seed {metrics['seed']}" if number else label), entry
 
 
 class Photographs:

@@ -43,7 +43,8 @@ benchmarks.int8_accuracy --data-root $TINY`; [speed.md](speed.md) has the images
 {maps}
 
 On {images} photographs, for the true class, in percent; behind each the gap to the plain network's map of the same
-kind, photograph by photograph, with its standard error. *centre* is one map for all: the middle of the picture.
+kind, photograph by photograph, with its standard error; where the plain network itself has a gap, it was trained again
+from another seed, and that gap is what training alone makes. *centre* is one map for all: the middle of the picture.
 Deletion and sanity (rank correlation with the map of shuffled weights) are good when low.
 `python -m benchmarks.photographs_maps --data-root $TINY --threads 1`.
 
@@ -95,7 +96,7 @@ def write_page(folder, table, maps, gates, settings, finetune):
     """The page and its two plots in `folder`, of the rows of the tables as text."""
     folder = Path(folder)
     for rows in (table, maps, gates, finetune):  # which come as they were measured
-        rows.sort(key=lambda row: (row["network"] != PLAIN, row["network"]))
+        rows.sort(key=lambda row: (row["network"].split()[0] != PLAIN, row["network"]))
     text = TOP.format(
         plots="".join(f"{image}\n\n" for image, rows in ((ACCURACY_PLOT, table), (MAPS_PLOT, maps)) if rows),
         recipe=recipe_in_words(),

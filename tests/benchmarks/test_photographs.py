@@ -120,7 +120,8 @@ def test_maps_of_one_more_network_are_beside_the_plain_one(stored, root, monkeyp
     gaps = {(row["network"], row["pointing_over_plain"]) for row in rows if row["method"] != "centre"}
     assert gaps == {("inv_se_resnet18 alpha=0.5", "0.7500")}
     maps, gates = (common.read(common.RESULTS / f"photographs_{name}.csv") for name in ("maps", "gates"))
-    assert len(maps) == 3 * 4 and {row["network"] for row in gates} == {row["network"] for row in maps}
+    networks = {"resnet18", "resnet18 seed 1", "cbam_resnet18", "inv_se_resnet18 alpha=0.5"}
+    assert len(maps) == 4 * 4 and {row["network"] for row in gates} == {row["network"] for row in maps} == networks
 
 
 @pytest.mark.slow
@@ -152,13 +153,14 @@ def test_maps_are_compared_photograph_by_photograph(stored, root, monkeypatch):
     words = ["--data-root", str(root), "--images", "2", "--only", "resnet18,cbam_resnet18"]
     rows, gates = photographs_maps.main(words)
     kinds = [(row["network"], row["method"]) for row in rows]
-    plain = [("resnet18", method) for method in ("centre", "gradcam", "gradcam_pp")]
+    plain = [(n, method) for n in ("resnet18", "resnet18 seed 1") for method in ("centre", "gradcam", "gradcam_pp")]
     attended = [("cbam_resnet18", method) for method in ("centre", "gradcam", "gradcam_pp", "attention")]
     assert kinds == plain + attended
     by_kind = dict(zip(kinds, rows))
     cbam, base = by_kind["cbam_resnet18", "gradcam"], by_kind["resnet18", "gradcam"]
     assert float(cbam["energy_over_plain"]) == pytest.approx(float(cbam["energy"]) - float(base["energy"]), abs=2e-4)
-    centre = by_kind["resnet18", "centre"]
+    centre, again = by_kind["resnet18", "centre"], by_kind["resnet18 seed 1", "gradcam"]
+    assert float(again["energy_over_plain"]) == pytest.approx(float(again["energy"]) - float(base["energy"]), abs=2e-4)
     assert float(base["energy_over_centre"]) == pytest.approx(float(base["energy"]) - float(centre["energy"]), abs=2e-4)
     assert by_kind["cbam_resnet18", "attention"]["energy_over_plain"] == ""
     assert [(row["network"], row["stage"]) for row in gates] == [("cbam_resnet18", stage) for stage in (1, 2, 3, 4)]
