@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import os
 import re
 import sys
@@ -12,6 +13,9 @@ from typing import Any, Callable, Optional, Sequence
 from gluon_attn import plugins
 from gluon_attn.errors import INTERRUPTED, GluonAttnError
 from gluon_attn.files import FULL
+
+
+LARGEST = 1 << 31  # no number of a flag is as large: MXNet's are of 32 bits
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +52,29 @@ class Parser(argparse.ArgumentParser):
         near = [option for option in known if flag.strip("-") in option.split("-")]
         near = difflib.get_close_matches(flag, known, n=1, cutoff=0.7) or near[:3]
         return f"There is no option {flag}." + (f" Did you mean {' or '.join(near)}?" if near else "")
+
+
+def number(kind: type = int, least: Optional[float] = None, above: Optional[float] = None) -> Callable[[str], Any]:
+    """What reads a number for `add_argument(type=...)`: a finite one, from `least` or above `above`.
+
+    >>> number(int, least=1)("0")
+    Traceback (most recent call last):
+    argparse.ArgumentTypeError: '0' cannot be: give a whole number from 1
+    """
+    bound = f" from {least}" if least is not None else f" above {above}" if above is not None else ""
+    wanted = f"a{' whole' if kind is int else ''} number{bound}"
+
+    def read(word):
+        try:
+            value = kind(word)
+        except ValueError:
+            value = math.nan
+        low = (least is not None and value < least) or (above is not None and value <= above)
+        if low or not abs(value) < LARGEST:
+            raise argparse.ArgumentTypeError(f"{word!r} cannot be: give {wanted}")
+        return value
+
+    return read
 
 
 def exit_status(program: str, work: Callable[[], Optional[int]]) -> int:

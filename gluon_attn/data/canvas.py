@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from gluon_attn.catalogue.datasets import DATASETS
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.data.dataset import Dataset
 from gluon_attn.data.digits import source_images
 from gluon_attn.data.seeding import random_state
+from gluon_attn.errors import DataError
 
 COUNTS = {"train": 4000, "test": 1000}
 DIGITS = list(DATASETS["digits"].class_names)
@@ -25,6 +27,9 @@ class _Canvas(Dataset):
     """Pictures that are drawn when first asked for, then kept."""
 
     def __init__(self, name, split, count, size, scale, seed):
+        refuse_no_count(count=COUNTS[split] if count is None else count, size=size, smallest=scale[0])
+        if not scale[0] <= scale[1] <= size:
+            raise DataError(f"scale={scale!r} does not fit a canvas of {size}: give (smallest, largest) of the digits.")
         self.name, self.image_size, self.scale, self.seed = name, size, scale, seed
         self.mean, self.std = DATASETS[name].mean, DATASETS[name].std
         self.part = list(COUNTS).index(split)

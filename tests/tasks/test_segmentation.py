@@ -204,11 +204,34 @@ def test_errors_are_sentences(call, words):
     assert all(word in str(error.value) for word in words), error.value
 
 
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["--epochs", "0"], "--epochs: '0' cannot be: give a whole number from 1"),
+        (["--batch-size", "-4"], "--batch-size: '-4' cannot be: give a whole number from 1"),
+        (["--lr", "nan"], "--lr: 'nan' cannot be: give a number above 0"),
+        (["--lr", "-1"], "--lr: '-1' cannot be: give a number above 0"),
+        (["--seed", "-1"], "--seed: '-1' cannot be: give a whole number from 0"),
+        (["--seed", str(1 << 40)], "--seed: '1099511627776' cannot be"),
+        (["--width", "1.5"], "--width: '1.5' cannot be: give a whole number from 1"),
+        (["--test-images", "0"], "--test-images: '0' cannot be"),
+        (["--methods", "fcn, dilate", "--dry-run"], "Unknown segmentation method 'dilate'. Did you mean 'dilated'"),
+        (["--model", "resnet", "--dry-run"], "Unknown model 'resnet'"),
+        (["--image-size", "17"], "does not fit a canvas of 17"),
+    ],
+)
+def test_mistakes_of_the_command_are_sentences(words, sentence, tmp_path, capsys):
+    from gluon_attn.tasks.segmentation import script as train_segmentation
+
+    assert train_segmentation.main([*words, "--output", str(tmp_path / "run")]) == 2
+    assert sentence in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
 def test_the_command_writes_what_it_says(tmp_path, capsys):
     pytest.importorskip("gluoncv")
     from gluon_attn.tasks.segmentation import script as train_segmentation
 
-    argv = ["--methods", "dilated,aff_fcn", "--layers", "1", "1", "1", "--train-images", "4", "--test-images", "4"]
+    argv = ["--methods", "dilated, aff_fcn", "--layers", "1", "1", "1", "--train-images", "4", "--test-images", "4"]
     argv += ["--epochs", "1", "--batch-size", "2"]
     train_segmentation.main([*argv, "--image-size", "40", "--output", str(tmp_path)])
     with open(tmp_path / "segmentation.csv") as file:

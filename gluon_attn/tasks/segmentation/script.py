@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
+from gluon_attn.errors import unknown
 from gluon_attn.files import write_csv, write_text
-from gluon_attn.parser import Parser, exit_status
+from gluon_attn.parser import Parser, exit_status, number
 
 DOCUMENT = """# Segmentation: digits on a canvas
 
@@ -36,8 +37,17 @@ def main(argv=None):
 
 
 def _train(args):
+    from gluon_attn import zoo
+    from gluon_attn.tasks.segmentation.model import METHODS
+
+    args.methods = [method.strip() for method in args.methods.split(",")]
+    for method in args.methods:
+        if method not in METHODS:
+            raise unknown("segmentation method", method, METHODS)
+    zoo.find(args.model)
     if args.dry_run:
-        print(f"model {args.model}, {args.methods}; {args.train_images} digits canvases; writes {args.output}")
+        methods = ",".join(args.methods)
+        print(f"model {args.model}, {methods}; {args.train_images} digits canvases; writes {args.output}")
     else:
         run(args)
 
@@ -51,17 +61,17 @@ def _parse(argv):
     parser.add_argument("--methods", default="dilated,danet,fcn,aff_fcn", help="of gluon_attn.tasks.segmentation.model")
     parser.add_argument("--model", default="cifar_resnet20", help="backbone, a name of `gluon-attn list`")
     parser.add_argument(
-        "--layers", type=int, nargs="+", default=[1, 1, 1], help="blocks of its stages; 0: its own number"
+        "--layers", type=number(least=0), nargs="+", default=[1, 1, 1], help="blocks of its stages; 0: its own number"
     )
-    parser.add_argument("--output-stride", type=int, default=2, help="of the dilated backbones")
-    parser.add_argument("--width", type=int, default=32, help="channels of the skip connections of an FCN")
-    parser.add_argument("--image-size", type=int, default=48, help="side of the canvas")
-    parser.add_argument("--train-images", type=int, default=1000)
-    parser.add_argument("--test-images", type=int, default=300)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output-stride", type=number(least=1), default=2, help="of the dilated backbones")
+    parser.add_argument("--width", type=number(least=1), default=32, help="channels of the skip connections of an FCN")
+    parser.add_argument("--image-size", type=number(least=1), default=48, help="side of the canvas")
+    parser.add_argument("--train-images", type=number(least=1), default=1000)
+    parser.add_argument("--test-images", type=number(least=1), default=300)
+    parser.add_argument("--epochs", type=number(least=1), default=10)
+    parser.add_argument("--batch-size", type=number(least=1), default=8)
+    parser.add_argument("--lr", type=number(float, above=0), default=0.1)
+    parser.add_argument("--seed", type=number(least=0), default=0)
     parser.add_argument("--output", default="runs/segmentation", help="folder of the run")
     parser.add_argument("--dry-run", action="store_true", help="say what would be trained")
     return parser.parse_args(argv)
@@ -77,14 +87,14 @@ def run(args):
     for split, count in (("train", args.train_images), ("test", args.test_images)):
         dataset = data.get_dataset("digits-canvas", split=split, count=count, size=args.image_size)
         splits[split] = segmentation.arrays(dataset)
-    rows, predictions, methods = [], [], args.methods.split(",")
-    for method in methods:
+    rows, predictions = [], []
+    for method in args.methods:
         net, row = _train_one(args, method, splits, len(dataset.classes))
         rows.append(row)
         predictions.append(segmentation.predict(net, splits["test"][0][:SHOWN]).asnumpy().argmax(1))
     _write_table(Path(args.output), rows)
     shown = [dataset[i][0] for i in range(min(SHOWN, len(dataset)))], splits["test"][1][:SHOWN]
-    segmentation.draw(Path(args.output) / "segmentation.png", *shown, predictions, methods, dataset.classes)
+    segmentation.draw(Path(args.output) / "segmentation.png", *shown, predictions, args.methods, dataset.classes)
 
 
 def _train_one(args, method, splits, classes):
