@@ -14,7 +14,6 @@ from gluon_attn import plugins
 from gluon_attn.errors import INTERRUPTED, GluonAttnError
 from gluon_attn.files import FULL
 
-
 LARGEST = 1 << 31  # no number of a flag is as large: MXNet's are of 32 bits
 
 
