@@ -4,15 +4,19 @@ The folder holds weights.params, card.json, train.log, history.csv, metrics.json
 not at all. metrics.json gets a `weights` part (hash, error, classes), which is what `get_model` finds it by; folders of
 this machine are left out of the texts.
 
+The errors kept are those of the test images. Where training chose the best epoch on other images (--validation) it
+showed them to best.params alone: those of last.params are then measured here.
+
 With --float16 the file is half as large: weights are rounded, running statistics are not. The errors kept are then
-those of the rounded weights, measured on the test images; where they differ from training's by more than 0.1 points,
-the run is not stored.
+those of the rounded weights, measured on the test images; where the top-1 error differs from that before by more than
+0.1 points, the run is not stored.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import re
@@ -22,14 +26,16 @@ import tempfile
 from pathlib import Path
 
 from gluon_attn.catalogue import datasets
-from gluon_attn.errors import GluonAttnError, WeightsError
-from gluon_attn.parser import Parser
+from gluon_attn.errors import WeightsError
+from gluon_attn.parser import Parser, exit_status
+from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.weights.card import NAME, Card
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.table import STORED
 from gluon_attn.weights.verify import digest
 
 COPIED = ("train.log", "history.csv")
+NEEDED = ("model", "dataset", "recipe", "command", "best_epoch", "last_accuracy")  # of metrics.json
 TOLERANCE = 0.1  # points of top-1 error that rounding to float16 may move
 
 
@@ -42,10 +48,8 @@ def store(run, params="params", tag=None, which="last", float16=False):
     """
     run = Path(run)
     metrics = _metrics(run)
-    content = read_file(run / f"{which}.params")
-    content = rounded(content) if float16 else content
-    card = _card(run, metrics)
-    described = _described(run, metrics, which, card, content, float16)
+    content, card = read_file(run / f"{which}.params"), _card(run, metrics)
+    described, content = _described(run, metrics, which, card, content, float16)
     tag = tag or card.dataset
     target = Path(params) / metrics["dataset"] / metrics["model"] / tag
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,7 @@ def store(run, params="params", tag=None, which="last", float16=False):
         (whole / STORED).write_bytes(content)
         card.but(source=tag).write(whole)
         text = json.dumps({**metrics, "command": _command(metrics), "weights": described}, indent=2)
-        texts = {name: (run / name).read_text(encoding="utf-8") for name in COPIED}
+        texts = {name: _text(run, name) for name in COPIED}
         texts.update({"command.txt": _command(metrics) + "\n", "metrics.json": text + "\n"})
         for name, text in texts.items():
             (whole / name).write_text(_anywhere(text, metrics["recipe"]), encoding="utf-8")
@@ -66,10 +70,27 @@ def store(run, params="params", tag=None, which="last", float16=False):
 
 
 def _metrics(run):
+    text = _text(run, "metrics.json")
     try:
-        return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        metrics = dict(json.loads(text))
+    except (ValueError, TypeError) as problem:
+        raise WeightsError(f"{run} is no finished run: its metrics.json cannot be read ({problem}).") from None
+    missing = [key for key in NEEDED if key not in metrics]
+    if missing:
+        raise WeightsError(f"{run} is no run of `gluon-attn train`: its metrics.json does not say {missing[0]!r}.")
+    if "finished" not in metrics:
+        raise WeightsError(
+            f"{run} was stopped after {metrics.get('epochs_done')} of {metrics.get('epochs')} epochs: go on with it "
+            "(--resume auto), and store it when it is finished."
+        )
+    return metrics
+
+
+def _text(run, name):
+    try:
+        return (run / name).read_text(encoding="utf-8")
     except (OSError, ValueError) as problem:
-        raise WeightsError(f"{run} is no finished run ({problem}): it must hold a metrics.json.") from None
+        raise WeightsError(f"{run} is no finished run ({problem}): it must hold a {name}.") from None
 
 
 def rounded(content):
@@ -87,38 +108,62 @@ def rounded(content):
 
 
 def _described(run, metrics, which, card, content, float16):
-    """The `weights` part of metrics.json, after the file was loaded once into the network it claims to be for."""
+    """(the `weights` part of metrics.json, the bytes to keep), loaded into the network that they claim to be for."""
     from gluon_attn import zoo
     from gluon_attn.weights.load import load_arrays
 
-    path = run / f"{which}.params"
     net = zoo.get_model(card.model, classes=len(card.classes), **card.arch)
-    load_arrays(net, read_arrays(content, path), path)
-    described = dict(
-        file=path.name,
-        sha256=digest("sha256", content),
-        top1_error=round(100 - 100 * metrics[f"{which}_accuracy"], 4),
-        top5_error=_top5_error(run, metrics, which),
-        classes=len(card.classes),
-    )
-    return {**described, **_measured(net, metrics, card, described)} if float16 else described
+
+    def load(content):
+        load_arrays(net, read_arrays(content, path), path)
+
+    path = run / f"{which}.params"
+    load(content)
+    errors = _told(run, metrics, which) or _measured(net, metrics, card)
+    extra = {}
+    if float16:
+        content = rounded(content)
+        load(content)
+        extra = dict(precision="float16", float32_top1_error=errors["top1_error"])
+        errors = _unmoved(path, errors, _measured(net, metrics, card))
+    described = dict(file=path.name, sha256=digest("sha256", content), **errors, classes=len(card.classes), **extra)
+    return described, content
 
 
-def _measured(net, metrics, card, described):
-    """The errors of the rounded weights on the test images, beside those of training."""
-    from gluon_attn.data import Loader
+def _told(run, metrics, which):
+    """The errors on the test images that training measured; None where it did not show them to these weights."""
+    if "test_accuracy_of_best" in metrics:  # another split chose
+        best = which == "best"
+        return _errors(metrics["test_accuracy_of_best"], metrics.get("test_top5_of_best")) if best else None
+    rows = list(csv.DictReader(io.StringIO(_text(run, "history.csv"))))
+    row = rows[-1 if which == "last" else metrics["best_epoch"] - 1]
+    return _errors(metrics[f"{which}_accuracy"], row.get("top5"))
+
+
+def _errors(top1, top5):
+    """In percent, from shares; five classes or fewer have no top-5."""
+    shares = dict(top1_error=top1, top5_error=top5)
+    return {name: None if share in (None, "") else round(100 - 100 * float(share), 4) for name, share in shares.items()}
+
+
+def _measured(net, metrics, card):
+    """The errors on the test images, read as training reads them."""
     from gluon_attn.evaluate import evaluate
+    from gluon_attn.train.inputs import evaluation_loader
 
     net.hybridize(static_alloc=True)
-    loader = Loader(_test_images(metrics), 128, card.transform(), train=False)
-    found = evaluate(net, loader)
-    errors = {f"{key}_error": round(100 - 100 * found[key], 4) for key in ("top1", "top5")}
-    if abs(errors["top1_error"] - described["top1_error"]) > TOLERANCE:
+    found = evaluate(net, evaluation_loader(Recipe.of(metrics["recipe"]), _test_images(metrics), card))
+    return _errors(found["top1"], found.get("top5"))
+
+
+def _unmoved(path, before, after):
+    """`after`, where rounding has left the top-1 error what it was."""
+    if abs(after["top1_error"] - before["top1_error"]) > TOLERANCE:
         raise WeightsError(
-            f"{described['file']} rounded to float16 has a top-1 error of {errors['top1_error']} %, before it was "
-            f"{described['top1_error']} %: store it without --float16."
+            f"{path.name} rounded to float16 has a top-1 error of {after['top1_error']} %, before it was "
+            f"{before['top1_error']} %: store it without --float16."
         )
-    return dict(errors, precision="float16", float32_top1_error=described["top1_error"])
+    return after
 
 
 def _card(run, metrics):
@@ -127,38 +172,32 @@ def _card(run, metrics):
         return Card.read(run)
     from gluon_attn import zoo
 
-    recipe, dataset = metrics["recipe"], _test_images(metrics)
-    facts = datasets.find(metrics["dataset"], recipe["dataset_options"])
-    size = recipe["image_size"] or dataset.image_size
+    recipe, dataset = Recipe.of(metrics["recipe"]), _test_images(metrics)
+    facts = datasets.find(recipe.dataset, recipe.dataset_options)
+    size = recipe.image_size or dataset.image_size
     prepared = dict(facts.preparation, mean=dataset.mean, std=dataset.std, input_size=size, dataset=facts.name)
-    prepared["crop_pct"] = datasets.centre_share(recipe.get("crop") or facts.crop)
-    spec = zoo.find(metrics["model"])
-    net = zoo.get_model(spec.name, variant=recipe.get("variant") or None, **recipe["arch"])
+    prepared["crop_pct"] = datasets.centre_share(recipe.crop or facts.crop)
+    spec = zoo.find(recipe.model)
+    net = zoo.get_model(spec.name, variant=recipe.variant or None, **recipe.arch)
     return Card.of(spec.name, prepared, dataset.classes, arch=zoo.own_arch(net, spec))
 
 
 def _test_images(metrics):
-    from gluon_attn import data
+    """Those of the run: of a folder that nobody has divided, what it held out."""
+    from gluon_attn.train.inputs import open_datasets
 
-    recipe = metrics["recipe"]
-    return data.get_dataset(metrics["dataset"], "test", root=recipe["data_root"] or None, **recipe["dataset_options"])
-
-
-def _top5_error(run, metrics, which):
-    with (run / "history.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    row = rows[-1] if which == "last" else rows[metrics["best_epoch"]]
-    return round(100 - 100 * float(row["top5"]), 4) if row.get("top5") else None
+    _, chosen, test, _ = open_datasets(Recipe.of(metrics["recipe"]))
+    return chosen if test is None else test
 
 
 def _command(metrics):
     """The command line without this machine's folders, from the beginning of the run: no --resume."""
-    program, _, rest = metrics["command"].partition(" ")
+    program, *words = shlex.split(metrics["command"]) or [""]
     name = Path(program).name
     program = "gluon-attn" if name in ("cli.py", "__main__.py") else f"python {name}" if name.endswith(".py") else name
     resumed = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     resumed.add_argument("--resume", nargs="?")
-    _, words = resumed.parse_known_args(shlex.split(rest))
+    _, words = resumed.parse_known_args(words)
     return f"{program} {shlex.join(words)}".strip()
 
 
@@ -185,14 +224,13 @@ def main(argv=None):
     parser.add_argument("--tag", help="by default the name of the data set")
     parser.add_argument("--which", choices=("last", "best"), default="last", help="weights to keep (default: last)")
     parser.add_argument("--float16", action="store_true", help="round the weights, where that changes no accuracy")
-    try:
+
+    def work():
         args = parser.parse_args(argv)
         for run in args.runs:
             print(store(run, args.params, args.tag, args.which, args.float16))
-    except GluonAttnError as error:
-        print(f"store: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_status("store", work)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,23 @@ import json
 import mxnet as mx
 import numpy as np
 import pytest
+from PIL import Image
 
 import gluon_attn
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.commands import store
 from gluon_attn.weights.card import Card
 from tests.commands.calling import MODEL, call
+
+
+def change(run, **changes):
+    """Write metrics.json anew; a value of None takes the entry out."""
+    metrics = {**json.loads((run / "metrics.json").read_text()), **changes}
+    (run / "metrics.json").write_text(json.dumps({k: v for k, v in metrics.items() if v is not None}))
+
+
+def described(folder):
+    return json.loads((folder / "metrics.json").read_text())["weights"]
 
 
 @pytest.fixture
@@ -24,11 +35,16 @@ def run(weights, expected, tmp_path):
     (folder / "last.params").write_bytes(weights.read_bytes())
     (folder / "train.log").write_text("log\n")
     (folder / "history.csv").write_text("epoch,top1,top5\n0,0.1,0.5\n1,0.2,0.75\n")
-    recipe = dict(dataset_options={}, data_root="", classes=0, arch={}, image_size=0)
+    recipe = dict(model=MODEL, dataset="digits", dataset_options={}, data_root="", arch={})
     metrics = dict(
         model=MODEL,
         dataset="digits",
-        best_epoch=0,
+        epochs=2,
+        epochs_done=2,
+        finished="2026-11-22 12:00:00",
+        best_accuracy=0.2,
+        best_epoch=2,
+        best_chosen_on="test",
         last_accuracy=float(np.mean(logits.argmax(axis=1) == labels)),
         command="/home/someone/train_cifar.py --recipe digits --seed 3",
         recipe=recipe,
@@ -105,10 +121,8 @@ def test_a_stored_run_keeps_its_architecture(run, tmp_path, monkeypatch):
     net = gluon_attn.get_model(name, variant="inverse_attention", classes=10, alpha=0.5)
     net.initialize(mx.init.MSRAPrelu())
     net.save_parameters(str(run / "last.params"))
-    metrics = json.loads((run / "metrics.json").read_text())
-    metrics["model"] = name
-    metrics["recipe"].update(variant="inverse_attention", arch={"alpha": 0.5})
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    recipe = dict(model=name, dataset="digits", variant="inverse_attention", arch={"alpha": 0.5})
+    change(run, model=name, recipe=recipe)
     monkeypatch.setenv("GLUON_ATTN_PARAMS", str(tmp_path / "params"))
     store.store(run, tmp_path / "params", tag="half")
     assert gluon_attn.model_info(name).weights[0].arch == {"reduction": 8, "alpha": 0.5}
@@ -132,11 +146,70 @@ def test_stored_in_half_the_bytes_with_the_errors_of_the_rounded_weights(capsys,
 
 
 def test_weights_that_rounding_changes_are_not_stored_rounded(capsys, run, tmp_path):
-    metrics = json.loads((run / "metrics.json").read_text())
-    metrics["last_accuracy"] += 0.01
-    (run / "metrics.json").write_text(json.dumps(metrics))
+    change(run, last_accuracy=json.loads((run / "metrics.json").read_text())["last_accuracy"] + 0.01)
     assert store.main([str(run), "--params", str(tmp_path / "params"), "--float16"]) == 2
     assert "store it without --float16" in capsys.readouterr().err and not list((tmp_path / "params").rglob("*.params"))
+
+
+@pytest.mark.parametrize(("epoch", "top5_error"), [(1, 50.0), (2, 25.0)])
+def test_best_is_stored_with_the_errors_of_its_epoch(run, tmp_path, epoch, top5_error):
+    (run / "best.params").write_bytes((run / "last.params").read_bytes())
+    change(run, best_epoch=epoch, best_accuracy=0.2)
+    found = described(store.store(run, tmp_path / "params", which="best"))
+    assert (found["top1_error"], found["top5_error"]) == (80.0, top5_error)
+
+
+def test_errors_of_a_run_with_a_validation_split_are_those_of_the_test_images(run, expected, tmp_path):
+    """history.csv has the held out images' there."""
+    logits, labels = expected
+    (run / "best.params").write_bytes((run / "last.params").read_bytes())
+    recipe = dict(model=MODEL, dataset="digits", validation=10)
+    change(run, recipe=recipe, best_chosen_on="validation", test_accuracy_of_best=0.625, test_top5_of_best=0.75)
+    params = tmp_path / "params"
+    best = described(store.store(run, params, which="best"))
+    assert (best["top1_error"], best["top5_error"]) == (37.5, 25.0)
+    last = described(store.store(run, params))
+    assert last["top1_error"] == pytest.approx(100 * np.mean(logits.argmax(axis=1) != labels), abs=1e-4)
+
+
+def test_a_folder_that_nobody_has_divided_is_tested_on_what_was_held_out(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new("RGB", (8, 8)).save(tmp_path / "data" / name / f"{number}.png")
+    recipe = dict(model=MODEL, dataset="folder", data_root=str(tmp_path / "data"), validation=2)
+    assert len(store._test_images({"recipe": recipe})) == 4
+
+
+def test_five_classes_or_fewer_have_no_top5(run, tmp_path):
+    net = gluon_attn.get_model(MODEL, classes=3)
+    net.initialize(mx.init.MSRAPrelu())
+    net.save_parameters(str(run / "last.params"))
+    Card.of(MODEL, dict(DATASETS["digits"].preparation, dataset="digits"), ["a", "b", "c"]).write(run)
+    (run / "history.csv").write_text("epoch,top1\n0,0.1\n1,0.2\n")
+    change(run, last_accuracy=0.0)
+    found = described(store.store(run, tmp_path / "params"))
+    assert (found["top1_error"], found["top5_error"]) == (100.0, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (dict(finished=None, stopped="now", epochs_done=1), "was stopped after 1 of 2 epochs: go on with it"),
+        (dict(best_epoch=None), "does not say 'best_epoch'"),
+    ],
+)
+def test_what_is_not_finished_is_not_stored(capsys, run, tmp_path, changes, sentence):
+    change(run, **changes)
+    assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
+    assert sentence in capsys.readouterr().err and not (tmp_path / "params").exists()
+
+
+@pytest.mark.parametrize("name", ["train.log", "history.csv", "last.params"])
+def test_a_run_without_one_of_its_files_is_not_stored(capsys, run, tmp_path, name):
+    (run / name).unlink()
+    assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
+    assert name in capsys.readouterr().err and not list(tmp_path.rglob("weights.params"))
 
 
 def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
