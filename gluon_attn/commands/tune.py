@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.parser import number
 from gluon_attn.recipe import arguments
 
 
@@ -10,8 +11,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--search", default="lr,mixup", metavar="WORDS", help="as in lr,mixup=0|0.2,wd=1e-4..1e-3,attention,reduction"
     )
-    parser.add_argument("--trials", type=int, metavar="N", help="at most so many runs")
-    parser.add_argument("--minutes", type=float, metavar="X", help="start no run that would end later")
+    parser.add_argument("--trials", type=number(least=1), metavar="N", help="at most so many runs")
+    parser.add_argument("--minutes", type=number(float, above=0), metavar="X", help="start no run that would end later")
     parser.add_argument("--method", choices=("random", "grid"), default="random", help="default: random")
     arguments.add_arguments(parser)
 

@@ -1,23 +1,28 @@
 """Hyper-parameter search over recipes, through autogluon.core's spaces, searchers and scheduler (extra `tune`).
 
 Every trial is a normal run in a folder of its own. Trials are compared on images held out of the training set, never
-on the test set, and a trial that falls behind is ended early: at an epoch from the third on, when its best accuracy so
-far is below the median of what the earlier trials had reached by that epoch (Golovin et al., Vizier, 2017).
+on the test set, and a trial that falls behind is ended early: at an evaluation from the third on, when its best
+accuracy so far is below the median of what the earlier trials had reached by then (Golovin et al., Vizier, 2017).
 """
 
 from __future__ import annotations
 
+import math
 import statistics
+from dataclasses import fields
 
 from gluon_attn import plugins
+from gluon_attn.catalogue.arguments import refuse_wrong
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, with_attention
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.figures import new_figure, save_figure
 from gluon_attn.files import write_csv, write_text
+from gluon_attn.recipe.check import check_numbers
+from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.zoo import find
 
-PATIENCE = 3  # epochs before a trial can be ended, and trials before there is a median
+PATIENCE = 3  # evaluations before a trial can be ended, and trials before there is a median
 SEARCHED = ("gate", "fuse")  # the slots whose mechanisms `attention` is one of
 
 # name: (low, high) of a logarithmic range, or the choices
@@ -43,21 +48,41 @@ def parse_search(text, model):
         name = name.strip().replace("-", "_")
         if name not in SPACES:
             raise unknown("--search", name, SPACES)
-        found[name] = _values(name, values) if values else SPACES[name] or attentions(model)
+        found[name] = _values(name, values, model) if values else SPACES[name] or attentions(model)
     if not found:
         raise GluonAttnError(f"Nothing to search: give --search, some of {', '.join(SPACES)}.")
     return found
 
 
-def _values(name, text):
-    read = str if name in ("attention", "optimizer") else float
+def _values(name, text, model):
+    """Every one is a value that the recipe or the network takes: no trial fails for it later."""
+    if ".." not in text:
+        return [_value(name, word.strip(), model) for word in text.split("|")]
     try:
-        if ".." in text:
-            low, high = map(float, text.split(".."))
-            return low, high
-        return [read(word) for word in text.split("|")]
+        low, high = map(float, text.split(".."))
     except ValueError:
-        raise GluonAttnError(f"--search {name}={text}: write a range, 0.01..0.1, or choices, 0|0.2|1.") from None
+        low = high = math.nan
+    ranged = [spec.name for spec in fields(Recipe) if spec.name in SPACES and spec.metadata["kind"] is float]
+    if name not in ranged or not 0 < low < high < math.inf:
+        raise GluonAttnError(
+            f"--search {name}={text} is no range: {', '.join(ranged)} take one, from a number above 0, as in "
+            "0.01..0.1; all take choices, as in 0|0.2|1."
+        )
+    return _value(name, low, model), _value(name, high, model)
+
+
+def _value(name, word, model):
+    if name == "attention":
+        if word not in attentions(model):
+            raise unknown(f"attention of {find(model).backbone}", word, attentions(model))
+        return word
+    if name == "reduction":
+        value = int(word) if word.isdecimal() else word
+        refuse_wrong("--search", {name: value})
+        return value
+    recipe = Recipe.of({name: word})
+    check_numbers(recipe)
+    return getattr(recipe, name)
 
 
 def attentions(model):
@@ -119,11 +144,13 @@ class Search:
         self.trials.append(trial)
 
         def behind(row):
+            if "top1" not in row:  # an epoch that is not evaluated
+                return False
             curve.append(max([row["top1"], *curve[-1:]]))
-            trial.update(accuracy=curve[-1], epochs=len(curve))
-            reporter(epoch=len(curve), accuracy=curve[-1])
+            trial.update(accuracy=curve[-1], epochs=row["epoch"] + 1)
+            reporter(epoch=trial["epochs"], accuracy=curve[-1])
             hopeless = is_behind(curve, self.curves)
-            trial["ended"] = "early" if hopeless and len(curve) < recipe.epochs else ""
+            trial["ended"] = "early" if hopeless and trial["epochs"] < recipe.epochs else ""
             return hopeless
 
         try:
@@ -139,12 +166,18 @@ class Search:
     @property
     def best(self):
         """The trial with the highest accuracy on the held-out images, the first of equals."""
-        return max(self.trials, key=lambda trial: trial["accuracy"])
+        evaluated = [trial for trial in self.trials if trial["epochs"]]
+        if not evaluated:
+            why = f" (trial 0: {self.trials[0]['ended']})" if self.trials else ": give more --minutes"
+            raise GluonAttnError(f"No trial was evaluated{why}.")
+        return max(evaluated, key=lambda trial: trial["accuracy"])
 
     def write(self):
-        """tune.csv, tune.png and best.yaml, after every trial."""
+        """tune.csv, tune.png and best.yaml, after every trial; no best.yaml while nothing was evaluated."""
         write_csv(self.folder / "tune.csv", self.trials)
         draw(self.trials, self.folder / "tune.png")
+        if not any(trial["epochs"] for trial in self.trials):
+            return
         names = [name for name in self.best if name not in _RESULTS]
         best = apply(self.recipe, {name: self.best[name] for name in names}).replace(output="", resume="")
         write_text(self.folder / "best.yaml", f"# Trial {self.best['trial']} of a search.\n{best.to_yaml()}")
@@ -154,10 +187,10 @@ _RESULTS = ("trial", "accuracy", "epochs", "ended", "model")
 
 
 def is_behind(curve, others):
-    """The median rule on curves of best accuracies."""
-    epoch = len(curve)
-    reached = [other[min(epoch, len(other)) - 1] for other in others]
-    return epoch >= PATIENCE and len(reached) >= PATIENCE and curve[-1] < statistics.median(reached)
+    """The median rule on curves of best accuracies, one an evaluation."""
+    count = len(curve)
+    reached = [other[min(count, len(other)) - 1] for other in others if other]
+    return count >= PATIENCE and len(reached) >= PATIENCE and curve[-1] < statistics.median(reached)
 
 
 def draw(trials, path):
@@ -177,6 +210,8 @@ def draw(trials, path):
 
 def tune(recipe, spaces, folder, trials=None, minutes=None, method="random", progress=False):
     """Search; returns the `Search` with its trials, everything written to `folder`."""
+    if (folder / "tune.csv").exists():
+        raise GluonAttnError(f"{str(folder)!r} holds a search already (tune.csv): give another --output, or remove it.")
     scheduler, space = _autogluon()
     search = Search(held_out(recipe), folder, progress)
     runner = scheduler(
@@ -190,8 +225,6 @@ def tune(recipe, spaces, folder, trials=None, minutes=None, method="random", pro
         time_attr="epoch",
     )
     runner.run()
-    if not search.trials:
-        raise GluonAttnError("No trial was made: give more --minutes.")
     return search
 
 

@@ -18,8 +18,47 @@ def test_what_to_search():
     assert {"", "aff", "inv_se"} <= set(found["attention"])
     with pytest.raises(GluonAttnError, match="Unknown --search 'lrr'. Did you mean 'lr'"):
         tune.parse_search("lrr", "cifar_resnet20")
-    with pytest.raises(GluonAttnError, match="write a range, 0.01..0.1, or choices"):
-        tune.parse_search("lr=fast", "cifar_resnet20")
+    found = tune.parse_search("no_wd=0|true,batch-size=8|16,reduction=4|8,optimizer=nag", "cifar_se_resnet20")
+    assert found == dict(no_wd=[False, True], batch_size=[8, 16], reduction=[4, 8], optimizer=["nag"])
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ("lr=fast", "--lr cannot be 'fast'"),
+        ("lr=0.1..0.01", "lr=0.1..0.01 is no range: .*from a number above 0"),
+        ("lr=0..0.1", "is no range"),
+        ("lr=a..b", "is no range"),
+        ("batch_size=8..16", "batch_size=8..16 is no range: .*all take choices"),
+        ("lr=-1|0.1", "--lr cannot be -1.0 .*give a number above 0"),
+        ("no_wd=maybe", "--no-wd cannot be 'maybe'"),
+        ("optimizer=sgd|foo", "Unknown --optimizer 'foo'"),
+        ("attention=se|nosuch", "Unknown attention of cifar_resnet20 'nosuch'"),
+        ("reduction=0", "--search: reduction=0 cannot be: give a whole number from 1"),
+        ("reduction=x", "--search: reduction='x' cannot be"),
+    ],
+)
+def test_what_no_trial_could_take_is_a_sentence(words, sentence):
+    with pytest.raises(GluonAttnError, match=sentence):
+        tune.parse_search(words, "cifar_resnet20")
+
+
+def test_a_trial_is_judged_where_it_is_evaluated(tmp_path):
+    search = tune.Search(tiny(tmp_path, epochs=3, eval_every=2), tmp_path)
+    seen = []
+    assert search({"lr": 0.05}, lambda **row: seen.append(row)) == search.best["accuracy"]
+    assert [row["epoch"] for row in seen] == [2, 3] and search.best["epochs"] == 3
+
+
+def test_trials_that_fail_leave_no_best_recipe(tmp_path):
+    search = tune.Search(tiny(tmp_path), tmp_path)
+    with pytest.raises(GluonAttnError):
+        search({"batch_size": 16, "lr": -1.0}, lambda **row: None)
+    assert (tmp_path / "tune.csv").is_file() and not (tmp_path / "best.yaml").exists()
+    with pytest.raises(GluonAttnError, match="No trial was evaluated .trial 0: --lr cannot be"):
+        search.best  # noqa: B018
+    with pytest.raises(GluonAttnError, match="holds a search already"):
+        tune.tune(tiny(tmp_path), {"lr": [0.1]}, tmp_path, trials=1)
 
 
 def test_a_configuration_becomes_a_recipe(tmp_path):
