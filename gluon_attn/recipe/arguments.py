@@ -48,7 +48,9 @@ def _underlying(args, given):
     if args.recipe:
         return read_file(args.recipe)
     kept = Path(given.get("output") or "").expanduser() / IN_RUN
-    return read_file(kept) if given.get("resume") and given.get("output") and kept.is_file() else {}
+    if not (given.get("resume") and given.get("output") and kept.is_file()):
+        return {}
+    return {**Recipe().as_dict(), **read_file(kept)}  # an earlier version wrote no value that is the default
 
 
 def _shape(spec):

@@ -229,9 +229,11 @@ class Recipe:
         return {k: v for k, v in values.items() if not changed_only or v != getattr(_DEFAULT, k)}
 
     def to_yaml(self):
-        """The text of a recipe file that gives this recipe."""
-        values = {name.replace("_", "-"): value for name, value in self.as_dict(changed_only=True).items()}
-        return yaml.safe_dump(values, sort_keys=False)
+        """The text of a recipe file that gives this recipe, whatever the defaults of the script that reads it."""
+        changed = self.as_dict(changed_only=True)
+        rest = {name: value for name, value in self.as_dict().items() if name not in changed}
+        parts = {"": changed, "\n# As by default:\n": rest}
+        return "".join(head + _as_flags(values) for head, values in parts.items() if values)
 
     @property
     def peak_lr(self):
@@ -246,6 +248,10 @@ class Recipe:
     @property
     def folder(self):
         return Path(self.output or f"runs/{self.model}-{self.dataset}-{self.seed}")
+
+
+def _as_flags(values):
+    return yaml.safe_dump({name.replace("_", "-"): value for name, value in values.items()}, sort_keys=False)
 
 
 def of_run(folder: AnyPath) -> Optional[Recipe]:

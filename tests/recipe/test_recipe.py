@@ -8,7 +8,9 @@ import math
 import time
 
 import pytest
+import yaml
 
+from gluon_attn.commands.train import DEFAULTS
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 from gluon_attn.recipe.check import check
@@ -39,6 +41,21 @@ def test_a_recipe_survives_its_own_file(tmp_path):
     recipe = Recipe.load("abn_cifar_wrn", model="cifar_abn_wrn28_10", arch={"reduction": 4}, seed=3)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())
     assert Recipe.load(tmp_path / "again.yaml") == recipe
+
+
+@pytest.mark.parametrize("changed_only", [False, True], ids=["now", "as earlier versions kept it"])
+def test_resuming_is_by_the_kept_recipe_and_not_by_the_defaults_of_the_script(tmp_path, changed_only):
+    recipe = Recipe(model="resnet18", dataset="clutter", epochs=1, output=str(tmp_path))
+    text = yaml.safe_dump(recipe.as_dict(changed_only=True)) if changed_only else recipe.to_yaml()
+    (tmp_path / "recipe.yaml").write_text(text)
+    assert parse("--output", str(tmp_path), "--resume", **DEFAULTS["imagenet"]) == recipe.replace(resume="auto")
+
+
+def test_a_kept_recipe_is_the_same_under_the_defaults_of_any_script(tmp_path):
+    recipe = Recipe(model="resnet18", dataset="clutter", epochs=1)
+    (tmp_path / "kept.yaml").write_text(recipe.to_yaml())
+    assert parse("--recipe", str(tmp_path / "kept.yaml"), **DEFAULTS["imagenet"]) == recipe
+    assert recipe.to_yaml().startswith("model: resnet18\ndataset: clutter\nepochs: 1\n"), "what was chosen stands first"
 
 
 def test_every_built_in_recipe_is_consistent():
