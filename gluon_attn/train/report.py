@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 import time
 from collections import Counter
 
@@ -122,7 +120,7 @@ def metrics_of(run):
         threads=threads.taken(),
         amx=matrix_units.taken(),
         versions=versions(),
-        command=shlex.join(sys.argv),
+        command=run.command,
         finished=time.strftime("%Y-%m-%d %H:%M:%S"),
         recipe=run.recipe.as_dict(),
     )

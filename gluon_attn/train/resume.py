@@ -39,7 +39,8 @@ def _changed(run, meta):
 def go_on(run, arrays, meta):
     """Put the run where the checkpoint was; a run of other settings is refused, or named in the log."""
     before, changed = _before(meta), _changed(run, meta)
-    if _more_epochs(run, before["epochs"], changed):
+    longer = _more_epochs(run, before["epochs"], changed)
+    if longer:
         del changed["epochs"]
     if changed and run.recipe.resume == "auto":
         was = ", ".join(f"--{k.replace('_', '-')} {value}" for k, value in changed.items())
@@ -60,6 +61,8 @@ def go_on(run, arrays, meta):
     run.epoch, run.batch, run.images = meta["epoch"], meta["batch"], meta["images"]
     run.trainer.optimizer.begin_num_update = run.step  # AdamW's count of updates
     run.history, run.clock = meta["history"], Clock(meta["seconds"])
+    if not changed:  # else it is another run, which begins here
+        run.command = str(meta.get("command", run.command)) + (f" --epochs {run.recipe.epochs}" if longer else "")
     run.kept = meta.get("kept", run.best["epoch"] if run.accuracies else None)
     other = f", with other {', '.join(changed)}" if changed else ""
     run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import shlex
+import sys
 
 import mxnet as mx
 
@@ -53,6 +55,7 @@ class Run:
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
+        self.command = shlex.join(sys.argv)  # of the run's beginning
         self.said = set()
         self.kept = None  # the epoch whose weights best.params has: a full disk may have kept it from the best one's
         self._open = contextlib.ExitStack()
@@ -213,6 +216,7 @@ class Run:
             history=self.history,
             kept=self.kept,
             seconds=self.clock.seconds,
+            command=self.command,
             threads=threads.taken(),
             amx=matrix_units.taken(),
             versions=versions(),

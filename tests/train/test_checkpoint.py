@@ -31,6 +31,15 @@ def test_a_checkpoint_holds_no_pickle(tmp_path):
     assert meta["epoch"] == 1 and json.dumps(meta)
 
 
+def begun(recipe):
+    run = Run(recipe, progress=False)
+    try:
+        run.begin()
+    finally:
+        run.close()
+    return run
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_newest_checkpoint_is_passed_over(two_epochs, tmp_path, damage):
     folder = tmp_path / "run"
@@ -109,11 +118,27 @@ def test_an_edited_checkpoint_is_named_and_the_older_one_taken(two_epochs, tmp_p
     edited(newest, change)
     with pytest.raises(GluonAttnError, match=sentence):
         fit(tiny(folder, resume=str(newest)), progress=False)
-    run = Run(tiny(folder, resume="auto"), progress=False)
-    try:
-        run.begin()
-    finally:
-        run.close()
+    run = begun(tiny(folder, resume="auto"))
     assert (run.epoch, run.batch) == (1, 0)
     log = (folder / "train.log").read_text()
     assert sentence in log and str(newest) in log and "resumed at epoch 2, batch 0" in log
+
+
+@pytest.mark.parametrize(
+    ("resumed", "changes", "command"),
+    [
+        ("auto", {}, "train.py --seed 0"),
+        ("auto", {"epochs": 3}, "train.py --seed 0 --epochs 3"),
+        ("named", {}, "train.py --seed 0"),
+        ("named", {"lr": 0.01}, "train.py --lr 0.01 --resume"),
+    ],
+)
+def test_a_run_keeps_the_command_of_its_beginning(two_epochs, tmp_path, monkeypatch, resumed, changes, command):
+    """One that goes on under other settings is another run."""
+    folder, step = tmp_path / "run", dict(schedule="step", milestones=[1])
+    shutil.copytree(two_epochs, folder)
+    newest = Checkpoints(folder).paths()[0]
+    edited(newest, lambda arrays, meta: meta.update(command="train.py --seed 0", recipe={**meta["recipe"], **step}))
+    monkeypatch.setattr("sys.argv", ["train.py", "--lr", "0.01", "--resume"])
+    run = begun(tiny(folder, resume="auto" if resumed == "auto" else str(newest), **step, **changes))
+    assert run.command == command
