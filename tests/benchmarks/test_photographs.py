@@ -55,7 +55,15 @@ def finished_run(root, folder, model, seed=0, accuracy=0.5, **arch):
     net.save_parameters(str(folder / "last.params"))
     (folder / "train.log").write_text("log\n")
     (folder / "history.csv").write_text(f"epoch,top1,top5\n0,{accuracy},1.0\n")
-    recipe = dict(dataset="tiny-imagenet", dataset_options={}, data_root=str(root), classes=0, arch=arch, image_size=0)
+    recipe = dict(
+        model=model,
+        dataset="tiny-imagenet",
+        dataset_options={},
+        data_root=str(root),
+        classes=0,
+        arch=arch,
+        image_size=0,
+    )
     metrics = dict(model=model, dataset="tiny-imagenet", best_epoch=1, last_accuracy=accuracy, seed=seed, epochs=1)
     metrics.update(
         command="train_imagenet.py --recipe tiny_imagenet", seconds=120.0, threads=2, recipe=recipe, finished="now"
