@@ -192,7 +192,9 @@ class Recipe:
     lr_decay: float = option(0.1, "factor at each milestone", above=0, most=1, group="optimiser")
     warmup_epochs: float = option(0.0, "linear warm-up from 0", group="optimiser")
     patience: int = option(
-        0, "end after so many epochs without a better accuracy on the split that chooses; 0: never", group="optimiser"
+        0,
+        "end after so many evaluations without a better accuracy on the split that chooses; 0: never",
+        group="optimiser",
     )
     ema: float = option(
         0.0,
