@@ -64,7 +64,9 @@ def folder(split, root=None, image_size=224, validation=0, names=None):
     found = layout(root)
     if found.splits:
         return _divided(found, split, image_size, names)
-    whole = PictureFolder(found.train, names or _several(found.train), image_size)
+    classes = names or _several(found.train)
+    _refuse_strange(found.train, classes, "the network")
+    whole = PictureFolder(found.train, classes, image_size)
     share = validation or SHARE
     left, drawn = stratified_indices(whole.labels, share, names=whole.classes)
     part = whole.at(left if split == "train" else drawn)
@@ -80,17 +82,22 @@ def _divided(found, split, image_size, names):
     if where is None:
         raise DataError(f"There is no folder `train` beside {found.test}: only its test pictures can be used.")
     classes = names or _several(found.train or found.test)
-    strange = sorted(set(_class_names(where)) - set(classes))
-    if strange:
-        raise DataError(
-            f"{where} has folders for which there is no class: {', '.join(strange[:5])}. The classes are "
-            f"{', '.join(classes[:10])}{', ...' * (len(classes) > 10)}, as {found.train or 'the network'} has them."
-        )
+    _refuse_strange(where, classes, "the network" if names or not found.train else found.train)
     part = PictureFolder(where, classes, image_size)
     part.division = ", ".join(f"{name}: {path}" for name, path in vars(found).items() if path and name != "choosing")
     if found.choosing not in (None, found.test):
         part.division += f", chosen on: {found.choosing}"
     return part
+
+
+def _refuse_strange(where, classes, having):
+    """Pictures of no class would not be missed, and the accuracy be that of the others; `having` has the classes."""
+    strange = sorted(set(_class_names(where)) - set(classes))
+    if strange:
+        raise DataError(
+            f"{where} has folders for which there is no class: {', '.join(strange[:5])}. The classes are "
+            f"{', '.join(classes[:10])}{', ...' * (len(classes) > 10)}, as {having} has them."
+        )
 
 
 class PictureFolder(EncodedDataset):

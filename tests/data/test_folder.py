@@ -86,6 +86,13 @@ def test_the_test_half_alone(tmp_path):
         data.get_dataset("folder", "test", root=tmp_path, names=["dog", "owl"])
 
 
+def test_pictures_of_no_class_are_not_left_out(flat):
+    """Of an undivided folder, either: the accuracy would be that of the others."""
+    assert len(data.get_dataset("folder", "test", root=flat, names=["ant", "cat", "dog", "owl"])) == 6
+    with pytest.raises(DataError, match="no class: cat, owl.*The classes are ant, dog, as the network has them"):
+        data.get_dataset("folder", "test", root=flat, names=["ant", "dog"])
+
+
 def test_a_class_may_be_called_train(tmp_path):
     write(tmp_path, classes=("boat", "train", "test"), count=3)
     assert data.get_dataset("folder", "train", root=tmp_path).classes == ["boat", "test", "train"]
