@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluon_attn.catalogue import datasets
-from gluon_attn.commands.loading import build_network, check_classes, find_weights, fits_data, open_dataset
+from gluon_attn.commands.loading import build_network, find_weights, fits_data, open_dataset
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.find import outlook
+from gluon_attn.weights.labels import check_classes
 from gluon_attn.weights.origin import Origin, is_path
 
 
@@ -21,7 +22,7 @@ def plan(args):
     dataset, images = _data(args, origin)
     net, card = build_network(args, origin, dataset, record.classes)
     if dataset is not None:
-        check_classes(args, entry, card, dataset)
+        check_classes(card, dataset)
     if origin.path is not None:
         origin.load(net)  # they fit the network, or the run would say so
     lines = [

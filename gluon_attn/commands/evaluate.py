@@ -12,7 +12,6 @@ from pathlib import Path
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import (
     add_network_arguments,
-    check_classes,
     data_of_run,
     find_weights,
     fits_data,
@@ -72,7 +71,7 @@ def run(args):
             "On which images? Give --dataset NAME, or --run DIR, which knows its own (`gluon-attn evaluate --help`)."
         )
     if serving.asked(args):
-        return _keep(args, serving.evaluated(args, open_dataset(args)))
+        return _keep(args, serving.evaluated(args))
     if args.dry_run:
         from gluon_attn.commands._evaluation_plan import plan
 
@@ -82,10 +81,11 @@ def run(args):
     from tqdm import tqdm
 
     from gluon_attn.evaluate import evaluate
+    from gluon_attn.weights.labels import check_classes
 
     dataset = open_dataset(args, find_weights(args))
     loaded = load_network(args, dataset)
-    check_classes(args, loaded.entry, loaded.card, dataset)
+    check_classes(loaded.card, dataset)
     loader = _loader(args, dataset, loaded.card)
     with tqdm(total=len(dataset), unit="img", disable=None) as bar:
         result = evaluate(loaded.net, loader, loaded.devices, dtype=args.dtype, progress=bar.update)

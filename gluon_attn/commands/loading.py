@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from gluon_attn.catalogue import datasets
-from gluon_attn.errors import DataError, GluonAttnError
+from gluon_attn.errors import GluonAttnError
 
 # Flags that the folder of a run answers, with the values that they have when nobody gave them.
 _ANSWERED = dict(model=None, pretrained="true", variant=None, arch="", classes=None, classes_file=None)
@@ -169,38 +169,13 @@ def open_dataset(args, origin=None, split="test"):
     from gluon_attn import data
 
     options = _options(args)
-    known = datasets.DATASETS.get(origin.entry.dataset) if origin and origin.entry else None
+    known = datasets.DATASETS.get(origin.preprocessing.get("dataset")) if origin else None
     if known is not None and known.of == args.dataset:
         options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those
     card = origin.card if origin else None
     if args.dataset == "folder" and card and card.dataset == "folder":
         options = {"names": list(card.classes), **options}  # a test half may lack some of the network's classes
     return data.get_dataset(args.dataset, getattr(args, "split", split), root=args.data_root, **options)
-
-
-def check_classes(args, entry, card, dataset):
-    """Whether the network's outputs are the data set's classes."""
-    found, classes = len(dataset.classes), len(card.classes)
-    # A .rec file without class names shows only the labels that occur in it.
-    fits = found <= classes if args.dataset == "imagenet-rec" else found == classes
-    if not fits:
-        tag = f" ({entry.tag}, trained on {entry.dataset})" if entry else ""
-        raise GluonAttnError(
-            f"The network{tag} has {classes} classes and {args.dataset} has {found}: "
-            "choose weights and data set that belong together."
-        )
-    if _named(card.classes) and _named(dataset.classes) and list(card.classes) != list(dataset.classes):
-        ours, theirs = next(pair for pair in zip(card.classes, dataset.classes) if pair[0] != pair[1])
-        if not fits_data(args, entry):
-            raise DataError(
-                f"The network was trained on other classes than {args.dataset} has: where it knows {ours!r}, there is "
-                f"{theirs!r}. Give the folders the names that it knows (its card.json has them)."
-            )
-
-
-def _named(names):
-    """Whether these are more than numbers."""
-    return not all(name.isdigit() or name.startswith("class ") for name in map(str, names))
 
 
 def fits_data(args, entry):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gluon_attn.commands.loading import find_weights, open_dataset
 from gluon_attn.deploy.run.engines import ENGINES, SUFFIXES
 from gluon_attn.errors import GluonAttnError
 
@@ -55,8 +56,9 @@ def _given(args, defaults):
 
 
 def open_predictor(args):
-    """The Predictor that the flags mean."""
+    """(the Predictor that the flags mean, the Origin of its weights)."""
     from gluon_attn.deploy.run.predictor import Predictor
+    from gluon_attn.weights.origin import Origin
 
     common = dict(engine=args.engine, threads=args.threads, batch_size=args.batch_size)
     if args.precision:
@@ -67,8 +69,10 @@ def open_predictor(args):
         if not args.file.endswith(SUFFIXES):
             kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
             raise GluonAttnError(f"--file {args.file} is no file of `gluon-attn export`: {kinds}.")
-        return Predictor(args.file, **common)
-    return Predictor(args.model, **_network(args), **common)
+        predictor = Predictor(args.file, **common)
+        return predictor, Origin(predictor.card.model, path=args.file, card=predictor.card)
+    origin = find_weights(args)  # as without an engine: --dataset chooses among several
+    return Predictor(args.model, origin.path or origin.tag, **_network(args), **common), origin
 
 
 def _network(args):
@@ -80,8 +84,7 @@ def _network(args):
         )
     given = {"variant": args.variant, "classes": args.classes, "root": args.root}
     given = {key: value for key, value in given.items() if value is not None}
-    pretrained = True if args.pretrained.lower() == "true" else args.pretrained
-    return dict(pretrained=pretrained, **given, **Recipe.of({"arch": args.arch}).arch)
+    return {**given, **Recipe.of({"arch": args.arch}).arch}
 
 
 def predictions(args, paths, on_bad=None):
@@ -90,27 +93,30 @@ def predictions(args, paths, on_bad=None):
 
     if args.dataset or args.data_root:
         raise GluonAttnError("--dataset and --data-root name classes, which a deployed network knows: leave them out.")
-    predictor = open_predictor(args)
+    predictor, _ = open_predictor(args)
     for batch, images in batches(paths, predictor.transform, args.batch_size, on_bad):
         for path, classes in zip(batch, predictor.named(predictor.run(images), args.top)):
             yield Prediction(path, classes)
 
 
-def evaluated(args, dataset):
+def evaluated(args):
     """The row of `gluon-attn evaluate`, or the plan of a dry run as text."""
     from tqdm import tqdm
 
-    from gluon_attn.deploy.run.score import check_classes, score
+    from gluon_attn.deploy.run.score import score
+    from gluon_attn.weights.labels import check_classes
 
     if args.reader != "gluon":
         raise GluonAttnError("--reader native is MXNet's: leave it out beside --file or --engine.")
-    predictor = open_predictor(args)
-    card = predictor.card
+    predictor, origin = open_predictor(args)
+    card, dataset = predictor.card, open_dataset(args, origin)
     check_classes(card, dataset)
     name, engine = args.file or args.model, predictor.describe()
+    weights = Path(args.file).name if args.file else origin.tag or args.pretrained
     if args.dry_run:
         return (
             f"model     {name}: {card.model}, {len(card.classes)} classes\n"
+            f"weights   {weights}\n"
             f"data      {args.dataset}: {len(dataset)} images of split {args.split!r}\n"
             f"prepare   {card.preparation}\nrun       {engine}, {args.batch_size} images at once"
         )
@@ -118,7 +124,7 @@ def evaluated(args, dataset):
         result = score(predictor, dataset, bar.update)
     return dict(
         model=card.model,
-        pretrained=Path(args.file).name if args.file else args.pretrained,
+        pretrained=weights,
         dataset=args.dataset,
         split=args.split,
         images=result["images"],

@@ -167,3 +167,62 @@ def test_a_dry_run_tries_the_weights(capsys, tmp_path, classes, words):
     assert status == (2 if words else 0) and all(word in err for word in words), out + err
     status, _, err = call(capsys, "evaluate", "--model", MODEL, *flags, "--classes", 2, "--dry-run")
     assert status == 2 and "has 2 classes" in err
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    whole = data.get_dataset
+    monkeypatch.setattr(data, "get_dataset", lambda *args, **options: data.Subset(whole(*args, **options), range(20)))
+
+
+def test_an_engine_takes_the_weights_for_the_data_set(capsys, few_digits, tmp_path):
+    """Not clutter's, for 64 pixels, which come first."""
+    flags = [
+        "--model",
+        "cifar_aff_resnet20",
+        "--dataset",
+        "digits",
+        "--engine",
+        "mxnet",
+        "--results",
+        tmp_path / "r.csv",
+    ]
+    status, out, err = call(capsys, "evaluate", *flags)
+    assert status == 0 and "accuracy 100.00 %" in out, err
+    (row,) = csv.DictReader((tmp_path / "r.csv").open())
+    assert (row["pretrained"], row["input_size"]) == ("digits", "32")
+
+
+INSECTS = ("ant", "bee", "fly", "wasp")
+
+
+@pytest.fixture(scope="module")
+def of_insects(tmp_path_factory):
+    """A symbol file whose card names four classes of a folder."""
+    folder = tmp_path_factory.mktemp("insects")
+    small = dict(layers=(1, 1, 1))
+    net = gluon_attn.get_model(MODEL, classes=4, **small)
+    net.initialize()
+    card = Card(MODEL, INSECTS, (0.5,) * 3, (0.5,) * 3, 32, arch=small, dataset="folder")
+    gluon_attn.deploy.export_symbol(net, folder / "net", 32, card=card)
+    return folder / "net-symbol.json"
+
+
+@pytest.mark.parametrize(
+    ("folders", "dataset", "said"),
+    [
+        (INSECTS, "folder", None),
+        (("val/ant", "val/fly", "val/wasp"), "folder", None),
+        (("bee", "fly", "wasp", "zebra"), "folder", "no class: zebra. The classes are ant, bee"),
+        (("fig", "kiwi", "lime", "plum"), "folder", "no class: fig, kiwi"),
+        (("val/fig", "val/kiwi", "val/lime", "val/plum"), "imagenet-folder", "where it knows 'ant', there is 'fig'"),
+    ],
+)
+def test_a_file_is_scored_on_the_classes_of_its_card(capsys, of_insects, tmp_path, folders, dataset, said):
+    for name in folders:
+        for number in range(2):
+            (tmp_path / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (100 * number,) * 3).save(tmp_path / name / f"{number}.png")
+    flags = ["--file", of_insects, "--dataset", dataset, "--data-root", tmp_path, "--results", tmp_path / "r.csv"]
+    status, _, err = call(capsys, "evaluate", *flags)
+    assert status == (0 if said is None else 2) and (said or "") in err, err

@@ -128,22 +128,6 @@ def test_int8_stays_close(files, expected, engine):
     assert abs(found - expected).max() < 0.05 * abs(expected).max()
 
 
-def test_mxnet_calibrates_on_every_batch(monkeypatch):
-    """Its own count is of images, not of batches: the first alone was looked at."""
-    monkeypatch.setattr(mxnet_engine, "_has_vnni", lambda: True)
-    block = as_block(build("cifar_resnet20", classes=10, layers=(1, 1, 1)))
-    images = np.random.RandomState(0).randn(3, 4, 3, 32, 32).astype("float32")
-    images[0] /= 100
-
-    def logits(batches):
-        engine = mxnet_engine.MxnetEngine((block, ["logits"]))
-        engine.quantize(batches)
-        engine.prepare(32, 4)
-        return engine(images[1])
-
-    np.testing.assert_array_equal(logits(images), logits(images[::-1]))
-
-
 @pytest.mark.parametrize(
     "make, words",
     [
@@ -173,6 +157,11 @@ def test_mxnet_calibrates_on_every_batch(monkeypatch):
         (lambda f: Predictor(f / "net.onnx", precision="int8", calibration=[]), ["empty"]),
         (lambda f: Predictor(f / "net.onnx", True), ["holds its weights"]),
         (lambda f: Predictor(f / "net-symbol.json", threads=2), ["OMP_NUM_THREADS"]),
+        (lambda f: Predictor(CARD.model, f / "net.params", "onnxruntime", classes=7), ["know 10 classes, not 7"]),
+        (lambda f: Predictor(CARD.model, "digits", "mxnet", classes=7), ["know 10 classes, not 7"]),
+        (lambda f: Predictor(CARD.model, False, "mxnet"), ["pretrained=False", "needs weights"]),
+        (lambda f: Predictor(CARD.model, "digits", "mxnet", features=True), ["features= gives no logits"]),
+        (lambda f: Predictor(CARD.model, "digits", "mxnet", in_channels=1), ["in_channels=1", "3 channels"]),
         (lambda f: Predictor(f / "net.onnx")(PICTURES[0]), ["[image]"]),
         (lambda f: Predictor(f / "net.onnx")([PICTURES[0] / 255.0]), ["uint8", "float64"]),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 
 from gluon_attn.accuracy import shares
 from gluon_attn.errors import DataError
+from gluon_attn.weights.labels import check_classes
 
 
 def score(predictor, dataset, progress: Optional[Callable] = None) -> dict:
@@ -41,18 +42,3 @@ def ranks(logits, labels):
     earlier = np.arange(logits.shape[1]) < labels[:, None]
     ahead = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
     return np.where(np.isnan(logits).any(axis=1), logits.shape[1], ahead)
-
-
-def check_classes(card, dataset):
-    """Labels mean what the card says, as far as names can tell."""
-    theirs = tuple(map(str, dataset.classes))
-    if len(theirs) != len(card.classes):
-        raise DataError(
-            f"The network has {len(card.classes)} classes and {dataset.name} has {len(theirs)}: choose a file and a "
-            "data set that belong together."
-        )
-    if theirs != card.classes and sorted(theirs) == sorted(card.classes):
-        raise DataError(
-            f"The network's classes are those of {dataset.name} in another order: it would be scored on wrong labels. "
-            "Export it with the class names of this data set."
-        )
