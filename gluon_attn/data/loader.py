@@ -62,7 +62,9 @@ class Loader:
         on_bad_image: str = "error",
         timeout: float = 300,
     ):
-        _check(len(dataset), batch_size, shard, last_batch, on_bad_image)
+        if on_bad_image not in BAD_IMAGE:
+            raise unknown("on_bad_image", on_bad_image, BAD_IMAGE, error=DataError)
+        check_batches(len(dataset), batch_size, shard, last_batch)
         self.dataset, self.batch_size, self.transform = dataset, batch_size, transform
         self.train, self.seed, self.workers = train, seed, workers
         self.shard, self.last_batch, self.timeout = shard, last_batch, timeout
@@ -172,11 +174,13 @@ def _stack_shared(samples):
     return _stack(samples, default_mp_batchify_fn)
 
 
-def _check(count, batch_size, shard, last_batch, on_bad_image):
+def check_batches(count: int, batch_size: int, shard: Tuple[int, int] = (0, 1), last_batch: str = "keep") -> None:
+    """DataError where `count` images make no batch; the arguments are those of `Loader`.
+
+    >>> check_batches(40, 10, last_batch="discard")
+    """
     if last_batch not in LAST_BATCH:
         raise unknown("last_batch", last_batch, LAST_BATCH, error=DataError)
-    if on_bad_image not in BAD_IMAGE:
-        raise unknown("on_bad_image", on_bad_image, BAD_IMAGE, error=DataError)
     rank, shards = shard
     if not 0 <= rank < shards:
         raise DataError(f"shard={shard} is none: use (rank, number of workers) with rank from 0 to number - 1.")

@@ -10,6 +10,8 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.models import norms
 from gluon_attn.models.norms import blocks
 from gluon_attn.train import parts
+from gluon_attn.train.objective import Objective
+from gluon_attn.weights.origin import Origin
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
 
@@ -32,8 +34,8 @@ def build(recipe, classes, devices):
     parts.scale_rate(net, recipe.head_lr)
     if recipe.use_global_stats:
         norms.infer(net)
+    refuse_sync_on_cpu(recipe, devices)
     if recipe.sync_bn and len(devices) > 1:
-        refuse_sync_on_cpu(devices)
         synchronise(net, len(devices))
     if recipe.dtype == "float16":
         net.cast("float16")
@@ -51,6 +53,35 @@ def create(recipe, classes):
         classes=classes,
         **arch,
     )
+
+
+def objective(recipe, classes, devices):
+    """What is minimised, with the teacher on `devices` where there is one."""
+    if not recipe.teacher:
+        return Objective()
+    check_teacher(recipe, classes)
+    teacher = zoo.get_model(recipe.teacher, pretrained=recipe.teacher_weights)
+    teacher.collect_params().reset_ctx(devices)
+    if recipe.dtype == "float16":
+        teacher.cast("float16")
+    teacher.hybridize(static_alloc=True)
+    return Objective(teacher, recipe.temperature, recipe.hard_weight)
+
+
+def check_teacher(recipe, classes):
+    """GluonAttnError where there are no weights, or such for another number of classes: it would teach noise."""
+    origin = Origin.of(zoo.find(recipe.teacher).name, recipe.teacher_weights)
+    if not origin:
+        raise GluonAttnError(
+            f"--teacher-weights {recipe.teacher_weights} leaves the teacher {recipe.teacher} without weights: give "
+            "true, a tag or a file."
+        )
+    known = origin.classes or origin.classes_in_file(lambda: zoo.get_model(recipe.teacher))
+    if known not in (None, classes):
+        raise GluonAttnError(
+            f"The weights of the teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights}) know {known} "
+            f"classes, the student {classes}: give weights of a teacher that was trained on the same classes."
+        )
 
 
 def has_dropout(net):
@@ -84,8 +115,8 @@ def synchronise(net, devices):
     norms.replace(net, synced)
 
 
-def refuse_sync_on_cpu(devices):
-    if any(device.device_type == "cpu" for device in devices):
+def refuse_sync_on_cpu(recipe, devices):
+    if recipe.sync_bn and len(devices) > 1 and any(device.device_type == "cpu" for device in devices):
         raise GluonAttnError(
             "--sync-bn needs GPUs: with several CPU devices the backward pass of MXNet's SyncBatchNorm waits for "
             "itself for ever. Leave it out, or use --use-global-stats."

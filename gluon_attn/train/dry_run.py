@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gluon_attn import matrix_units, weights
+from gluon_attn import matrix_units, weights, zoo
 from gluon_attn.complexity import complexity
 from gluon_attn.devices import check_arithmetic, parse_devices
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.check import check
 from gluon_attn.train import build as network
 from gluon_attn.train.folder import refuse_another_run
-from gluon_attn.train.inputs import card_of, facts, open_datasets
+from gluon_attn.train.inputs import card_of, check_fits, facts, open_datasets, progressive_transform
 from gluon_attn.train.parts import freeze
 from gluon_attn.train.update import learning_rate
 
@@ -30,11 +30,12 @@ def plan(recipe: Recipe) -> str:
     """
     check(recipe)
     known = facts(recipe)
-    data, images, card = _data(recipe, known)
+    missing, untaught = _missing_weights(recipe.model, recipe.pretrained), []
+    if recipe.teacher:
+        untaught = _missing_weights(recipe.teacher, recipe.teacher_weights)
+    data, images, card = _data(recipe, known, taught=bool(recipe.teacher) and not untaught)
     classes, size = len(card.classes), card.input_size
-    missing = []
-    for name in filter(None, (recipe.pretrained, recipe.teacher and recipe.teacher_weights)):
-        missing += _missing_weights(recipe, name)
+    progressive_transform(recipe, card)  # what is wrong with it is said here as by the run
     net = network.create(recipe.replace(pretrained=""), classes)
     freeze(net, recipe.freeze)
     cost = complexity(net, size)
@@ -51,6 +52,7 @@ def plan(recipe: Recipe) -> str:
         f"run       {_arithmetic(recipe)} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
         *_taken(recipe),
         *missing,
+        *untaught,
     ]
     return "\n".join(lines)
 
@@ -63,16 +65,23 @@ def _taken(recipe):
     return []
 
 
-def _data(recipe, known):
-    """(one line, training images, card of what would be trained), from the files where they are there."""
+def _data(recipe, known, taught):
+    """(one line, training images, card of what would be trained), from the files where they are there.
+
+    taught : whether a teacher's weights are there, which must be for the same classes
+    """
     try:
         train, chosen, test, split = open_datasets(recipe)
     except (GluonAttnError, OSError) as error:
         names = known.class_names or range(known.classes)
         return f"MISSING: {error}", known.images, card_of(recipe, known, names)
+    check_fits(recipe, train)
+    card = card_of(recipe, train)
+    if taught:
+        network.check_teacher(recipe, len(card.classes))
     sizes = f"{len(train)} training images, {len(chosen)} of split {split!r}" + (f", {len(test)} test" if test else "")
     sizes += f"; {train.division}" if getattr(train, "division", "") else ""
-    return f"{recipe.dataset}: {sizes}", len(train), card_of(recipe, train)
+    return f"{recipe.dataset}: {sizes}", len(train), card
 
 
 def _augmentation(recipe, known):
@@ -129,13 +138,14 @@ def _devices(recipe):
     except GluonAttnError as error:
         return f"{recipe.devices} (MISSING: {error})"
     check_arithmetic(recipe.dtype, devices)
+    network.refuse_sync_on_cpu(recipe, devices)
     return ", ".join(map(str, devices))
 
 
-def _missing_weights(recipe, name):
-    model = recipe.model if name == recipe.pretrained else recipe.teacher
+def _missing_weights(model, word):
+    name = zoo.find(model).name
     try:
-        weights.Origin.of(model.lower(), name)
+        weights.Origin.of(name, word)
     except (GluonAttnError, OSError) as error:
         return [f"weights   MISSING: {error}"]
     return []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gluon_attn import data, zoo
 from gluon_attn.catalogue.datasets import centre_share, for_recipes
+from gluon_attn.data.loader import check_batches
 from gluon_attn.data.native import NativeLoader
 from gluon_attn.data.sources import own_splits
 from gluon_attn.data.transforms import PADDING, ByEpoch
@@ -41,6 +42,7 @@ def open_inputs(recipe, rank=0, workers=1):
             f"--batch-size {recipe.batch_size} cannot be shared by {workers} workers: take a multiple of {workers}."
         )
     train_set, evaluation_set, test_set, chosen_on = open_datasets(recipe)
+    check_fits(recipe, train_set, rank, workers)
     card = card_of(recipe, train_set)
     return Inputs(
         training_loader(recipe, train_set, card, rank, workers),
@@ -51,6 +53,17 @@ def open_inputs(recipe, rank=0, workers=1):
         images=len(train_set),
         division=getattr(train_set, "division", ""),
     )
+
+
+def check_fits(recipe, dataset, rank=0, workers=1):
+    """GluonAttnError where the recipe and the training images do not go together; --dry-run asks it, too."""
+    known = len(dataset.classes)
+    if 0 < recipe.classes < known:
+        raise GluonAttnError(
+            f"--classes {recipe.classes} is fewer than the {known} classes of {recipe.dataset}: leave it out, or give "
+            f"{known} or more."
+        )
+    check_batches(len(dataset), recipe.batch_size // workers, (rank, workers), recipe.last_batch)
 
 
 def card_of(recipe, dataset, names=None):

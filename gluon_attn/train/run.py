@@ -23,7 +23,6 @@ from gluon_attn.train.build import Evaluated
 from gluon_attn.train.folder import claimed, refuse_another_run
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
-from gluon_attn.train.objective import Objective
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
 from gluon_attn.weights.files import write_parameters
 from gluon_attn.weights.load import quietly
@@ -49,8 +48,9 @@ class Run:
         self.random = network.has_dropout(self.net)
         with quietly():
             self.evaluated = Evaluated(self.net, self._network(), recipe.ema)
+        objective = network.objective(recipe, self.inputs.classes, self.devices)
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
-        self.updater = Updater(self.net, self.trainer, self._objective(), self.devices, recipe, self.inputs.classes)
+        self.updater = Updater(self.net, self.trainer, objective, self.devices, recipe, self.inputs.classes)
         self.card = self._card()
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
@@ -73,17 +73,6 @@ class Run:
         if self.inputs.division:
             notes["division"] = self.inputs.division
         return self.inputs.card.but(arch=zoo.own_arch(self.net, zoo.find(self.recipe.model)), notes=notes)
-
-    def _objective(self):
-        if not self.recipe.teacher:
-            return Objective()
-        weights = self.recipe.teacher_weights
-        teacher = zoo.get_model(self.recipe.teacher, pretrained=weights, classes=self.inputs.classes)
-        teacher.collect_params().reset_ctx(self.devices)
-        if self.recipe.dtype == "float16":
-            teacher.cast("float16")
-        teacher.hybridize(static_alloc=True)
-        return Objective(teacher, self.recipe.temperature, self.recipe.hard_weight)
 
     @property
     def step(self):
