@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional,
 from gluon_attn import _compat, errors, plugins
 from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
-from gluon_attn.catalogue.arguments import checked
+from gluon_attn.catalogue.arguments import checked, plain
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
@@ -163,13 +163,23 @@ def load_run(folder: AnyPath, which: Optional[str] = None, ctx: Any = None, **ar
 
 
 def own_arch(net: HybridBlock, spec: Spec) -> dict:
-    """The keywords of the network beyond what its name says, as a card keeps them.
+    """The keywords of the network beyond what its name says, as a card keeps them: of a class, where it is from.
 
     >>> own_arch(gluon_attn.get_model("cifar_se_resnet20", reduction=4), find("cifar_se_resnet20"))
     {'reduction': 4}
     """
-    usual = spec.arch
-    return {key: value for key, value in net.zoo_arch.items() if key not in usual or usual[key] != value}
+    usual = plain(spec.arch)
+    own = {key: value for key, value in net.zoo_arch.items() if key not in usual or usual[key] != value}
+    return {key: _written(value) for key, value in own.items()}
+
+
+def _written(value):
+    """No name of a mechanism has a colon: such a card is for those who give the class."""
+    if isinstance(value, tuple):
+        return tuple(map(_written, value))
+    if not callable(value):
+        return value
+    return f"{value.__module__}:{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
 
 
 def _features(net, stages):
@@ -204,7 +214,7 @@ def _build(spec, arguments, in_channels, classes):
             raise
         given = ", ".join(f"{key}={value!r}" for key, value in given.items())
         raise errors.GluonAttnError(f"{spec.name} cannot be built with {given}: {_first_line(problem)}.") from problem
-    net.zoo_arch = arguments  # load_weights compares it with what a published file was trained for
+    net.zoo_arch = own  # load_weights compares it with what a published file was trained for
     return net
 
 

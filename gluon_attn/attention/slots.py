@@ -59,7 +59,9 @@ def made_by(slot: str, chosen: Any) -> Callable:
         if chosen not in TABLES[slot]:
             plugins.load()
         if chosen not in TABLES[slot]:
-            raise unknown(KINDS.get(slot, slot), chosen, TABLES[slot])
+            # As the card of a network has it that was built with a class (zoo.own_arch).
+            remedy = f"Give the class itself: {slot}={chosen.rpartition(':')[2]}." if ":" in chosen else ""
+            raise unknown(KINDS.get(slot, slot), chosen, TABLES[slot], remedy=remedy)
         return TABLES[slot][chosen]
     refuse_what_makes_no_block(slot, chosen)
     return chosen

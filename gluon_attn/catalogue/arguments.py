@@ -7,6 +7,7 @@ they are defined, and said there. The keywords that one mechanism alone takes st
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Container, Mapping, NamedTuple, Optional
 
 from gluon_attn.catalogue.kinds import (
@@ -93,7 +94,7 @@ def checked(name: str, arguments: Mapping[str, Any], free: Container[str] = ()) 
     >>> checked("resnet18", {"layers": [2, 2, 2, 2], "widths": [32, 64, 128, 256]})["widths"]
     (32, 64, 128, 256)
     """
-    found = {key: _tuples(value) for key, value in arguments.items()}
+    found = {key: plain(value) for key, value in arguments.items()}
     stages = _stages(found)
     for key, value in found.items():
         if key in free or (value is None and may_be_none(key)):
@@ -115,13 +116,17 @@ def refuse_wrong(name: str, arguments: Mapping[str, Any]) -> None:
             raise GluonAttnError(f"{name}: {key}={_short(value)} cannot be: give {takes.kind.words}.")
 
 
-def _tuples(value):
-    """As YAML, JSON and Python write it, in one form: tuples, and stages as whole numbers."""
+def plain(value: Any) -> Any:
+    """As YAML, JSON, numpy and Python write it, in one form: tuples, Python's numbers, and stages as whole numbers.
+
+    >>> plain({"2": [1, 3]})
+    {2: (1, 3)}
+    """
     if isinstance(value, (list, tuple)):
-        return tuple(map(_tuples, value))
+        return tuple(map(plain, value))
     if isinstance(value, Mapping):
-        return {int(k) if str(k).isdigit() else k: _tuples(v) for k, v in value.items()}
-    return value
+        return {int(k) if str(k).isdigit() else k: plain(v) for k, v in value.items()}
+    return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
 
 
 def _stages(arguments):

@@ -91,7 +91,7 @@ class Origin:
         usual : preprocessing where they say nothing; classes, arch : of the network that was built
         """
         if self.card is not None and len(self.card.classes) == classes:
-            return self.card
+            return self.card.but(arch=arch)
         facts = {**usual, **self.preprocessing}
         return Card.of(self.model, facts, self.class_names(classes), arch=arch, source=self.tag or "")
 

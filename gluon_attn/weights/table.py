@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
+from gluon_attn.catalogue.arguments import plain
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError, unknown
 from gluon_attn.weights.card import Card
@@ -44,6 +45,9 @@ class WeightsEntry:
     by_hand: bool = False  # published where no program can fetch it
     path: Optional[str] = None  # where a stored file is
     file_classes: Optional[int] = None  # outputs in the file, where only the first `classes` were trained
+
+    def __post_init__(self):
+        object.__setattr__(self, "arch", plain(self.arch))
 
     @property
     def dataset(self):
