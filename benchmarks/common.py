@@ -66,7 +66,7 @@ def write(name, rows, args, unique=()):
     """results/NAME.csv, every row with the clock, the cores and the machine it was measured on.
 
     What the file holds of other `--threads` stays, so that one command a number of threads fills one table; with
-    `unique`, so does what has other values there.
+    `unique`, so does what has other values there, in the columns of the new rows.
     """
     asked = str(args.threads or "default")
     machine = {"clock": args.clock, "threads": asked, "cores_of_mxnet": threads.taken(), "cores": os.cpu_count()}
@@ -74,7 +74,11 @@ def write(name, rows, args, unique=()):
     path = RESULTS / f"{name}.csv"
     measured = {_place(row, ("threads", *unique)) for row in rows}
     known = [row for row in read(path) if row.keys() == rows[0].keys() or unique]
-    others = [row for row in known if _place(row, ("threads", *unique)) not in measured]
+    others = [
+        {column: row.get(column, "") for column in rows[0]}
+        for row in known
+        if _place(row, ("threads", *unique)) not in measured
+    ]
     write_csv(path, [*rows, *others] if asked == "default" else [*others, *rows], list(rows[0]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gluon_attn.commands.loading import add_network_arguments, data_of_run, load_network, take_run
 from gluon_attn.errors import GluonAttnError
@@ -35,14 +35,12 @@ def add_arguments(parser):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network of the comparison, with its transform and normalisation."""
+    """A network of the comparison, and the card that says what it sees of a picture and what its classes are."""
 
     label: str
     net: object
-    transform: object
-    normalisation: dict
+    card: object
     device: object
-    names: list
 
 
 def run(args):
@@ -57,17 +55,18 @@ def run(args):
     methods = args.method.split(",")
     if args.score:
         return _score(args, candidates, methods, dataset)
-    subjects = _subjects(args, candidates[0].names, dataset)
+    names = list(candidates[0].card.classes)
+    subjects = _subjects(args, names, dataset)
     rows = {candidate.label: _views(candidate, subjects, methods, args) for candidate in candidates}
     if args.output:
         from gluon_attn.explain.pictures import draw
 
-        draw(rows, args.output, candidates[0].names, *_known(subjects))
+        draw(rows, args.output, names, _known_labels(subjects))
         print(f"picture: {args.output}")
     if args.html:
         from gluon_attn.explain.report import write
 
-        write(rows, args.html, subjects, candidates[0].names)
+        write(rows, args.html, subjects, names)
         print(f"page: {args.html}")
     return 0
 
@@ -98,7 +97,7 @@ def _candidates(args, dataset):
     alike = len(set(models)) < len(models)
     labels = [f"{model} {weight}" if alike else model for model, weight in zip(models, weights)]
     found = [_candidate(args, *which, dataset) for which in zip(labels, models, weights)]
-    if len({len(candidate.names) for candidate in found}) > 1:
+    if len({len(candidate.card.classes) for candidate in found}) > 1:
         raise GluonAttnError("The networks have different numbers of classes: compare networks for the same classes.")
     return found
 
@@ -106,8 +105,7 @@ def _candidates(args, dataset):
 def _candidate(args, label, model, pretrained, dataset):
     own = argparse.Namespace(**{**vars(args), "model": model, "pretrained": pretrained})
     loaded = load_network(own, dataset)
-    card, normalisation = loaded.card, dict(mean=loaded.card.mean, std=loaded.card.std)
-    return Candidate(label, loaded.net, card.transform(), normalisation, loaded.devices[0], list(card.classes))
+    return Candidate(label, loaded.net, loaded.card, loaded.devices[0])
 
 
 def _subjects(args, names, dataset):
@@ -132,28 +130,30 @@ def _indices(args, dataset, count):
 def _views(candidate, subjects, methods, args):
     from gluon_attn.explain.methods import look
 
+    card = candidate.card
     views = look(
         candidate.net,
         (subject.image for subject in subjects),
-        candidate.transform,
+        card.transform(),
+        card.mean,
+        card.std,
         methods=methods,
         ctx=candidate.device,
         batch_size=args.batch_size,
         target=args.target,
         stage=_stage(args),
-        **candidate.normalisation,
     )
-    return list(views)
+    return [replace(view, box=subject.box_seen(card)) for view, subject in zip(views, subjects)]
 
 
 def _stage(args):
     return int(args.stage) if args.stage and args.stage.lstrip("-").isdigit() else args.stage
 
 
-def _known(subjects):
-    """(labels, boxes), each None where not all are known; boxes fit pictures that were not resized only."""
-    labels, boxes = [s.label for s in subjects], [s.box for s in subjects]
-    return None if None in labels else labels, None if None in boxes else boxes
+def _known_labels(subjects):
+    """Their classes; None where not all are known."""
+    labels = [subject.label for subject in subjects]
+    return None if None in labels else labels
 
 
 def _score(args, candidates, methods, dataset):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import numbers
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -123,6 +125,8 @@ def stratified_indices(
     >>> len(left), len(drawn)
     (4, 2)
     """
+    if isinstance(per_class, bool) or not isinstance(per_class, numbers.Real) or not math.isfinite(per_class):
+        raise DataError(f"Cannot take {per_class!r} images of each class: give a number (20), or a share (0.2).")
     labels = np.asarray(labels)
     rng = random_state(seed, stream="split")
     drawn = []

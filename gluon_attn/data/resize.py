@@ -35,8 +35,7 @@ def resize_centre(image, resize, size, interpolation):
     """
     height, width = image.shape[:2]
     scale = resize / min(width, height)
-    whole = tuple(max(round(side * scale), resize) for side in (width, height))
-    x, y = ((side - size) // 2 for side in whole)
+    whole, (x, y) = _placed(width, height, resize, size)
     if whole[0] * whole[1] <= LONG * resize * resize:
         resized = image if scale == 1 else _resized(image, whole, interpolation)
         return resized[y : y + size, x : x + size]
@@ -54,6 +53,32 @@ def resize_centre(image, resize, size, interpolation):
     piece = image[top : math.ceil(window[3]) + margin, left : math.ceil(window[2]) + margin]
     box = (window[0] - left, window[1] - top, window[2] - left, window[3] - top)
     return np.asarray(Image.fromarray(piece).resize((size, size), interpolation_of(interpolation), box=box))
+
+
+def box_in_centre(box, shape, resize, size):
+    """Where a box (x0, y0, x1, y1; the ends excluded) of an image of `shape` lies in what `resize_centre` makes of it.
+
+    In whole pixels, one at least each way; None where the centre holds nothing of it.
+
+    >>> box_in_centre((10, 30, 20, 40), (100, 50, 3), resize=100, size=80)
+    (10, 0, 30, 20)
+    """
+    height, width = shape[:2]
+    whole, corner = _placed(width, height, resize, size)
+    spans = []
+    for start, end, side, now, cut in zip(box[:2], box[2:], (width, height), whole, corner):
+        first = min(round(start * now / side), now - 1)
+        last = max(round(end * now / side), first + 1)
+        spans.append((max(first - cut, 0), min(last - cut, size)))
+    (x0, x1), (y0, y1) = spans
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _placed(width, height, resize, size):
+    """((width, height) once the shorter side is `resize`, (x, y) of the centre of `size` in that)."""
+    scale = resize / min(width, height)
+    whole = tuple(max(round(side * scale), resize) for side in (width, height))
+    return whole, tuple((side - size) // 2 for side in whole)
 
 
 def _resized(image, size, interpolation):

@@ -90,6 +90,7 @@ class View:
     image : uint8 (H, W, 3), what the network saw
     probabilities : (classes,)
     maps : {method: (H, W) in [0, 1], or None where the network has no such map}
+    box : (x0, y0, x1, y1) in that image of what should be looked at, where it is known
 
     >>> (view,) = look(net, pictures[:1], net.card.transform(), net.card.mean, net.card.std, ["gradcam"])
     >>> view.predicted == view.top(1)[0]
@@ -99,6 +100,7 @@ class View:
     image: np.ndarray
     probabilities: np.ndarray
     maps: dict
+    box: Optional[tuple] = None
 
     @property
     def predicted(self):

@@ -25,12 +25,12 @@ def overlay(image, heat, colours=COLOURS, opacity=OPACITY):
     return np.round(opacity * colour(heat, colours) + (1 - opacity) * grey[..., None]).astype(np.uint8)
 
 
-def draw(rows, path, names, labels=None, boxes=None):
+def draw(rows, path, names, labels=None):
     """Write one figure: the pictures in the first line, then a line for every network and method.
 
     rows : {network: [View, ...]}, the same pictures for every network
     names : names of the classes
-    labels, boxes : true class and box (x0, y0, x1, y1) of every picture, where they are known
+    labels : true class of every picture, where they are known
     """
 
     lines = _lines(rows)
@@ -41,13 +41,13 @@ def draw(rows, path, names, labels=None, boxes=None):
     for column, view in enumerate(first):
         title = "" if labels is None else f"class {names[labels[column]]}"
         _cell(grid[0, column], view.image, title, "black")
-        _frame(grid[0, column], boxes and boxes[column], "#2fbf71")
+        _frame(grid[0, column], view.box, "#2fbf71")
     grid[0, 0].set_ylabel("picture", fontsize=8)
     for row, (label, method, views) in zip(grid[1:], lines):
         for column, (axes, view) in enumerate(zip(row, views)):
             right = None if labels is None else view.predicted == labels[column]
             _view(axes, view, method, names, right)
-            _frame(axes, boxes and view.maps[method] is not None and boxes[column], "white")
+            _frame(axes, None if view.maps[method] is None else view.box, "white")
         row[0].set_ylabel(label, fontsize=8, parse_math=False)
     _scale(figure, grid)
     save_figure(figure, path, dpi=120)

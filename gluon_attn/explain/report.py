@@ -34,7 +34,7 @@ def write(rows, path, subjects, names):
                 "name": subject.name,
                 "label": None if subject.label is None else names[subject.label],
                 "picture": data_uri(next(iter(rows.values()))[i].image),
-                "box": _box(subject, next(iter(rows.values()))[i].image),
+                "box": _box(next(iter(rows.values()))[i]),
                 "views": [_view(views[i], subject.label, names) for views in rows.values()],
             }
             for i, subject in enumerate(subjects)
@@ -69,12 +69,12 @@ def _number(probability):
     return round(float(probability), 4) if np.isfinite(probability) else None
 
 
-def _box(subject, shown):
-    """[left, top, width, height] as shares of the picture, where the object's box is known and nothing was resized."""
-    if subject.box is None or subject.image.shape != shown.shape:
+def _box(view):
+    """[left, top, width, height] as shares of the picture, where the object's box is known."""
+    if view.box is None:
         return None
-    x0, y0, x1, y1 = subject.box
-    height, width = shown.shape[:2]
+    x0, y0, x1, y1 = view.box
+    height, width = view.image.shape[:2]
     return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
 
 

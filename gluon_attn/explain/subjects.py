@@ -10,12 +10,16 @@ from typing import Callable, Optional
 import numpy as np
 
 from gluon_attn.data.images import read_picture
+from gluon_attn.data.resize import box_in_centre
 from gluon_attn.errors import GluonAttnError
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One picture, read when it is needed, and its class number and box (x0, y0, x1, y1) where they are known."""
+    """One picture, read when it is needed, and its class number and box (x0, y0, x1, y1) where they are known.
+
+    The box is in the picture's own pixels; `box_seen` has it in those of a network's input.
+    """
 
     name: str
     read: Callable[[], np.ndarray]
@@ -26,6 +30,10 @@ class Subject:
     def image(self):
         """uint8 (H, W, 3)."""
         return self.read()
+
+    def box_seen(self, card):
+        """The box in what the network of that card sees; None where there is none, or the centre has nothing of it."""
+        return self.box and box_in_centre(self.box, self.image.shape, card.resize, card.input_size)
 
 
 def from_files(paths, names):
@@ -44,7 +52,7 @@ def from_dataset(dataset, indices):
     for index in indices:
         if not 0 <= index < len(dataset):
             raise GluonAttnError(f"{dataset.name} has no image {index}: choose 0 to {len(dataset) - 1}.")
-        box = tuple(dataset.box(index)) if hasattr(dataset, "box") else None
+        box = tuple(map(int, dataset.box(index))) if hasattr(dataset, "box") else None
         label = int(dataset.labels[index])
         subjects.append(Subject(f"{dataset.name} {index}", partial(_image, dataset, index), label, box))
     return subjects

@@ -6,8 +6,10 @@ import mxnet as mx
 import numpy as np
 
 from gluon_attn import files
+from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain import score
 from gluon_attn.explain.methods import NoPlane, method_named
+from gluon_attn.explain.subjects import from_dataset
 from gluon_attn.models.network import logits_of
 
 MEASURES = ("pointing", "energy", "deletion", "insertion", "similarity")
@@ -16,22 +18,37 @@ MEASURES = ("pointing", "energy", "deletion", "insertion", "similarity")
 def measure(candidate, dataset, indices, methods, batch_size=64, stage=None):
     """One row (dict) a method: the network's error on all images of the data set, the measures on those at `indices`.
 
-    The maps explain the true class. A method that this network does not have gives a row without measures.
+    The maps explain the true class. A method that this network does not have gives a row without measures. An image
+    whose object the centre crop cuts off is not measured; `images` says how many are.
     """
     error = _error(candidate, dataset, batch_size)
-    indices = list(indices)
-    x = mx.nd.array(np.stack([candidate.transform(dataset[i][0], None) for i in indices]), ctx=candidate.device)
-    labels, boxes = np.array([dataset[i][1] for i in indices]), np.array([dataset.box(i) for i in indices])
+    subjects, boxes = _with_boxes(from_dataset(dataset, indices), candidate.card)
+    transform = candidate.card.transform()
+    x = mx.nd.array(np.stack([transform(subject.image, None) for subject in subjects]), ctx=candidate.device)
+    labels = np.array([subject.label for subject in subjects])
     by_chance = score.chance(boxes, x.shape[2:]).mean()
     rows = []
     for name in methods:
-        row = dict(model=candidate.label, method=name, images=len(indices), test_error=error, chance=by_chance)
+        row = dict(model=candidate.label, method=name, images=len(subjects), test_error=error, chance=by_chance)
         values = _values(candidate.net, x, labels, boxes, method_named(name, stage), batch_size)
         for key in MEASURES:
             row[key] = values[key].mean() if values else None
             row[f"{key}_std"] = values[key].std() if values else None
         rows.append(row)
     return rows
+
+
+def _with_boxes(subjects, card):
+    """The subjects of whose object the network sees something, and the boxes of that."""
+    seen = [(subject, subject.box_seen(card)) for subject in subjects]
+    seen = [(subject, box) for subject, box in seen if box]
+    if not seen:
+        raise GluonAttnError(
+            f"{card.model} sees nothing of the objects: each lies outside the centre that it is shown "
+            f"({card.preparation}). Choose other images."
+        )
+    subjects, boxes = zip(*seen)
+    return subjects, np.array(boxes)
 
 
 def _values(net, x, labels, boxes, method, batch_size):
@@ -46,10 +63,10 @@ def _values(net, x, labels, boxes, method, batch_size):
 
 
 def _error(candidate, dataset, batch_size):
-    wrong = 0
+    wrong, transform = 0, candidate.card.transform()
     for start in range(0, len(dataset), batch_size):
         samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-        x = mx.nd.array(np.stack([candidate.transform(image, None) for image, _ in samples]), ctx=candidate.device)
+        x = mx.nd.array(np.stack([transform(image, None) for image, _ in samples]), ctx=candidate.device)
         predicted = logits_of(candidate.net, candidate.net(x)).argmax(axis=1).asnumpy()
         wrong += (predicted != np.array([label for _, label in samples])).sum()
     return wrong / len(dataset)
@@ -73,11 +90,18 @@ def markdown(rows):
             ]
         )
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    first = rows[0]
+    images = _range(f"{row['images']}" for row in rows)
+    chance = _range(f"{100 * row['chance']:.1f}" for row in rows)
     return (
-        f"{text}\n\n{first['images']} images; by chance pointing and energy are {100 * first['chance']:.1f} %. "
+        f"{text}\n\n{images} images; by chance pointing and energy are {chance} %. "
         "Deletion, and sanity (rank correlation with the map of shuffled weights), are good when low."
     )
+
+
+def _range(values):
+    """The smallest and the largest of these numbers; one where they are the same, as for networks of one input size."""
+    values = sorted(set(values), key=float)
+    return " to ".join(dict.fromkeys((values[0], values[-1])))
 
 
 def _cell(row, key, factor=1):

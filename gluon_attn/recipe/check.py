@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.recipe.values import shown
+from gluon_attn.recipe.values import refuse_keys, shown
 
 
 def check(recipe):
     """Raise a sentence for the first choice of the recipe that cannot work."""
     check_numbers(recipe)
+    for spec in dataclasses.fields(recipe):
+        refuse_keys(spec, getattr(recipe, spec.name))
     for wrong, sentence in _faults(recipe):
         if wrong:
             raise GluonAttnError(sentence)
@@ -85,21 +88,28 @@ def _faults(r):
 
 
 def _progressive_faults(r):
-    sizes = {str(start): size for start, size in r.progressive.items()}
-    starts = [start for start in sizes if not start.isdigit() or int(start) >= r.epochs]
+    starts = [start for start in r.progressive if not _is_epoch(start, r.epochs)]
     yield (
         bool(starts),
-        f"--progressive names epoch {starts[:1]}: give whole numbers from 0 to {r.epochs - 1}, as in 0=32,6=48,8=64.",
+        f"--progressive names epoch {shown(starts[:1])}: give whole numbers from 0 to {r.epochs - 1}, as in "
+        "0=32,6=48,8=64.",
     )
-    wrong = [size for size in sizes.values() if not isinstance(size, int) or isinstance(size, bool) or size < 1]
+    wrong = [size for size in r.progressive.values() if not isinstance(size, int) or isinstance(size, bool) or size < 1]
     yield (
         bool(wrong),
-        f"--progressive has the size {wrong[:1]}: give the side of the images in pixels, as in 0=32,8=64.",
+        f"--progressive has the size {shown(wrong[:1])}: give the side of the images in pixels, as in 0=32,8=64.",
     )
     yield (
-        bool(sizes) and r.reader == "native",
+        bool(r.progressive) and r.reader == "native",
         "MXNet's native .rec reader has one image size a run: use --reader pil, or leave out --progressive.",
     )
+
+
+def _is_epoch(start, epochs):
+    """Whether it is, as a number or as JSON's word for it, one of so many epochs."""
+    if isinstance(start, str) and re.fullmatch("[0-9]{1,7}", start):
+        start = int(start)
+    return type(start) is int and 0 <= start < epochs
 
 
 def _reader_faults(r, augmented):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.recipe.legacy import Old, read_flags, records
+from gluon_attn.recipe.legacy import Old, decay_epochs, listed_epochs, read_flags, records, step_words
 from gluon_attn.recipe.recipe import Recipe
 
 _FOLDER = "the run's folder holds the log, the weights and the curves"
@@ -111,7 +111,7 @@ def _cifar(given, notes, words):
         notes.append("--lr-decay-period is left out: it has no effect in the original")
     if given["--drop-rate"]:
         words += ["--arch", f"dropout={given['--drop-rate']}"]
-    words += ["--dataset", "cifar10", "--init", "xavier", *_steps(given, given["--lr-decay-epoch"].split(","))]
+    words += ["--dataset", "cifar10", "--init", "xavier", *step_words(given, listed_epochs(given))]
 
 
 def _imagenet(given, notes, words):
@@ -146,18 +146,10 @@ def _refuse(given):
 
 
 def _schedule(given):
+    """Milestones are epochs of the run: the original takes the warm-up off them, and begins to count after it."""
     if given["--lr-mode"] == "cosine":
         return ["--schedule", "cosine"]
-    period, last = given["--lr-decay-period"], given["--num-epochs"]
-    return _steps(given, range(period, last, period) if period else given["--lr-decay-epoch"].split(","))
-
-
-def _steps(given, epochs):
-    """Milestones are epochs of the run: the original takes the warm-up off them, and begins to count after it."""
-    epochs = [str(epoch).strip() for epoch in epochs]
-    if not epochs:  # a period that is longer than the run
-        epochs = [str(given["--num-epochs"])]
-    return ["--schedule", "step", "--milestones", ",".join(epochs), "--lr-decay", str(given["--lr-decay"])]
+    return step_words(given, decay_epochs(given))
 
 
 def _data(given, notes):

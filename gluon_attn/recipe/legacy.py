@@ -10,6 +10,7 @@ from typing import Any
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.parser import Parser
+from gluon_attn.recipe.values import shown
 
 ATTENTION = {"ASKCFuse": "aff_", "ResGlobLocaforGlobLocaCha": "iaff_", "DirectAdd": ""}
 
@@ -210,12 +211,44 @@ def _common(given):
     return words + (["--dry-run"] if given["--summary"] else [])
 
 
-def _milestones(given):
-    """The original subtracts the warm-up from its milestones, also where there is none."""
-    period, last = given["--lr-decay-period"], int(given["--num-epochs"])
-    epochs = range(period, last, period) if period else map(int, given["--lr-decay-epoch"].split(","))
-    shifted = [epoch - given["--warmup-epochs"] for epoch in epochs]
-    return ["--schedule", "step", "--milestones", ",".join(map(str, shifted)), "--lr-decay", str(given["--lr-decay"])]
+def listed_epochs(given):
+    """Those of --lr-decay-epoch."""
+    text = given["--lr-decay-epoch"]
+    try:
+        epochs = [int(word) for word in text.split(",")]
+    except ValueError:
+        epochs = [-1]
+    if min(epochs) < 0:
+        raise GluonAttnError(f"--lr-decay-epoch cannot be {shown(text)}: it takes epochs, as in 300,450.")
+    return epochs
+
+
+def decay_epochs(given):
+    """The epochs, counted from the run's first, at which the rate is meant to drop."""
+    period, last = given["--lr-decay-period"], given["--num-epochs"]
+    return list(range(period, last, period)) if period > 0 else listed_epochs(given)
+
+
+def step_words(given, epochs):
+    """The step schedule with those milestones; without any, one that the run does not reach."""
+    milestones = ",".join(map(str, epochs or [given["--num-epochs"]]))
+    return ["--schedule", "step", "--milestones", milestones, "--lr-decay", str(given["--lr-decay"])]
+
+
+def _cifar_steps(given, notes):
+    """The original takes the warm-up off, which it does not run, and waits for each milestone in turn: for ever for one
+    that is past.
+    """
+    warm, milestones = given["--warmup-epochs"], []
+    for epoch in decay_epochs(given):
+        if epoch - warm <= max(milestones, default=-1):
+            notes.append(
+                f"the original takes --warmup-epochs {warm} off epoch {epoch} and waits for epoch {epoch - warm}, "
+                f"which is past: its learning rate does not drop {'again' if milestones else 'at all'}"
+            )
+            break
+        milestones.append(epoch - warm)
+    return step_words(given, milestones)
 
 
 def _cifar(given, notes):
@@ -228,7 +261,7 @@ def _cifar(given, notes):
         words += ["--schedule", "cosine", "--warmup-epochs", str(given["--warmup-epochs"])]
         words += ["--no-wd"] if given["--no-wd"] else []
     else:
-        words += _milestones(given)
+        words += _cifar_steps(given, notes)
         if given["--no-wd"]:
             notes.append("--no-wd is left out: the original heeds it only together with --cosine")
     if given["--dataset"] == "cifar100":
@@ -248,7 +281,8 @@ def _imagenet(given, notes):
     words += _last_gamma(given, notes)
     if given["--lr-mode"] not in ("cosine", "step"):
         raise unknown("--lr-mode", given["--lr-mode"], ("cosine", "step"))
-    words += ["--schedule", "cosine"] if given["--lr-mode"] == "cosine" else _milestones(given)
+    # Its scheduler counts from the end of the warm-up, which is taken off the milestones: they are epochs of the run.
+    words += ["--schedule", "cosine"] if given["--lr-mode"] == "cosine" else step_words(given, decay_epochs(given))
     words += ["--warmup-epochs", str(given["--warmup-epochs"])]
     return words + (records(given, notes) if given["--use-rec"] else _folder(given))
 

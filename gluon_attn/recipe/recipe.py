@@ -10,7 +10,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import yaml
 
@@ -21,6 +21,24 @@ from gluon_attn.recipe.values import read_value, shown
 
 MOST = {int: 2**31 - 1, float: 10**6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
 IN_RUN = "recipe.yaml"  # in the folder of a run
+
+# What `zoo.get_model` and `data.get_dataset` take beside a network's keywords and a data set's options.
+_NOT_IN_ARCH = dict(
+    name="--model says it",
+    pretrained="--pretrained says it",
+    variant="--variant says it",
+    classes="--classes says it",
+    ctx="--devices says it",
+    in_channels="pictures have three",
+    root="a --pretrained FILE may lie anywhere",
+    features="the whole network is trained",
+    norm_layer="it is a class of Python, which no word can be",
+)
+_NOT_IN_OPTIONS = dict(
+    name="--dataset says it",
+    root="--data-root says it",
+    split="a training takes all of them, and an evaluation has --split",
+)
 
 
 def option(
@@ -35,12 +53,14 @@ def option(
     below: Optional[float] = None,
     keys: Sequence[type] = (),
     true: bool = False,
+    elsewhere: Optional[Dict[str, str]] = None,
 ) -> Any:
     """A field with its flag: `kind` is what a word of the command line is read as, by default the default's type.
 
     least, most, above, below : the bounds of a number, the latter two excluded; `recipe.check` looks at them.
     keys : types of the keys of a dict, beside text
     true : whether `true` and `false` are among the words of a text
+    elsewhere : {what is no key of a dict: where it is said instead}
 
     >>> option(0.1, "learning rate after warm-up", above=0).metadata["kind"]
     <class 'float'>
@@ -49,6 +69,7 @@ def option(
     most = MOST[kind] if most is None and below is None and kind in MOST else most
     bounds = dict(least=None if above is not None else least, most=most, above=above, below=below)
     metadata = {"help": help, "kind": kind, "choices": choices, "group": group, "keys": keys, "true": true, **bounds}
+    metadata["elsewhere"] = elsewhere or {}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -67,7 +88,9 @@ class Recipe:
         "", "start from these weights: a tag of `gluon-attn info`, or a file", group="model", true=True
     )
     variant: str = option("", "a tag whose form of the network to build, as in inverse_attention", group="model")
-    arch: dict = option({}, "keywords of the network, as in reduction=8,gating=reciprocal", group="model")
+    arch: dict = option(
+        {}, "keywords of the network, as in reduction=8,gating=reciprocal", group="model", elsewhere=_NOT_IN_ARCH
+    )
     last_gamma: bool = option(
         False, "start each residual branch at zero: its last BatchNorm's gamma is 0", group="model"
     )
@@ -84,7 +107,9 @@ class Recipe:
 
     dataset: str = option("", "digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ...", group="data")
     data_root: str = option("", "folder of the data set", group="data")
-    dataset_options: dict = option({}, "options of the data set, as in coarse=true", group="data")
+    dataset_options: dict = option(
+        {}, "options of the data set, as in coarse=true", group="data", elsewhere=_NOT_IN_OPTIONS
+    )
     classes: int = option(0, "classes of the network; 0: those of the data set", most=1 << 20, group="data")
     image_size: int = option(
         0, "side of the square input; 0: that of the weights it starts from, or of the network", most=9459, group="data"
@@ -167,7 +192,9 @@ class Recipe:
     lr_decay: float = option(0.1, "factor at each milestone", above=0, most=1, group="optimiser")
     warmup_epochs: float = option(0.0, "linear warm-up from 0", group="optimiser")
     patience: int = option(
-        0, "end after so many epochs without a better accuracy on the split that chooses; 0: never", group="optimiser"
+        0,
+        "end after so many evaluations without a better accuracy on the split that chooses; 0: never",
+        group="optimiser",
     )
     ema: float = option(
         0.0,

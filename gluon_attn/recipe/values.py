@@ -86,9 +86,17 @@ def read_value(spec, value):
             f"--{flag} cannot be {value}: it takes a text, and YAML reads yes, no, on and off as true and false. "
             "Write the word in quotes."
         )
+    refuse_keys(spec, read)
     if choices and read not in choices:
         raise unknown(f"--{flag}", read, [choice for choice in choices if choice])
     return read
+
+
+def refuse_keys(spec, value):
+    """GluonAttnError where a dict has a key that something else says (`elsewhere` of the field)."""
+    for key, place in spec.metadata["elsewhere"].items():
+        if key in value:
+            raise GluonAttnError(f"--{spec.name.replace('_', '-')} takes no {key!r}: {place}. Leave it out.")
 
 
 def shown(value):

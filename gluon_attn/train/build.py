@@ -178,6 +178,11 @@ class Evaluated:
             self._copy()
         average_running_statistics(self.net)
 
+    def take_up(self):
+        """As `settle`, after an epoch's end: there an average has been settled, and so is in checkpoints."""
+        if not self.decay:
+            self.settle()
+
     def _copy(self):
         for copy, weight in self.pairs:
             copy[:] = weight

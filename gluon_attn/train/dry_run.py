@@ -114,7 +114,7 @@ def _optimiser(recipe):
         f"wd {recipe.wd:g}" + (" (none on biases and normalisations)" if recipe.no_wd else ""),
         recipe.head_lr != 1 and f"rate of the head x {recipe.head_lr:g}",
         recipe.freeze and f"frozen: {', '.join(recipe.freeze)}",
-        recipe.patience and f"ends after {recipe.patience} epochs without a better accuracy",
+        recipe.patience and f"ends after {recipe.patience} evaluations without a better accuracy",
     ]
     return ", ".join(part for part in parts if part)
 

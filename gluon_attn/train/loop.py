@@ -50,6 +50,7 @@ def _epochs(run, stop, on_epoch):
         stop.check()
         if on_epoch and on_epoch(row):
             break
+    run.evaluate_last(stop.check)
 
 
 def _updates(run, stop):

@@ -86,7 +86,7 @@ def finish(run):
         again = "--resume auto then goes on from the last checkpoint and writes what is missing."
         raise WriteError(f"{error} All epochs are done: {again}") from error
     run.log.curves(run.history, _title(run))
-    if run.kept != run.best["epoch"]:
+    if run.best_file.epoch != run.best["epoch"]:
         run.log.warn("best.params is not of the best epoch: it could not be written then")
     tested = "test_accuracy_of_best" in metrics and f"on test {_in_words('test_accuracy_of_best', metrics)}; "
     run.log.line(
@@ -98,7 +98,7 @@ def finish(run):
 
 
 def _demand_best(run):
-    if run.kept != run.best["epoch"]:
+    if run.best_file.epoch != run.best["epoch"]:
         raise GluonAttnError(
             f"{run.folder / 'best.params'} could not be written after epoch {run.best['epoch'] + 1}, the best "
             f"one: the test set was to see those weights. All else of the run is in {run.folder}."
@@ -128,11 +128,10 @@ def metrics_of(run):
 
 def _chosen(run):
     """The accuracies of the epochs so far; None where none was evaluated."""
-    evaluated = run.accuracies
-    best = run.best if evaluated else {"top1": None, "epoch": None}
+    evaluated, best = run.accuracies, run.best or {"top1": None}
     return dict(
         **_named("best_accuracy", "best_top5", best),
-        best_epoch=best["epoch"] + 1 if evaluated else None,
+        best_epoch=run.best and best["epoch"] + 1,
         best_chosen_on=run.inputs.chosen_on,
         last_accuracy=evaluated[-1]["top1"] if evaluated else None,
     )

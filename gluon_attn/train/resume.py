@@ -5,7 +5,7 @@ from __future__ import annotations
 from gluon_attn import matrix_units, threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.recipe import Recipe
-from gluon_attn.train import checkpoint
+from gluon_attn.train import best, checkpoint
 from gluon_attn.train.log import Clock
 
 # A resumed run may differ in these; in anything else it would be another run.
@@ -16,6 +16,7 @@ def check_fit(run, arrays, meta):
     """GluonAttnError where a checkpoint is not one of such a run; one of other settings is for `go_on` to judge."""
     if run.recipe.resume != "auto":
         _refuse_other_optimiser(run, _before(meta)["optimizer"])
+        _refuse_fewer_epochs(run, meta)
     elif set(_changed(run, meta)) - {"epochs"}:
         return
     most = dict(batch=len(run.inputs.train), images=run.inputs.images)
@@ -63,7 +64,7 @@ def go_on(run, arrays, meta):
     run.history, run.clock = meta["history"], Clock(meta["seconds"])
     if not changed:  # else it is another run, which begins here
         run.command = str(meta.get("command", run.command)) + (f" --epochs {run.recipe.epochs}" if longer else "")
-    run.kept = meta.get("kept", run.best["epoch"] if run.accuracies else None)
+    best.go_on(run, meta)
     other = f", with other {', '.join(changed)}" if changed else ""
     run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")
 
@@ -73,6 +74,15 @@ def _refuse_other_optimiser(run, before):
         raise GluonAttnError(
             f"--optimizer {run.recipe.optimizer} cannot go on with what {before} remembers of this run: start "
             f"anew from its weights, --pretrained {run.folder / 'last.params'}."
+        )
+
+
+def _refuse_fewer_epochs(run, meta):
+    done = f"{meta['epoch']} epochs" + f" and {meta['batch']} updates" * bool(meta["batch"])
+    if meta["epoch"] + bool(meta["batch"]) > run.recipe.epochs:
+        raise GluonAttnError(
+            f"{run.recipe.resume} has {done} done already, more than --epochs {run.recipe.epochs}: give more, or take "
+            "an earlier checkpoint."
         )
 
 

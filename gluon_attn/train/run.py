@@ -19,6 +19,7 @@ from gluon_attn.recipe.check import check
 from gluon_attn.recipe.recipe import IN_RUN
 from gluon_attn.train import build as network
 from gluon_attn.train import checkpoint, report, resume
+from gluon_attn.train.best import BestFile
 from gluon_attn.train.build import Evaluated
 from gluon_attn.train.folder import claimed, refuse_another_run
 from gluon_attn.train.inputs import open_inputs
@@ -57,7 +58,7 @@ class Run:
         self.history, self.clock = [], Clock()
         self.command = shlex.join(sys.argv)  # of the run's beginning
         self.said = set()
-        self.kept = None  # the epoch whose weights best.params has: a full disk may have kept it from the best one's
+        self.best_file = BestFile(self.folder)
         self._open = contextlib.ExitStack()
         if self.rank == 0:  # only now: the loaders' workers would hold the lock of a killed run
             self._open.enter_context(claimed(self.folder))
@@ -149,18 +150,27 @@ class Run:
         self.epoch, self.batch, self.images = self.epoch + 1, 0, 0
         for total in self.updater.totals:
             total[:] = 0
-        if self.rank:
-            return
+        if self.rank == 0:
+            self._keep(row)
+
+    def _keep(self, row):
         with self.log.going_on():
             write_parameters(self.folder / "last.params", self.evaluated.net)
-            if "top1" in row and self.best is row:
-                write_parameters(self.folder / "best.params", self.evaluated.net)
-                self.kept = self.epoch - 1
+            if self.best is row:
+                self.best_file.write(self.evaluated.net, row["epoch"])
         self.checkpoint()
         self.log.history(self.history)
         self.log.scalars(row)
         self.log.line(row_text(row, self.recipe.epochs, self.inputs.chosen_on))
         report.say_skipped(self)
+
+    def evaluate_last(self, meanwhile):
+        """The accuracy of the epoch that turned out to be the last one, where none was due after it."""
+        row = self.history[-1]
+        if self.rank == 0 and "top1" not in row:
+            self.evaluated.take_up()
+            row.update(self.accuracy(self.inputs.evaluation.epoch(meanwhile=meanwhile)))
+            self._keep(row)
 
     @property
     def accuracies(self):
@@ -168,23 +178,25 @@ class Run:
         return [row for row in self.history if "top1" in row]
 
     def out_of_patience(self):
-        """Whether --patience epochs have passed without a better accuracy. It is all in the history, so in checkpoints.
+        """Whether --patience evaluations have found no better accuracy. It is all in the history, so in checkpoints.
 
         Asked before every epoch; the line in the log is said once.
         """
         patience = self.recipe.patience
-        if not patience or not self.accuracies or self.batch or self.epoch - 1 - self.best["epoch"] < patience:
+        if not patience or not self.best or self.batch or "top1" not in self.history[-1]:
+            return False
+        if sum(row["epoch"] > self.best["epoch"] for row in self.accuracies) < patience:
             return False
         if self.epoch < self.recipe.epochs:
-            self.log.line(
-                f"ended after epoch {self.epoch}: no better accuracy on {self.inputs.chosen_on} for {patience} epochs"
-            )
+            asked = f"in {patience} evaluation{'s' * (patience > 1)}"
+            self.log.line(f"ended after epoch {self.epoch}: no better accuracy on {self.inputs.chosen_on} {asked}")
         return True
 
     @property
     def best(self):
-        """The first of the epochs with the highest accuracy."""
-        return max(self.accuracies, key=lambda row: row["top1"])
+        """The first of the epochs with the highest accuracy; None where there is none. Lost ones: train/best.py."""
+        candidates = [row for row in self.accuracies if "lost" not in row]
+        return max(candidates, key=lambda row: row["top1"], default=None)
 
     def checkpoint(self):
         """A checkpoint in passing: where it cannot be written, the one before stays and the training goes on."""
@@ -203,7 +215,7 @@ class Run:
             batch=self.batch,
             images=self.images,
             history=self.history,
-            kept=self.kept,
+            **self.best_file.facts,
             seconds=self.clock.seconds,
             command=self.command,
             threads=threads.taken(),

@@ -66,9 +66,20 @@ def write_parameters(path, net):
     """`net.save_parameters`, whole or not at all, and to the bit where all devices hold the same."""
     import mxnet as mx
 
-    cpu.finish_relaying()
-    values = {name: _value(parameter, mx.cpu()) for name, parameter in net._collect_params_with_prefix().items()}
+    values = values_of(net)
     write_checked(path, lambda name: mx.nd.save(name, values))
+
+
+def values_of(net):
+    """{name: array on the CPU} of a network, the mean over its devices where they differ: running statistics do."""
+    import mxnet as mx
+
+    cpu.finish_relaying()
+    parameters = net._collect_params_with_prefix()
+    for name, parameter in parameters.items():
+        if parameter._data is None:
+            raise WeightsError(f"{name} has no values: load weights, or call net.initialize(), before saving.")
+    return {name: _value(parameter, mx.cpu()) for name, parameter in parameters.items()}
 
 
 def _value(parameter, ctx):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gluon_attn import cpu
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import WeightsError, unknown
 from gluon_attn.files import replacing
-from gluon_attn.weights.files import write_checked
+from gluon_attn.weights.files import values_of, write_checked
 from gluon_attn.weights.layouts.inverse import FORMATS, published_names, source_of
 from gluon_attn.weights.table import all_published
 
@@ -24,10 +24,12 @@ _TIMM = {"layers", "widths", "block", "stem", "stem_widths", "shortcut", "gate",
 _GATES = {"timm": ("se", "eca"), "torchvision": ()}
 
 
+@mxnet_explained()
 def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> None:
     """Write the parameters of `net`, a network of the zoo, as `path`, under the names of `format`; whole or not at all.
 
-    format : 'gluon' (ours, what `net.save_parameters` writes), 'timm', 'torchvision', 'imgclsmob', 'openaff' or 'abn'
+    format : 'gluon' (ours, what `net.save_parameters` writes: the mean where devices differ), 'timm', 'torchvision',
+        'imgclsmob', 'openaff' or 'abn'
     path : its suffix says the container: .params, .safetensors, or .pth (which needs torch)
 
     `load_weights` reads all of them back, equal to the bit. A network that the format's own library could not build
@@ -38,7 +40,7 @@ def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> 
     """
     if format not in FORMATS:
         raise unknown("format of weights", format, FORMATS, WeightsError)
-    arrays = _arrays(net)
+    arrays = {name: value.asnumpy() for name, value in values_of(net).items()}
     if format != "gluon":
         _check_network(net, format)
         names = published_names(format, arrays, _stem_length(net, format))
@@ -46,17 +48,7 @@ def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> 
     if format != "gluon" and source_of(format).COUNTS_BATCHES:
         counters = [name[: -len("running_mean")] for name in arrays if name.endswith(".running_mean")]
         arrays.update({f"{name}num_batches_tracked": np.zeros((), "int64") for name in counters})
-    _write(Path(path), arrays)
-
-
-def _arrays(net):
-    cpu.finish_relaying()
-    arrays = {}
-    for name, parameter in net._collect_params_with_prefix().items():
-        if parameter._data is None:
-            raise WeightsError(f"{name} has no values: load weights, or call net.initialize(), before saving.")
-        arrays[name] = parameter.data(parameter.list_ctx()[0]).asnumpy()
-    return arrays
+    _write(Path(path).expanduser(), arrays)
 
 
 def _check_network(net, format):

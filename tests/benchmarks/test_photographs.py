@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import gluon_attn
+from benchmarks import __main__ as everything
 from benchmarks import (
     attention_cost,
     attention_study,
@@ -54,9 +55,19 @@ def finished_run(root, folder, model, seed=0, accuracy=0.5, **arch):
     net.save_parameters(str(folder / "last.params"))
     (folder / "train.log").write_text("log\n")
     (folder / "history.csv").write_text(f"epoch,top1,top5\n0,{accuracy},1.0\n")
-    recipe = dict(dataset_options={}, data_root=str(root), classes=0, arch=arch, image_size=0)
-    metrics = dict(model=model, dataset="tiny-imagenet", best_epoch=0, last_accuracy=accuracy, seed=seed, epochs=1)
-    metrics.update(command="train_imagenet.py --recipe tiny_imagenet", seconds=120.0, threads=2, recipe=recipe)
+    recipe = dict(
+        model=model,
+        dataset="tiny-imagenet",
+        dataset_options={},
+        data_root=str(root),
+        classes=0,
+        arch=arch,
+        image_size=0,
+    )
+    metrics = dict(model=model, dataset="tiny-imagenet", best_epoch=1, last_accuracy=accuracy, seed=seed, epochs=1)
+    metrics.update(
+        command="train_imagenet.py --recipe tiny_imagenet", seconds=120.0, threads=2, recipe=recipe, finished="now"
+    )
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 
@@ -105,6 +116,23 @@ def test_every_name_can_be_asked_for():
     assert common.chosen("stride *, recipe", ["ema", "recipe", "stride 4"], "setting") == ["recipe", "stride 4"]
     with pytest.raises(SystemExit, match="Unknown network 'cifar_x.'. Choices: cifar_resnet20"):
         attention_cost.main(["--only", "cifar_x*"])
+
+
+def test_a_table_with_older_columns_is_gone_on_with(tmp_path, monkeypatch):
+    """It was a ValueError after all had been measured."""
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    (tmp_path / "costs.csv").write_text("network,old,threads\na,1,default\nb,2,default\n")
+    args = common.options("Costs.", [])
+    common.write("costs", [{"network": "b", "new": 3}], args, unique=("network",))
+    rows = common.read(tmp_path / "costs.csv")
+    assert [(row["network"], row["new"]) for row in rows] == [("b", "3"), ("a", "")] and "old" not in rows[0]
+
+
+def test_benchmarks_are_run_by_name(capsys):
+    with pytest.raises(SystemExit):
+        everything.main(["--help"])
+    assert "python -m benchmarks [NAME ...] [--threads N]" in capsys.readouterr().out
+    assert "Unknown benchmark 'speed'. Did you mean 'speed_page'" in everything.main(["speed", "--threads", "1"])
 
 
 def test_maps_of_one_more_network_are_beside_the_plain_one(stored, root, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import subprocess
 import sys
@@ -75,6 +76,8 @@ def test_few_images_a_class_beside_all_validation_images():
         (("digits", "tran"), {}, "Unknown split 'tran'. Did you mean 'train'"),
         (("digits",), {"corse": True}, "Unknown option of dataset 'digits': 'corse'"),
         (("digits", "validation"), {}, "needs validation=k"),
+        (("digits",), {"per_class": "a"}, "Cannot take 'a' images of each class: give a number"),
+        (("digits",), {"validation": math.nan}, "Cannot take nan images of each class: give a number"),
         (("digits",), {"validation": 1000}, "Cannot take 1000 images of class 0 out of its 1[0-9]+: choose"),
         (("digits",), {"root": "/data"}, "embedded"),
     ],

@@ -54,6 +54,17 @@ def test_three_graphs_serve_every_batch(file, expected):
     assert sorted(predictor.engine.compiled) == [-1, 1, 8]
 
 
+def test_a_predictor_keeps_the_network_that_it_opened(file, expected, tmp_path, monkeypatch):
+    """Another batch size is compiled when it comes: by then the file may be another, or the folder."""
+    (tmp_path / "net.onnx").write_bytes(file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor("net.onnx", engine="openvino", batch_size=8, threads=1)
+    export_onnx(build("cifar_resnet20", classes=10, layers=(1, 1, 1)), tmp_path / "net.onnx", 32, card=CARD)
+    np.testing.assert_allclose(predictor.logits(PICTURES[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+    monkeypatch.chdir(file.parent.parent)
+    np.testing.assert_allclose(predictor.logits(PICTURES[:3]), expected[:3], rtol=1e-4, atol=1e-5)
+
+
 def _batches(predictor, count):
     prepared = predictor._prepare(PICTURES[:count])
     return [prepared[i : i + predictor.batch_size] for i in range(0, count, predictor.batch_size)]

@@ -128,6 +128,22 @@ def test_int8_stays_close(files, expected, engine):
     assert abs(found - expected).max() < 0.05 * abs(expected).max()
 
 
+def test_mxnet_calibrates_on_every_batch(monkeypatch):
+    """Its own count is of images, not of batches: the first alone was looked at."""
+    monkeypatch.setattr(mxnet_engine, "_has_vnni", lambda: True)
+    block = as_block(build("cifar_resnet20", classes=10, layers=(1, 1, 1)))
+    images = np.random.RandomState(0).randn(3, 4, 3, 32, 32).astype("float32")
+    images[0] /= 100
+
+    def logits(batches):
+        engine = mxnet_engine.MxnetEngine((block, ["logits"]))
+        engine.quantize(batches)
+        engine.prepare(32, 4)
+        return engine(images[1])
+
+    np.testing.assert_array_equal(logits(images), logits(images[::-1]))
+
+
 @pytest.mark.parametrize(
     "make, words",
     [

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 from PIL import Image
 
-from gluon_attn import cli
+from gluon_attn import cli, data
 from gluon_attn.data import canvas
+from gluon_attn.explain import pictures
 from gluon_attn.explain.methods import shown
 from gluon_attn.explain.pictures import overlay
 from tests.helpers import build
@@ -57,6 +61,24 @@ def test_score_table(weights, tmp_path, capsys, monkeypatch):
     ]
     assert rows[3]["pointing"] == "" and 0 <= float(rows[0]["pointing"]) <= 1
     assert 0.3 < float(rows[0]["test_error"]) <= 1  # random weights, ten classes
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_the_box_is_on_the_object_at_any_size_of_the_input(weights, tmp_path, monkeypatch, size):
+    """At 96 the frame of a picture of 64 lay beside the digit, and the page had none."""
+    figures = []
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path, dpi: figures.append(figure))
+    page, digit = tmp_path / "out.html", np.array(data.get_dataset("clutter", "test").box(7))
+    flags = ["--dataset", "clutter", "--indices", "7", "--image-size", str(size), "--html", str(page)]
+    assert explain(weights, *flags, "-o", str(tmp_path / "out.png")) == 0
+    frames = [patch for axes in figures[0].axes for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert len(frames) == 3  # on the picture, and on a map of each network
+    for frame in frames:
+        x0, y0, x1, y1 = digit * size / 64
+        assert frame.get_bbox().bounds == pytest.approx((x0 - 0.5, y0 - 0.5, x1 - x0, y1 - y0), abs=1)
+    (box,) = re.findall(r'"box": (\[.*?\])', page.read_text(encoding="utf-8"))
+    left, top, width, height = json.loads(box)
+    assert [left, top, left + width, top + height] == pytest.approx(digit / 64, abs=0.5 / size)
 
 
 @pytest.mark.parametrize(

@@ -55,20 +55,18 @@ def test_small_pictures_are_exact():
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), image)
 
 
-def boxed(shown):
-    """A picture of 20x40 whose object is known, shown at that size or at another one."""
-    rng = np.random.RandomState(0)
-    image = rng.randint(0, 255, (20, 40, 3)).astype("uint8")
-    maps = [{"gradcam": np.zeros(shown[:2]), "attention": plane} for plane in (None, np.zeros(shown[:2]))]
-    rows = {name: [View(np.zeros((*shown, 3), "uint8"), np.array([0.6, 0.4, 0]), m)] for name, m in zip("ab", maps)}
-    return rows, [Subject("0", lambda: image, 0, (10, 5, 30, 15))]
+def boxed(box):
+    """What two networks see of a picture, 20x40, and where the object is in it."""
+    image, probabilities = np.zeros((20, 40, 3), "uint8"), np.array([0.6, 0.4, 0])
+    maps = [{"gradcam": np.zeros((20, 40)), "attention": plane} for plane in (None, np.zeros((20, 40)))]
+    return {name: [View(image, probabilities, m, box)] for name, m in zip("ab", maps)}, [Subject("0", None, 0)]
 
 
-@pytest.mark.parametrize(("shown", "box"), [((20, 40), [0.25, 0.25, 0.5, 0.5]), ((20, 20), None)])
-def test_the_box_of_the_object(tmp_path, shown, box):
-    rows, subjects = boxed(shown)
+@pytest.mark.parametrize(("box", "shares"), [((10, 5, 30, 15), [0.25, 0.25, 0.5, 0.5]), (None, None)])
+def test_the_box_of_the_object(tmp_path, box, shares):
+    rows, subjects = boxed(box)
     write(rows, tmp_path / "page.html", subjects, NAMES)
-    assert f'"box": {json.dumps(box)}' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f'"box": {json.dumps(shares)}' in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
@@ -150,7 +148,7 @@ def test_names_that_are_no_unicode_are_written(tmp_path):
 @pytest.mark.skipif(not browser.AVAILABLE, reason="needs chromium and chromedriver (apt-get install chromium-driver)")
 def test_boxes_and_missing_maps_in_a_browser(tmp_path):
     """The first network has no attention map of any picture: it gets no empty cell."""
-    rows, subjects = boxed((20, 40))
+    rows, subjects = boxed((10, 5, 30, 15))
     write(rows, tmp_path / "page.html", subjects, NAMES)
     captions = "return [...document.querySelectorAll('figcaption')].map(c => c.innerText.split(/\\s*\\n\\s*/))"
     inside = """const [box, image] = ['.box', '.frame img'].map(s => document.querySelector(s).getBoundingClientRect());

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_attn import explain
+from gluon_attn import data, explain
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.explain import score
+from gluon_attn.explain import score, table
+from gluon_attn.weights.card import Card
 from tests.explain.corner import CornerNet
 from tests.helpers import build, images
 
@@ -104,3 +107,44 @@ def test_similarity_tells_a_map_of_the_weights_from_one_of_the_picture():
 
     np.testing.assert_allclose(score.similarity(net, x, brightness, 1), 1)
     assert np.abs(score.similarity(net, x, explain.gradcam, 1)).max() < 0.9
+
+
+class Squares(data.ArrayDataset):
+    """White squares, one a picture of 64x64, at `boxes`."""
+
+    def __init__(self, boxes):
+        images = np.zeros((len(boxes), 64, 64, 3), "uint8")
+        for image, (x0, y0, x1, y1) in zip(images, boxes):
+            image[y0:y1, x0:x1] = 255
+        super().__init__("squares", images, [0] * len(boxes), ["a", "b"], (0,) * 3, (1,) * 3)
+        self.box = boxes.__getitem__
+
+
+def scores(monkeypatch, boxes, size, crop_pct=1.0):
+    """Of the map that is the object itself."""
+    monkeypatch.setitem(explain.METHODS, "brightness", lambda net, x, target: x.asnumpy().mean(axis=1))
+    card = Card("corner", ["a", "b"], (0,) * 3, (1,) * 3, size, crop_pct)
+    candidate = SimpleNamespace(label="corner", net=CornerNet(size, 8), card=card, device=mx.cpu())
+    return table.measure(candidate, Squares(boxes), range(len(boxes)), ["brightness"])
+
+
+@pytest.mark.parametrize("size", [32, 48, 64, 96])
+def test_boxes_are_those_of_the_picture_that_the_network_sees(monkeypatch, size):
+    """Boxes of 64x64 were laid on inputs of any size: the map of the object itself scored 0 at 96."""
+    (row,) = scores(monkeypatch, [(40, 40, 56, 60), (4, 30, 24, 46)], size)
+    assert row["pointing"] == 1 and row["energy"] > 0.9 and row["chance"] == pytest.approx(320 / 64**2, rel=0.1)
+
+
+def test_an_object_that_is_cut_off_is_not_measured(monkeypatch):
+    """Half of the picture's sides is shown: of three objects one is outside."""
+    (row,) = scores(monkeypatch, [(20, 20, 30, 30), (0, 0, 10, 10), (24, 30, 40, 50)], 32, 0.5)
+    assert row["images"] == 2 and row["pointing"] == row["energy"] == 1
+    with pytest.raises(GluonAttnError, match="sees nothing of the objects"):
+        scores(monkeypatch, [(0, 0, 10, 10)], 32, 0.5)
+
+
+def test_the_line_below_the_table_says_both_ends():
+    row = dict(model="a", method="m", test_error=0.1, images=100, chance=0.095, **dict.fromkeys(table.MEASURES))
+    assert "\n100 images; by chance pointing and energy are 9.5 %." in table.markdown([row, row])
+    other = dict(row, images=99, chance=0.12)
+    assert "\n99 to 100 images; by chance pointing and energy are 9.5 to 12.0 %." in table.markdown([row, other])

@@ -11,7 +11,8 @@ from PIL import Image, ImageFile
 import gluon_attn
 from gluon_attn import data
 from gluon_attn.data.images import read_picture
-from gluon_attn.explain.subjects import from_dataset, from_files
+from gluon_attn.explain.subjects import Subject, from_dataset, from_files
+from gluon_attn.weights.card import Card
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (5, 7, 3)).astype("uint8")
 GREY = PIXELS[..., 0]
@@ -100,3 +101,28 @@ def test_labels_from_folders_and_boxes_from_clutter(tmp_path):
     np.testing.assert_array_equal(subject.image, dataset[7][0])
     with pytest.raises(gluon_attn.GluonAttnError, match="no image 1000"):
         from_dataset(dataset, [1000])
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 60), (90, 45), (32, 32), (20, 600)])
+@pytest.mark.parametrize(("size", "crop_pct"), [(64, 1), (96, 1), (48, 1), (32, 0.5), (56, 0.875)])
+def test_a_box_goes_where_its_object_goes(shape, size, crop_pct):
+    """A white object on black: the pixels of its box, as the network sees the picture, are the white ones."""
+    card = Card("x", ["a"], (0,) * 3, (1,) * 3, size, crop_pct, "nearest")
+    rng = np.random.RandomState(0)
+    for _ in range(5):
+        (x0, x1), (y0, y1) = (sorted(rng.choice(side // 4 + 1, 2, replace=False) * 4) for side in shape[::-1])
+        image = np.zeros((*shape, 3), "uint8")
+        image[y0:y1, x0:x1] = 255
+        seen = card.transform()(image, None)[0] > 0.5
+        box = Subject("x", lambda image=image: image, 0, (x0, y0, x1, y1)).box_seen(card)
+        if box is None:
+            assert not seen.any()
+            continue
+        inside = np.zeros_like(seen)
+        inside[box[1] : box[3], box[0] : box[2]] = True
+        edge = box[2] - box[0] + box[3] - box[1]  # `nearest` and rounding may differ by a line of pixels
+        assert (inside != seen).sum() <= edge
+
+
+def test_no_box_is_none():
+    assert Subject("x", None).box_seen(None) is None

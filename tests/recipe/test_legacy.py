@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import pytest
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe import gluoncv
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
+from gluon_attn.recipe.check import check
 from gluon_attn.recipe.legacy import is_legacy, translate
 
 RECORDS = "--use-rec --rec-train T --rec-train-idx TI --rec-val V --rec-val-idx VI"
@@ -90,6 +93,34 @@ def test_our_own_words_go_through_and_are_not_taken_for_theirs():
     assert got.seed == 7 and got.resume == "auto"
     assert is_legacy(["--model", "resnet"]) and is_legacy(["--askc-type=ASKCFuse"])
     assert not is_legacy(["--model", "cifar_aff_resnet20", "--mixup", "0.2"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "milestones", "note"),
+    [
+        ("cifar", "--lr-decay-epoch 8,15 --warmup-epochs 5", [3, 10], ""),
+        ("cifar", "--lr-decay-epoch 8,15", [20], "waits for epoch -2, which is past: .* does not drop at all"),
+        ("cifar", "--lr-decay-epoch 15,8", [5], "waits for epoch -2, which is past: .* does not drop again"),
+        ("cifar", "--lr-decay-epoch 10,15", [0, 5], ""),
+        ("cifar", "--lr-decay-period 12", [2], ""),
+        ("imagenet", "--lr-mode step --lr-decay-epoch 3,15", [3, 15], ""),
+        ("imagenet", "--lr-mode step --lr-decay-period 30", [20], ""),
+    ],
+)
+def test_where_the_rate_drops(kind, words, milestones, note):
+    """CIFAR's script waits for each milestone less a warm-up of 10 that it does not run; ImageNet's counts after it."""
+    own = "--blocks 5" if kind == "cifar" else RECORDS
+    got, notes = recipe(kind, f"--model resnet --num-epochs 20 {words} {own}")
+    check(got)
+    assert got.milestones == milestones
+    assert re.search(note, notes) if note else "waits" not in notes
+
+
+@pytest.mark.parametrize("epochs", ["a,b", "", "-5,10", "²", "1" * 5000])
+def test_epochs_that_are_none(epochs):
+    for translated in (translate, gluoncv.translate):
+        with pytest.raises(GluonAttnError, match="--lr-decay-epoch cannot be .* it takes epochs, as in 300,450"):
+            translated("cifar", ["--model", "resnet", f"--lr-decay-epoch={epochs}"])
 
 
 def test_what_cannot_be_translated():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import math
 import time
 
 import pytest
 import yaml
 
+from gluon_attn import data, zoo
 from gluon_attn.commands.train import DEFAULTS
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
@@ -111,6 +113,22 @@ def test_names_that_do_not_exist(tmp_path):
         parse("--dataset", "digits")
 
 
+NOT_KEYWORDS = {
+    "arch": (zoo.get_model, {"arch", "norm_kwargs", "use_global_stats"}),
+    "dataset_options": (data.get_dataset, {"options", "validation", "per_class"}),
+}
+
+
+@pytest.mark.parametrize("field", NOT_KEYWORDS)
+def test_what_other_flags_say_is_no_keyword_of_network_or_data(field):
+    function, keywords = NOT_KEYWORDS[field]
+    for name in set(inspect.signature(function).parameters) - keywords:
+        with pytest.raises(GluonAttnError, match=f"--{field.replace('_', '-')} takes no '{name}': "):
+            Recipe.of({field: {name: "a"}})
+        with pytest.raises(GluonAttnError, match=f"takes no '{name}'"):
+            check(Recipe(**{field: {name: 3}}))
+
+
 @pytest.mark.parametrize("word", ["on", "off"])
 def test_on_and_off_are_words_where_they_are_choices(tmp_path, word):
     (tmp_path / "own.yaml").write_text(f"flip: {word}\n")  # which YAML reads as true and false
@@ -139,6 +157,10 @@ def test_sizes_by_epoch():
     [
         ({"progressive": {"5": 32}}, "--progressive names epoch .'5'.: give whole numbers from 0 to 4"),
         ({"progressive": {"first": 32}}, "--progressive names epoch .'first'."),
+        ({"progressive": {"²": 32}}, "--progressive names epoch .'²'."),
+        ({"progressive": {"1" * 5000: 32}}, "--progressive names epoch .'1+... .5,004 characters"),
+        ({"progressive": {10**5000: 32}}, "--progressive names epoch a value too long"),
+        ({"progressive": {-1: 32}}, "--progressive names epoch .-1."),
         ({"progressive": {0: 0}}, "--progressive has the size .0.: give the side"),
         ({"progressive": {0: 32}, "reader": "native", "dataset": "imagenet-rec"}, "one image size a run"),
     ],

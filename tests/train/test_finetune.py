@@ -18,7 +18,7 @@ from gluon_attn.train.adamw import AdamW
 from gluon_attn.train.parts import weights_in_all
 from gluon_attn.train.update import create_trainer
 from gluon_attn.weights.files import read_arrays
-from tests.train.tiny import TINY, tiny
+from tests.train.tiny import TINY, accuracies, tiny
 
 
 def arrays(path):
@@ -129,17 +129,11 @@ def test_a_new_head_is_drawn_from_the_seed(start):
         np.testing.assert_array_equal(nets[case].stem[0].weight.data().asnumpy(), arrays(start)["stem.0.weight"])
 
 
-def accuracies(monkeypatch, values):
-    """The evaluations of the next runs, one after the other."""
-    left = iter(values)
-    monkeypatch.setattr("gluon_attn.train.run.evaluate", lambda *_, **__: {"top1": next(left)})
-
-
 def test_patience(tmp_path, monkeypatch):
     accuracies(monkeypatch, [0.1, 0.3, 0.3, 0.2, 0.9])
     metrics = fit(tiny(tmp_path, epochs=9, patience=2, dataset_options={"per_class": 1}), progress=False)
     assert metrics["epochs_done"] == 4 and metrics["best_epoch"] == 2
-    assert "ended after epoch 4: no better accuracy on test for 2 epochs" in (tmp_path / "train.log").read_text()
+    assert "ended after epoch 4: no better accuracy on test in 2 evaluations" in (tmp_path / "train.log").read_text()
     # What was ended stays ended, without another evaluation.
     again = fit(tiny(tmp_path, epochs=9, patience=2, dataset_options={"per_class": 1}, resume="auto"), progress=False)
     assert again["epochs_done"] == 4
@@ -150,6 +144,24 @@ def test_patience_counts_on_after_an_interruption(tmp_path, monkeypatch):
     given = dict(epochs=9, patience=2, dataset_options={"per_class": 1})
     fit(tiny(tmp_path, **given), progress=False, on_epoch=lambda row: row["epoch"] == 1)
     assert fit(tiny(tmp_path, **given, resume="auto"), progress=False)["epochs_done"] == 3
+
+
+def test_patience_and_rare_evaluations(tmp_path, monkeypatch):
+    """It counts them, and is asked after them alone: the accuracies are those of the weights that are left."""
+    accuracies(monkeypatch, [0.5, 0.6, 0.4])
+    given = dict(epochs=30, eval_every=2, patience=1, dataset_options={"per_class": 1})
+    metrics = fit(tiny(tmp_path, **given), progress=False)
+    assert (metrics["epochs_done"], metrics["best_epoch"], metrics["last_accuracy"]) == (6, 4, 0.4)
+    assert fit(tiny(tmp_path, **given, resume="auto"), progress=False)["epochs_done"] == 6
+
+
+def test_an_epoch_that_turns_out_to_be_the_last_is_evaluated(tmp_path, monkeypatch):
+    accuracies(monkeypatch, [0.5])
+    given = dict(epochs=4, eval_every=3, dataset_options={"per_class": 1})
+    metrics = fit(tiny(tmp_path, **given), progress=False, on_epoch=lambda row: True)
+    assert (metrics["epochs_done"], metrics["best_epoch"], metrics["last_accuracy"]) == (1, 1, 0.5)
+    assert (tmp_path / "best.params").read_bytes() == (tmp_path / "last.params").read_bytes()
+    assert (tmp_path / "history.csv").read_text().splitlines()[1].split(",")[3] == "0.5"
 
 
 @pytest.mark.ci

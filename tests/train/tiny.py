@@ -31,6 +31,12 @@ def tiny(folder, **changes):
     return Recipe.of({**values, **changes})
 
 
+def accuracies(monkeypatch, values):
+    """The evaluations of the next runs, one after the other."""
+    left = iter(values)
+    monkeypatch.setattr("gluon_attn.train.run.evaluate", lambda *_, **__: {"top1": next(left)})
+
+
 def stop_after(updates, monkeypatch, number=signal.SIGTERM):
     """This process gets the signal in the update of that number."""
     from gluon_attn.train.update import Updater

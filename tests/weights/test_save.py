@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+import mxnet as mx
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import gluon_attn
 from gluon_attn import WeightsError, save_weights, weights
+from gluon_attn._compat import MissingPackage
 from gluon_attn.weights import layouts as maps
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.layouts.inverse import FORMATS, published_names
@@ -83,6 +87,32 @@ def test_mistakes_are_sentences(tmp_path):
         save_weights(gluon_attn.get_model("cifar_resnet20"), tmp_path / "a.params")
     with pytest.raises(WeightsError, match="has no name there"):
         save_weights(net.stages, tmp_path / "a.params", format="timm")
+
+
+def test_running_statistics_are_the_mean_over_devices(tmp_path):
+    net = gluon_attn.get_model("cifar_resnet20", layers=(1, 1, 1))
+    net.initialize(ctx=[mx.cpu(0), mx.cpu(1)])
+    for number, copy in enumerate(net.stem[1].running_mean.list_data()):
+        copy[:] = number
+    save_weights(net, tmp_path / "a.params")
+    net.save_parameters(str(tmp_path / "b.params"))
+    saved, gluons = (read_arrays(read_file(tmp_path / name)) for name in ("a.params", "b.params"))
+    assert (saved["stem.1.running_mean"] == 0.5).all()
+    assert all((saved[name] == gluons[name]).all() for name in gluons)
+
+
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    save_weights(build("cifar_resnet20", layers=(1, 1, 1)), "~/net.params")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.params"]
+
+
+def test_a_missing_torch_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
+    with pytest.raises(MissingPackage, match=r"needs torch.*pip install 'gluon_attn\[torch\]'"):
+        save_weights(build("cifar_resnet20", layers=(1, 1, 1)), tmp_path / "net.pth")
+    assert not list(tmp_path.iterdir())
 
 
 def test_pytorch_counts_batches(tmp_path):

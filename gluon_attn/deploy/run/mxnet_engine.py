@@ -109,14 +109,7 @@ def _quantized(block, batches):
     block.hybridize()
     block(data[0][0])
     try:
-        return quantize_net(
-            block,
-            quantized_dtype="int8",
-            calib_mode="naive",
-            calib_data=data,
-            num_calib_examples=len(data),
-            ctx=mx.cpu(),
-        )
+        return quantize_net(block, quantized_dtype="int8", calib_mode="naive", calib_data=data, ctx=mx.cpu())
     except mx.MXNetError as problem:
         reason = str(problem).strip().splitlines()[-1][:200]
         raise GluonAttnError(

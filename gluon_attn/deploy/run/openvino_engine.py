@@ -20,8 +20,8 @@ class OpenvinoEngine:
 
     A graph whose shapes are known runs up to a quarter faster than one with a free batch (small networks, few images at
     once), but is compiled for one batch size. So there are three at most, each compiled when it is first needed: for
-    one image, for `batch_size` of them, and for any other number. cache : a folder in which what was compiled is kept
-    for the next process.
+    one image, for `batch_size` of them, and for any other number, of the model as it was opened: the file may change
+    meanwhile. cache : a folder in which what was compiled is kept for the next process.
 
     Safe in threads: each has infer requests of its own, and the compiled graphs are shared.
     """
@@ -50,16 +50,16 @@ class OpenvinoEngine:
         return precision
 
     def _open(self):
-        model = self._read()
-        notes = dict(model.get_rt_info().items())
+        self.model = self._read()
+        notes = dict(self.model.get_rt_info().items())
         self.metadata = {key: str(value.value) for key, value in notes.get(_METADATA, {}).items()}
-        names = [output.get_any_name() for output in model.outputs]
+        names = [output.get_any_name() for output in self.model.outputs]
         self.place = place_of_logits(names, self.source.where)
-        self._check_values(model)
+        self._check_values()
 
-    def _check_values(self, model):
+    def _check_values(self):
         """OpenVINO's ReLU makes 0 of NaN: broken weights would give answers that look sound."""
-        for node in model.get_ops():
+        for node in self.model.get_ops():
             constant = node.get_type_name() == "Constant" and node.get_element_type().is_real()
             if constant and not np.isfinite(node.get_data()).all():
                 raise GluonAttnError(f"{self.source.where} holds NaN or infinite weights: it is damaged.")
@@ -90,7 +90,7 @@ class OpenvinoEngine:
         return mine[key]
 
     def _compile(self, count):
-        model = self._read()
+        model = self.model.clone()
         try:
             model.reshape({model.inputs[0]: openvino.PartialShape([count, 3, self.size, self.size])})
             with kept_signal_stack():

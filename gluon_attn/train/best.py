@@ -1,0 +1,85 @@
+"""best.params: of which epoch it is, and where that file is when a run goes on from a checkpoint that is named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import md5, replacing
+from gluon_attn.train.checkpoint import Checkpoints
+from gluon_attn.weights.files import write_parameters
+
+NAME, ASIDE = "best.params", "best-before.params"
+
+
+class BestFile:
+    """`epoch` is the one whose weights the file has: a full disk may have kept it from the best one's."""
+
+    def __init__(self, folder):
+        self.path = Path(folder) / NAME
+        self.epoch = self.md5 = None
+
+    def write(self, net, epoch):
+        write_parameters(self.path, net)
+        self.epoch, self.md5 = epoch, md5(self.path)
+
+    @property
+    def facts(self):
+        """What a checkpoint keeps of it."""
+        return dict(kept=self.epoch, kept_md5=self.md5)
+
+
+def go_on(run, meta):
+    """Bring best.params to where the checkpoint of `meta` had it; `run` is at that checkpoint.
+
+    The file lies beside the checkpoint, but later epochs may have written another: then the epochs before are no
+    longer candidates for the best one (`lost` in their rows), but for the last of them, whose weights the run has.
+    """
+    file, named = run.best_file, run.recipe.resume != "auto"
+    # Before it was said, it was the best epoch's.
+    file.epoch, file.md5 = meta.get("kept", run.best and run.best["epoch"]), meta.get("kept_md5")
+    if not named or run.rank:
+        return
+    beside = Path(run.recipe.resume).parent / NAME
+    if file.epoch is not None and _is_of(file, beside, run.recipe.resume):
+        if not file.path.exists():
+            with replacing(file.path) as temporary:
+                shutil.copyfile(beside, temporary)
+        return
+    file.epoch = file.md5 = None
+    _without(run)
+
+
+def _is_of(file, beside, checkpoint):
+    """Whether `beside` is the file that the checkpoint knew; an early one does not say, and is the newest there."""
+    if not beside.is_file():
+        return False
+    if file.md5 is None:
+        newest = Checkpoints(beside.parent).paths()[:1]
+        return [path.name for path in newest] == [Path(checkpoint).name]
+    return md5(beside) == file.md5
+
+
+def _without(run):
+    """Go on where the file is not to be had."""
+    best = run.best
+    last = best is not None and best["epoch"] == run.epoch - 1 and not run.batch
+    if best and not last:
+        if run.epoch >= run.recipe.epochs and run.history[-1] is run.accuracies[-1]:
+            raise GluonAttnError(
+                f"{run.recipe.resume} has all {run.recipe.epochs} epochs done, and the {NAME} of its best one, epoch "
+                f"{best['epoch'] + 1}, is not beside it: give more --epochs."
+            )
+        for row in run.accuracies:
+            row["lost"] = True
+        run.log.warn(
+            f"the weights of epoch {best['epoch'] + 1}, the best so far, are not beside {run.recipe.resume}: "
+            f"{NAME} will be of the best epoch from here on"
+        )
+    if run.best_file.path.exists():
+        run.best_file.path.replace(run.best_file.path.with_name(ASIDE))
+        run.log.warn(f"{NAME} was of an epoch that this run has not seen: it is {ASIDE} now")
+    if last:
+        run.evaluated.take_up()
+        run.best_file.write(run.evaluated.net, best["epoch"])

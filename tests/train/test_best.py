@@ -1,0 +1,85 @@
+"""best.params of a run that goes on from a checkpoint which is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train import checkpoint, fit
+from gluon_attn.train.checkpoint import Checkpoints
+from tests.train.tiny import accuracies, tiny
+
+SMALL = dict(dataset_options={"per_class": 1}, epochs=3)
+
+
+def course(folder, monkeypatch, values, **changes):
+    """(its checkpoints by epoch, {epoch: best.params after it}) of a run with these accuracies."""
+    accuracies(monkeypatch, values)
+    best = {}
+
+    def see(row):
+        best[row["epoch"] + 1] = (folder / "best.params").read_bytes()
+
+    fit(tiny(folder, **{**SMALL, **changes}), progress=False, on_epoch=see)
+    return {checkpoint.read(path)[1]["epoch"]: path for path in Checkpoints(folder).paths()}, best
+
+
+def early(path):
+    """As checkpoints were once: they do not say the hash."""
+    arrays, meta = checkpoint.read(path)
+    del meta["kept_md5"], meta["format"]
+    checkpoint.write(path, arrays, meta)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_elsewhere_the_best_weights_come_along(tmp_path, monkeypatch, said):
+    checkpoints, best = course(tmp_path / "a", monkeypatch, [0.5, 0.3, 0.2, 0.4], validation=1)
+    if not said:
+        early(checkpoints[3])
+    accuracies(monkeypatch, [0.1, 0.7])
+    given = dict(SMALL, epochs=4, lr=0.1, validation=1, resume=str(checkpoints[3]))
+    metrics = fit(tiny(tmp_path / "b", **given), progress=False)
+    assert (tmp_path / "b" / "best.params").read_bytes() == best[1]
+    assert (metrics["best_epoch"], metrics["best_accuracy"], metrics["test_accuracy_of_best"]) == (1, 0.5, 0.7)
+
+
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_the_best_of_an_abandoned_course_is_not_taken_for_it(tmp_path, monkeypatch, where):
+    """The checkpoint's own weights were the best until then."""
+    checkpoints, best = course(tmp_path / "a", monkeypatch, [0.3, 0.5, 0.9])
+    accuracies(monkeypatch, [0.4])
+    metrics = fit(tiny(tmp_path / where, **SMALL, lr=0.1, resume=str(checkpoints[2])), progress=False)
+    assert (metrics["best_epoch"], metrics["best_accuracy"]) == (2, 0.5)
+    assert (tmp_path / where / "best.params").read_bytes() == best[2]
+    aside = tmp_path / where / "best-before.params"
+    assert aside.read_bytes() == best[3] if where == "a" else not aside.exists()
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_best_weights_that_are_lost_are_no_longer_the_best(tmp_path, monkeypatch, said):
+    folder = tmp_path / "a"
+    checkpoints, _ = course(folder, monkeypatch, [0.5, 0.3, 0.9])
+    if not said:
+        early(checkpoints[2])
+    accuracies(monkeypatch, [0.1, 0.2])
+    metrics = fit(tiny(folder, **dict(SMALL, epochs=4), lr=0.1, resume=str(checkpoints[2])), progress=False)
+    assert (metrics["best_epoch"], metrics["best_accuracy"]) == (4, 0.2)
+    assert (folder / "best.params").read_bytes() == (folder / "last.params").read_bytes()
+    log = (folder / "train.log").read_text()
+    assert "the weights of epoch 1, the best so far, are not beside" in log and "it is best-before.params now" in log
+    accuracies(monkeypatch, [0.1])
+    again = fit(tiny(folder, **dict(SMALL, epochs=4), lr=0.1, resume="auto"), progress=False)
+    assert again["best_epoch"] == 4 and json.loads((folder / "metrics.json").read_text())["best_epoch"] == 4
+
+
+def test_nothing_is_left_to_do(tmp_path, monkeypatch):
+    checkpoints, _ = course(tmp_path / "a", monkeypatch, [0.5, 0.3, 0.2])
+    (tmp_path / "alone").mkdir()
+    alone = shutil.copy(str(checkpoints[3]), str(tmp_path / "alone"))
+    with pytest.raises(GluonAttnError, match="all 3 epochs done, and the best.params of its best one, epoch 1, is not"):
+        fit(tiny(tmp_path / "b", **SMALL, resume=alone), progress=False)
+    with pytest.raises(GluonAttnError, match="has 3 epochs done already, more than --epochs 2: give more"):
+        fit(tiny(tmp_path / "c", **dict(SMALL, epochs=2), resume=alone), progress=False)
