@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 
 from gluon_attn.commands import serving
@@ -70,6 +71,7 @@ def run(args):
         raise GluonAttnError(
             "On which images? Give --dataset NAME, or --run DIR, which knows its own (`gluon-attn evaluate --help`)."
         )
+    _table(Path(args.results))  # or a sentence before the work
     if serving.asked(args):
         return _keep(args, serving.evaluated(args))
     if args.dry_run:
@@ -103,8 +105,8 @@ def _keep(args, row):
     if isinstance(row, str):
         print(row)
         return 0
+    print(summary(row), flush=True)  # first: whatever becomes of the file, the answer is there
     append(Path(args.results), row)
-    print(summary(row))
     return 0
 
 
@@ -142,15 +144,34 @@ def _published(args, entry, key):
 
 def append(path, row):
     """Add a row to the table `path`, which begins with the names of its columns (an older table gets the new ones)."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    before = csv.DictReader(io.StringIO(text))
-    if before.fieldnames == COLUMNS:
-        line = io.StringIO()
+    columns, rows, whole = _table(path)
+    if columns == COLUMNS:
+        line = io.StringIO(newline="")
         csv.DictWriter(line, COLUMNS, lineterminator="\n").writerow(row)
-        append_text(path, line.getvalue())
+        append_text(path, line.getvalue() if whole else f"\n{line.getvalue()}")
     else:
-        rows = [{key: known.get(key, "") for key in COLUMNS} for known in (*before, row)]
-        write_csv(path, rows, COLUMNS)
+        write_csv(path, [{key: known.get(key, "") for key in COLUMNS} for known in (*rows, row)], COLUMNS)
+
+
+def _table(path):
+    """(columns, rows, whether the last line has its end) of a table of evaluations, which another file is not."""
+    if path.is_dir():
+        raise GluonAttnError(f"--results {path} is a folder: name a file in it.")
+    place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(place, os.W_OK):
+        raise GluonAttnError(f"--results {path} cannot be written: give a file where you may write.")
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+        table = csv.DictReader(io.StringIO(text, newline=""))
+        columns, rows = table.fieldnames or [], list(table)
+    except (UnicodeDecodeError, csv.Error):
+        columns, rows = [None], []
+    if not set(columns) <= set(COLUMNS) or len(set(columns)) < len(columns) or any(None in row for row in rows):
+        raise GluonAttnError(
+            f"--results {path} is no table of evaluations, so nothing is added to it: give another file, or one whose "
+            f"columns are {', '.join(COLUMNS)}."
+        )
+    return columns, rows, text.endswith("\n")
 
 
 def summary(row):

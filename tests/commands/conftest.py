@@ -23,6 +23,13 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Twenty, where a command asks for a data set."""
+    whole = data.get_dataset
+    monkeypatch.setattr(data, "get_dataset", lambda *args, **options: data.Subset(whole(*args, **options), range(20)))
+
+
 @pytest.fixture(scope="session")
 def expected(weights):
     """Logits and labels of the test digits, computed without the commands."""

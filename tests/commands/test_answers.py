@@ -18,6 +18,7 @@ import gluon_attn
 from gluon_attn import cli, data
 from gluon_attn.commands.evaluate import COLUMNS, append
 from gluon_attn.commands.export import written_as
+from gluon_attn.errors import WriteError
 from gluon_attn.explain.subjects import of_each_class
 from tests.commands.calling import MODEL, call
 
@@ -135,6 +136,56 @@ def test_an_older_table_of_evaluations_gets_the_new_columns(tmp_path):
         ("a", "1.00", ""),
         ("b", "2.00", "1-3"),
     ]
+
+
+def test_a_row_begins_its_own_line(tmp_path):
+    path = tmp_path / "evaluations.csv"
+    for number in range(3):
+        append(path, {"model": f"net{number}", "dataset": "a\nb"})
+        path.write_bytes(path.read_bytes()[:-1])  # an editor that leaves out the last newline
+    with path.open(newline="") as file:
+        assert [(row["model"], row["dataset"]) for row in csv.DictReader(file)] == [
+            (f"net{number}", "a\nb") for number in range(3)
+        ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my notes\n",
+        b"model,comment,top1_error\na,best,1.00\n",
+        b"model,model\na,b\n",
+        b"\xff\xfe,\x00",
+        b"model\na,1\n",
+    ],
+)
+def test_a_file_that_is_no_table_of_evaluations_stays(capsys, monkeypatch, weights, tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    monkeypatch.setattr("gluon_attn.commands.evaluate.load_network", None)  # it is said before the work
+    flags = ["evaluate", "--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--results", path]
+    for more in ([], ["--dry-run"], ["--engine", "onnxruntime"]):
+        status, _, err = call(capsys, *flags, *more)
+        assert status == 2 and "notes.txt is no table of evaluations" in err, err
+    assert path.read_bytes() == content
+
+
+def test_a_table_that_cannot_be_written_is_said_before_the_work(capsys, monkeypatch, weights, tmp_path):
+    monkeypatch.setattr("gluon_attn.commands.evaluate.load_network", None)
+    flags = ["evaluate", "--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--results"]
+    assert "is a folder: name a file" in call(capsys, *flags, tmp_path)[2]
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)  # a folder to read from
+    assert "r.csv cannot be written" in call(capsys, *flags, tmp_path / "new" / "r.csv")[2]
+
+
+def test_a_full_disk_does_not_cost_the_answer(capsys, monkeypatch, weights, few_digits, tmp_path):
+    def full(*_):
+        raise WriteError("r.csv was not written")
+
+    monkeypatch.setattr("gluon_attn.commands.evaluate.append", full)
+    flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--results", tmp_path / "r.csv"]
+    status, out, err = call(capsys, "evaluate", *flags)
+    assert status == 2 and "accuracy" in out and "was not written" in err
 
 
 def test_a_loader_is_a_loop_of_its_own():

@@ -169,12 +169,6 @@ def test_a_dry_run_tries_the_weights(capsys, tmp_path, classes, words):
     assert status == 2 and "has 2 classes" in err
 
 
-@pytest.fixture
-def few_digits(monkeypatch):
-    whole = data.get_dataset
-    monkeypatch.setattr(data, "get_dataset", lambda *args, **options: data.Subset(whole(*args, **options), range(20)))
-
-
 def test_an_engine_takes_the_weights_for_the_data_set(capsys, few_digits, tmp_path):
     """Not clutter's, for 64 pixels, which come first."""
     flags = [
