@@ -93,10 +93,23 @@ def load_network(args, dataset=None):
             "new head (gluon-attn train --pretrained)."
         )
     origin.load(net, root=args.root, ctx=devices)
+    _check_size(args, net)
     if args.dtype == "float16":
         net.cast("float16")
     net.hybridize(static_alloc=True)
     return Loaded(net, origin.entry, card, devices)
+
+
+def _check_size(args, net):
+    """Refuse an --image-size that the network cannot take."""
+    from gluon_attn.deploy.export.check import takes
+    from gluon_attn.deploy.export.trace import trace
+
+    if args.image_size and not takes(trace(net), net, args.image_size):
+        raise GluonAttnError(
+            f"{args.model} cannot take images of --image-size {args.image_size}: its parameters are tied to another "
+            "size. Leave it out."
+        )
 
 
 def build_network(args, origin, dataset=None, classes=None):

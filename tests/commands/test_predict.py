@@ -10,6 +10,7 @@ from gluon_attn import weights as zoo_weights
 from gluon_attn.predict import Prediction, class_names, draw, find_pictures
 from gluon_attn.weights.origin import Origin
 from tests.commands.calling import MODEL, call
+from tests.helpers import build
 
 
 def test_predict_names_the_most_probable_classes(capsys, weights, expected, pictures, tmp_path):
@@ -104,6 +105,13 @@ def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, 
 def test_counts_that_are_none(capsys, weights, pictures, flag, count):
     status, out, err = call(capsys, "predict", "--model", MODEL, "--pretrained", weights, flag, count, pictures)
     assert (status, out) == (2, "") and f"{flag} {count} is too small: give 1 or more" in err
+
+
+def test_an_image_size_that_the_network_cannot_take(capsys, pictures, tmp_path):
+    build("cifar_ge_resnet20", classes=10).save_parameters(str(tmp_path / "ge.params"))
+    flags = ["--model", "cifar_ge_resnet20", "--pretrained", tmp_path / "ge.params", "--classes", 10]
+    status, out, err = call(capsys, "predict", *flags, "--image-size", 64, pictures)
+    assert (status, out) == (2, "") and "cannot take images of --image-size 64" in err
 
 
 def test_predict_with_bad_pictures_only(capsys, weights, tmp_path):

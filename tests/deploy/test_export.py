@@ -61,7 +61,7 @@ def test_narrow_groups_are_merged():
     assert grouped == {8: 16, 16: 16, 32: 16} and difference < check.TOLERANCE
 
 
-def test_sizes_are_free_only_where_the_network_allows():
+def test_sizes_are_free_only_where_the_network_allows(capsys):
     def side(name):
         model = verified(build(name, layers=(1, 1, 1)), 32)[0]
         dims = model.graph.input[0].type.tensor_type.shape.dim
@@ -69,6 +69,7 @@ def test_sizes_are_free_only_where_the_network_allows():
 
     assert side("cifar_se_resnet20") == ("batch", 3, "height")
     assert side("cifar_ge_resnet20") == ("batch", 3, 32)
+    assert not capsys.readouterr().out, "what a command answers is there"
 
 
 def test_all_outputs_keep_their_names():
@@ -102,8 +103,21 @@ def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
 
 
 def test_uninitialised_networks_are_refused(tmp_path):
-    with pytest.raises(GluonAttnError, match="has no values"):
-        export_onnx(gluon_attn.get_model("cifar_resnet20"), tmp_path / "net.onnx", 32)
+    for export in (export_onnx, export_symbol):
+        with pytest.raises(GluonAttnError, match="has no values"):
+            export(gluon_attn.get_model("cifar_resnet20"), tmp_path / "net.onnx", 32)
+
+
+@pytest.mark.parametrize("export", [export_onnx, export_symbol])
+@pytest.mark.parametrize(
+    "name, arch, size, channels",
+    [("cifar_ge_resnet20", {}, 64, 3), ("cifar_resnet20", {"in_channels": 1}, 32, 3), ("cifar_resnet20", {}, 0, 3)],
+)
+def test_images_that_the_network_cannot_take_are_refused(tmp_path, capsys, export, name, arch, size, channels):
+    net = build(name, layers=(1, 1, 1), **arch)
+    with pytest.raises(GluonAttnError, match=f"cannot take images of {channels}x{size}x{size}.*in_channels="):
+        export(net, tmp_path / "net", size)
+    assert not capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
 def test_symbol_files(tmp_path):

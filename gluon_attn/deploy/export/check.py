@@ -5,6 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 import numpy as np
 
+from gluon_attn.deploy.run.symbol_file import INPUT, output_shapes
 from gluon_attn.errors import GluonAttnError
 
 TOLERANCE = 1e-4  # of the largest output: float32 sums in another order, and BatchNorm folded
@@ -38,11 +39,23 @@ def demand(difference, tolerance=TOLERANCE):
         )
 
 
-def takes_other_sizes(symbol, net, size, in_channels=3):
-    """Whether shapes can be inferred for another input size: networks whose parameters know the map's size refuse."""
-    shapes = {name: p.shape for name, p in net.collect_params().items() if name in set(symbol.list_inputs())}
+def check_network(symbol, net, size, in_channels=3):
+    """Refuse a network without weights, or images that it, traced as `symbol`, cannot take."""
+    for name, parameter in net.collect_params().items():
+        if parameter._data is None:
+            raise GluonAttnError(f"{name} has no values: load weights, or call net.initialize(), before exporting.")
+    if not takes(symbol, net, size, in_channels):
+        raise GluonAttnError(
+            f"This {type(net).__name__} cannot take images of {in_channels}x{size}x{size}: its parameters have shapes "
+            "for others. Give the size= and in_channels= that it was built for."
+        )
+
+
+def takes(symbol, net, size, in_channels=3):
+    """Whether the network takes images of that side: one whose parameters know the map's size refuses all but one."""
+    used = set(symbol.list_inputs())
+    shapes = {name: p.shape for name, p in net.collect_params().items() if name in used}
     try:
-        symbol.infer_shape(**{symbol.list_inputs()[0]: (1, in_channels, size + 32, size + 32)}, **shapes)
+        return output_shapes(symbol, {INPUT: (1, in_channels, size, size), **shapes}) is not None
     except mx.MXNetError:
         return False
-    return True

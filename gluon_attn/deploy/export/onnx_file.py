@@ -9,7 +9,6 @@ import onnx
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.trace import trace
 from gluon_attn.deploy.run.onnxruntime_engine import session
-from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import AnyPath, write_bytes
 
 if TYPE_CHECKING:
@@ -54,10 +53,9 @@ def verified(
     >>> [output.name for output in model.graph.output]
     ['logits']
     """
-    for name, parameter in net.collect_params().items():
-        if parameter._data is None:
-            raise GluonAttnError(f"{name} has no values: load weights, or call net.initialize(), before exporting.")
-    free = check.takes_other_sizes(trace(net), net, size, in_channels)
+    symbol = trace(net)
+    check.check_network(symbol, net, size, in_channels)
+    free = check.takes(symbol, net, size + 32, in_channels)
     model = onnx_graph.to_onnx(net, size, in_channels, dynamic_size=free)
     running = session(model.SerializeToString())
     sizes = (size, size + 32) if free else (size,)

@@ -33,6 +33,7 @@ def export_symbol(
     True
     """
     symbol = trace(net)
+    check.check_network(symbol, net, size, in_channels)
     used = set(symbol.list_inputs())
     auxiliary = set(symbol.list_auxiliary_states())
     arrays = {

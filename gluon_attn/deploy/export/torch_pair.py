@@ -10,7 +10,7 @@ import torch
 
 from gluon_attn.deploy.export import check
 from gluon_attn.deploy.export.named_graph import named_graph
-from gluon_attn.deploy.export.trace import names_of
+from gluon_attn.deploy.export.trace import names_of, trace
 from gluon_attn.deploy.run.torch_file import write_pair
 from gluon_attn.deploy.run.torch_graph import build
 from gluon_attn.errors import GluonAttnError
@@ -40,6 +40,7 @@ def export_torch(
     >>> module = deploy.load_torch("net.safetensors")
     """
     graph, arrays, _ = named_graph(net)
+    check.check_network(trace(net), net, size, in_channels)
     module = build(graph, arrays, str(path), unused=True)  # of the very arrays that are written
 
     def run(images):

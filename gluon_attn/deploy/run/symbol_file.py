@@ -6,8 +6,6 @@ looked through first. The weights are read by our own reader, and must be those 
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import json
 import math
@@ -56,6 +54,15 @@ def load_symbol(path):
         reason = next((line for line in str(problem).splitlines() if line.strip() and "Stack trace" not in line), "")
         raise _damaged(where, f"MXNet says: {reason.strip()[:200]}") from None
     return block, metadata
+
+
+def output_shapes(symbol, shapes):
+    """The shapes of the outputs, of its inputs'; None where not all are known, an MXNetError where they disagree.
+
+    `infer_shape` would print all that it was given to stdout before it raises, and answers may be there.
+    """
+    found = symbol.infer_shape_partial(**shapes)[1]
+    return found if all(shape and all(shape) for shape in found) else None
 
 
 def _damaged(where, what):
@@ -141,8 +148,7 @@ def _demand_size(symbol, arrays, sides, where):
     shapes, problem = {name: tuple(array.shape) for name, array in arrays.items()}, None
     for side, channels in itertools.product(sides, (3, 1, 4, 2)):
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # MXNet prints all shapes before it raises
-                outputs = symbol.get_internals().infer_shape(**{INPUT: (1, channels, side, side)}, **shapes)[1]
+            outputs = output_shapes(symbol.get_internals(), {INPUT: (1, channels, side, side), **shapes})
         except mx.MXNetError as error:
             problem = problem or error
             continue

@@ -69,11 +69,12 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_a_damaged_graph_is_a_sentence(case, exported, tmp_path):
+def test_a_damaged_graph_is_a_sentence(case, exported, tmp_path, capsys):
     path = copied(exported, tmp_path)
     changed(path, DAMAGE[case])
     with pytest.raises(GluonAttnError, match="is no graph that MXNet can run|does not hold the weights of"):
         load_symbol(path)
+    assert not capsys.readouterr().out
 
 
 def test_damaged_weights_are_a_sentence(exported, tmp_path):
