@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 
-from gluon_attn.commands.loading import add_network_arguments, data_of_run, load_network, take_run
+from gluon_attn.commands.loading import (
+    add_network_arguments,
+    data_of_run,
+    demand_model,
+    load_network,
+    open_dataset,
+    take_run,
+)
 from gluon_attn.errors import GluonAttnError
 
 
@@ -44,14 +51,12 @@ class Candidate:
 
 
 def run(args):
-    take_run(args)
+    runs = take_run(args, several=True)
     if not args.image:
         data_of_run(args)
     _check(args)
-    from gluon_attn import data
-
-    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
-    candidates = _candidates(args, dataset)
+    dataset = open_dataset(args) if args.dataset else None
+    candidates = _candidates(args, dataset, runs or _networks(args))
     methods = args.method.split(",")
     if args.score:
         return _score(args, candidates, methods, dataset)
@@ -80,11 +85,9 @@ def _check(args):
         raise GluonAttnError("--score needs boxes, which picture files do not have: leave out --image.")
 
 
-def _candidates(args, dataset):
-    from gluon_attn.explain.methods import method_named
-
-    for method in args.method.split(","):
-        method_named(method)
+def _networks(args):
+    """[(model, weights)] of --model and --pretrained."""
+    demand_model(args)
     models, weights = args.model.split(","), args.pretrained.split(",")
     if len(weights) == 1:
         weights *= len(models)
@@ -94,9 +97,17 @@ def _candidates(args, dataset):
         raise GluonAttnError(
             f"--model names {len(models)} networks and --pretrained {len(weights)} weights: one for all, or one each."
         )
-    alike = len(set(models)) < len(models)
-    labels = [f"{model} {weight}" if alike else model for model, weight in zip(models, weights)]
-    found = [_candidate(args, *which, dataset) for which in zip(labels, models, weights)]
+    return list(zip(models, weights))
+
+
+def _candidates(args, dataset, networks):
+    from gluon_attn.explain.methods import method_named
+
+    for method in args.method.split(","):
+        method_named(method)
+    alike = len({model for model, _ in networks}) < len(networks)
+    labels = [f"{model} {weight}" if alike else model for model, weight in networks]
+    found = [_candidate(args, label, *network, dataset) for label, network in zip(labels, networks)]
     if len({len(candidate.card.classes) for candidate in found}) > 1:
         raise GluonAttnError("The networks have different numbers of classes: compare networks for the same classes.")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Optional
 
@@ -47,19 +48,27 @@ def add_network_arguments(parser):
     parser.add_argument("--dtype", default="float32", metavar="float32|float16", help="arithmetic (default: float32)")
 
 
-def take_run(args):
-    """Let the folder of --run say which network and which weights, and on which data where no flag does."""
+def take_run(args, several=False):
+    """Let the folder of --run say which network and which weights; returns them, [(model, file)].
+
+    several : whether more than one folder may stand there, with commas between them
+    """
     if not args.run:
-        return
+        return []
     given = [name for name, value in _ANSWERED.items() if getattr(args, name, value) != value]
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise GluonAttnError(f"--run {args.run} says this itself: leave out {flags}.")
     from gluon_attn.weights.origin import of_run
 
-    found = [of_run(folder) for folder in args.run.split(",")]
-    args.model = ",".join(origin.model for origin in found)
-    args.pretrained = ",".join(origin.path for origin in found)
+    found = [of_run(folder) for folder in (_folders(args.run) if several else [args.run])]
+    args.model, args.pretrained = found[0].model, found[0].path
+    return [(origin.model, origin.path) for origin in found]
+
+
+def _folders(text):
+    """One folder, whatever is in its name, or several."""
+    return [text] if os.path.isdir(os.path.expanduser(text)) else text.split(",")
 
 
 def data_of_run(args):
@@ -68,12 +77,12 @@ def data_of_run(args):
         return
     from gluon_attn.recipe.recipe import Recipe, of_run
 
-    recipe = of_run(args.run.split(",")[0]) or Recipe()
+    recipe = of_run(_folders(args.run)[0]) or Recipe()
     args.dataset = recipe.dataset or None
     args.data_root = args.data_root or recipe.data_root or None
-    args.dataset_options = dict(recipe.dataset_options)
-    if recipe.validation:
-        args.dataset_options["validation"] = recipe.validation  # of a folder that is not divided: what is tested on
+    # Of a folder that is not divided, --validation says what is tested on.
+    held_out = {"validation": recipe.validation} if recipe.validation else {}
+    args.dataset_options = {**recipe.dataset_options, **held_out, **_options(args)}
 
 
 def load_network(args, dataset=None):
@@ -139,13 +148,17 @@ def _names(args, count, origin, dataset):
     return class_names(count, known, getattr(args, "classes_file", None))
 
 
+def demand_model(args):
+    if args.model is None:
+        raise GluonAttnError("Which network? Give --model NAME, or --run DIR, the folder of a training.")
+
+
 def find_weights(args):
     """The Origin that --pretrained means; a published file is known by its hash wherever it lies."""
     from gluon_attn import zoo
     from gluon_attn.weights.origin import Origin
 
-    if args.model is None:
-        raise GluonAttnError("Which network? Give --model NAME, or --run DIR, the folder of a training.")
+    demand_model(args)
     origin = Origin.of(zoo.find(args.model).name, args.pretrained, _record(args))
     if not origin:
         raise GluonAttnError(f"--pretrained {args.pretrained}: without weights there is nothing to look at.")

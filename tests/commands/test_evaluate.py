@@ -12,7 +12,9 @@ from PIL import Image
 
 import gluon_attn
 from gluon_attn import data
-from gluon_attn.commands.loading import preprocessing
+from gluon_attn.catalogue.datasets import DATASETS
+from gluon_attn.commands.loading import data_of_run, preprocessing, take_run
+from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.weights import table
 from gluon_attn.weights.card import Card
 from gluon_attn.weights.origin import Origin
@@ -128,6 +130,36 @@ def test_images_are_prepared_as_for_the_weights():
     assert Card.of("x", published, ["a"]).resize == 256
     flags.image_size = 288
     assert preprocessing(flags, Origin(MODEL, entry), digits)["input_size"] == 288
+
+
+def run_of(folder, weights, **recipe):
+    """The folder of a training on digits."""
+    folder.mkdir(parents=True)
+    Card.of(MODEL, dict(DATASETS["digits"].preparation, dataset="digits"), list("0123456789")).write(folder)
+    (folder / "last.params").write_bytes(weights.read_bytes())
+    (folder / "recipe.yaml").write_text(Recipe(model=MODEL, dataset="digits", **recipe).to_yaml())
+    return folder
+
+
+def test_the_name_of_a_run_may_have_a_comma(capsys, weights, tmp_path):
+    one, other = run_of(tmp_path / "x,y z", weights), run_of(tmp_path / "b", weights)
+    status, out, _ = call(capsys, "evaluate", "--run", one, "--dry-run")
+    assert status == 0 and f"weights   {one / 'last.params'}" in out
+    status, _, err = call(capsys, "evaluate", "--run", f"{other},{other}", "--dry-run")
+    assert status == 2 and f"There is no folder '{other},{other}'" in err
+    flags = SimpleNamespace(run=f"{other},{other}")
+    assert take_run(flags, several=True) == [(MODEL, str(other / "last.params"))] * 2
+
+
+def test_options_of_the_data_go_over_those_of_the_run(capsys, weights, tmp_path):
+    run = run_of(tmp_path / "a", weights, dataset_options={"per_class": 4}, validation=5)
+    status, _, err = call(
+        capsys, "evaluate", "--run", run, "--dataset-options", "nosuch=1", "--results", tmp_path / "r"
+    )
+    assert status == 2 and "Unknown option of dataset 'digits': 'nosuch'" in err
+    flags = SimpleNamespace(run=str(run), dataset=None, data_root=None, dataset_options="per_class=3")
+    data_of_run(flags)
+    assert flags.dataset_options == {"per_class": 3, "validation": 5}
 
 
 ERRORS = {

@@ -81,6 +81,11 @@ def test_the_box_is_on_the_object_at_any_size_of_the_input(weights, tmp_path, mo
     assert [left, top, left + width, top + height] == pytest.approx(digit / 64, abs=0.5 / size)
 
 
+def test_no_network_is_a_sentence(capsys):
+    assert cli.main(["explain", "--dataset", "digits", "-o", "a.png"]) == 2
+    assert "Which network? Give --model NAME" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
