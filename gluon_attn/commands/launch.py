@@ -25,6 +25,8 @@ import subprocess
 
 from gluon_attn.commands._job import Host, Member, run_together
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.parser import Parser
+from gluon_attn.recipe import arguments
 
 _PASSED = ("OMP_NUM_THREADS", "KMP_AFFINITY", "LD_LIBRARY_PATH", "DMLC_INTERFACE")  # unasked, as MXNet's launch.py does
 _PORTS = range(9091, 10000)  # those of MXNet's launch.py, which a firewall may have been opened for
@@ -66,7 +68,7 @@ def _check(args, command):
         raise GluonAttnError(f"There is no host file {args.hostfile!r}: write one machine a line, as ssh knows it.")
     if args.sync_to and not args.hostfile:
         raise GluonAttnError("--sync-to copies to other machines: name them in a file, -H FILE.")
-    if not any("dist_" in word for word in command):
+    if not any("dist_" in word for word in command) and "dist_" not in _kept_kvstore(command):
         raise GluonAttnError("The command trains each process by itself: add --kvstore dist_sync to it.")
     for name in args.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -75,6 +77,16 @@ def _check(args, command):
             )
         if name not in os.environ:
             raise GluonAttnError(f"--env {name}: there is no such variable here to pass on. Set it before the command.")
+
+
+def _kept_kvstore(command):
+    """What the recipe of the command says of --kvstore; '' where it cannot be read here."""
+    parser = Parser(add_help=False, allow_abbrev=False, imports=False)
+    arguments.add_arguments(parser)
+    with contextlib.suppress(GluonAttnError):
+        args, _ = parser.parse_known_args(command)
+        return str(arguments.underlying(args).get("kvstore", ""))
+    return ""
 
 
 def _read_hosts(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 
 from gluon_attn import matrix_units, threads
@@ -33,7 +34,7 @@ def recipe_from(args, **defaults):
     """
     flags = {spec.name for spec in dataclasses.fields(Recipe)}
     given = {name: value for name, value in vars(args).items() if name in flags}
-    recipe = Recipe.of(merged({**defaults, **_underlying(args, given)}, given))
+    recipe = Recipe.of(merged({**defaults, **underlying(args)}, given))
     for name in ("model", "dataset"):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")
@@ -43,12 +44,13 @@ def recipe_from(args, **defaults):
     return recipe
 
 
-def _underlying(args, given):
+def underlying(args):
     """The recipe file that flags go over: --recipe, or that of the run which --resume goes on with."""
     if args.recipe:
         return read_file(args.recipe)
-    kept = Path(given.get("output") or "").expanduser() / IN_RUN
-    if not (given.get("resume") and given.get("output") and kept.is_file()):
+    resume, output = (getattr(args, name, "") for name in ("resume", "output"))
+    kept = Path(os.path.expanduser(output)) / IN_RUN
+    if not (resume and output and kept.is_file()):
         return {}
     return {**Recipe().as_dict(), **read_file(kept)}  # an earlier version wrote no value that is the default
 

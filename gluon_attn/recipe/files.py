@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
@@ -30,7 +31,7 @@ def read_file(name: AnyPath, above: Sequence[Path] = ()) -> Dict[str, Any]:
     >>> read_file("digits_few")["dataset"]
     'digits'
     """
-    path = _path(name)
+    path = _path(name, above[-1].parent if above else None)
     if path in above:
         files = " -> ".join(map(str, (*above, path)))
         raise GluonAttnError(f"A recipe cannot be its own base: {files}. Take one `base:` out.")
@@ -45,17 +46,23 @@ def read_file(name: AnyPath, above: Sequence[Path] = ()) -> Dict[str, Any]:
     return merged(read_file(base, (*above, path)), values)
 
 
-def _path(name):
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
-    try:
-        there = path.is_file()
-    except (OSError, ValueError):  # a name of a thousand letters, or with a zero in it
-        there = False
-    if there:
-        return path.resolve()
+def _path(name, beside=None):
+    """The file of that name: of a base, the one beside the file that names it, or in the working directory."""
+    path = Path(os.path.expanduser(name))
+    path = path if path.suffix in (".yaml", ".yml") else RECIPES / f"{name}.yaml"
+    for place in (beside / path, path) if beside else (path,):
+        if _is_file(place):
+            return place.resolve()
     if path.parent == RECIPES:
         raise unknown("recipe", str(name)[:80], list_recipes())
     raise GluonAttnError(f"There is no recipe file {shown(str(path))}. Built-in recipes: {', '.join(list_recipes())}.")
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name of a thousand letters, or with a zero in it
+        return False
 
 
 def _values(path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
@@ -274,7 +275,7 @@ class Recipe:
 
     @property
     def folder(self):
-        return Path(self.output or f"runs/{self.model}-{self.dataset}-{self.seed}")
+        return Path(os.path.expanduser(self.output) or f"runs/{self.model}-{self.dataset}-{self.seed}")
 
 
 def _as_flags(values):

@@ -215,6 +215,15 @@ def test_mistakes(hosts, options, sentence, tmp_path, capsys):
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--recipe", "{}/recipe.yaml"], ["--output={}", "--resume"]])
+def test_the_recipe_may_say_that_they_train_together(words, tmp_path, capsys):
+    command = ["launch", "-n", "1", "--dry-run", "--", "python", "train_cifar.py", *(w.format(tmp_path) for w in words)]
+    (tmp_path / "recipe.yaml").write_text("base: digits\nkvstore: dist_sync\n")
+    assert cli.main(command) == 0 and "worker on this machine" in capsys.readouterr().out
+    (tmp_path / "recipe.yaml").write_text("base: digits\n")
+    assert cli.main(command) == 2 and "trains each process by itself" in capsys.readouterr().err
+
+
 def test_a_command_that_is_not_there(tmp_path):
     job = launch("-n", 1, "--", "/no/such/program", "dist_sync")
     output = job.communicate(timeout=20)[0]

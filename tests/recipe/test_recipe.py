@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import math
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -127,6 +128,25 @@ def test_what_other_flags_say_is_no_keyword_of_network_or_data(field):
             Recipe.of({field: {name: "a"}})
         with pytest.raises(GluonAttnError, match=f"takes no '{name}'"):
             check(Recipe(**{field: {name: 3}}))
+
+
+def test_a_base_lies_beside_the_recipe_that_names_it(tmp_path, monkeypatch):
+    for folder, lr in (("here", 0.3), ("there", 0.4)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "base.yaml").write_text(f"base: digits\nlr: {lr}\n")
+    (tmp_path / "there" / "own.yaml").write_text("base: base.yaml\nmodel: cifar_resnet20\n")
+    monkeypatch.chdir(tmp_path / "here")
+    assert Recipe.load("../there/own.yaml").lr == 0.4
+    (tmp_path / "there" / "base.yaml").unlink()
+    assert Recipe.load("../there/own.yaml").lr == 0.3, "else in the working directory, as before"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.yaml").write_text("base: digits\nmodel: cifar_resnet20\noutput: ~/x\n")
+    recipe = parse("--recipe", "~/own.yaml")
+    assert recipe.folder == tmp_path / "x" and recipe.output == "~/x"
+    assert recipe.replace(output="~nobody-at-all/x").folder == Path("~nobody-at-all/x")
 
 
 @pytest.mark.parametrize("word", ["on", "off"])
