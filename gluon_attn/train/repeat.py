@@ -19,12 +19,26 @@ def repeat(recipe, runs, progress=True):
     if runs < 1:
         raise GluonAttnError(f"--runs {runs} trains nothing: give 1 or more.")
     folder = recipe.folder
+    _refuse_other_seeds(folder, range(recipe.seed, recipe.seed + runs))
     results = []
     for seed in range(recipe.seed, recipe.seed + runs):
         results.append(fit(recipe.replace(seed=seed, output=str(folder / f"seed-{seed}")), progress))
     summary = summarise(results)
     write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _refuse_other_seeds(folder, seeds):
+    """GluonAttnError where the summary that lies there is of runs which the new one would leave out."""
+    try:
+        before = set(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["seeds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not before <= set(seeds):
+        raise GluonAttnError(
+            f"{folder / 'summary.json'} is of the seeds {', '.join(map(str, sorted(before)))}, and this one would not "
+            f"be: take another --output, or all of them together (--seed {min(before)}, as many --runs, --resume auto)."
+        )
 
 
 def summarise(results):

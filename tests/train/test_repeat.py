@@ -54,6 +54,20 @@ def test_asked_to_end_it_leaves_as_a_single_training_does(tmp_path, monkeypatch,
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["seed-0"]
 
 
+@pytest.mark.parametrize(("seed", "runs", "fits"), [(3, 2, False), (0, 2, False), (0, 4, True)])
+def test_a_summary_of_other_seeds_is_not_written_over(tmp_path, monkeypatch, seed, runs, fits):
+    before = json.dumps({"seeds": [0, 1, 2]})
+    (tmp_path / "summary.json").write_text(before)
+    result = dict(model="m", dataset="d", best_accuracy=0.5, best_chosen_on="test")
+    monkeypatch.setattr("gluon_attn.train.repeat.fit", lambda recipe, progress: {**result, "seed": recipe.seed})
+    if fits:
+        assert repeat(tiny(tmp_path, seed=seed), runs)["seeds"] == [0, 1, 2, 3]
+        return
+    with pytest.raises(GluonAttnError, match="summary.json is of the seeds 0, 1, 2, .*take another --output"):
+        repeat(tiny(tmp_path, seed=seed), runs)
+    assert (tmp_path / "summary.json").read_text() == before
+
+
 def test_no_runs_are_an_error(tmp_path):
     with pytest.raises(GluonAttnError, match="--runs 0 trains nothing"):
         repeat(tiny(tmp_path), runs=0)
