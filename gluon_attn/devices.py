@@ -23,6 +23,8 @@ def parse_devices(text: str = "") -> List[mx.Context]:
     if not text:
         return [mx.gpu(i) for i in range(mx.context.num_gpus())] or [mx.cpu()]
     devices = [_device(word.strip()) for word in text.split(",") if word.strip()]
+    if not devices:
+        raise GluonAttnError(f"--devices {text!r} names none: write cpu:0, gpu:0 or gpu:0,gpu:1.")
     if len(set(devices)) < len(devices):
         raise GluonAttnError(f"--devices {text} names a device twice: name each once, as in gpu:0,gpu:1.")
     return devices

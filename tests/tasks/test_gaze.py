@@ -13,6 +13,7 @@ from gluon_attn import DataError, GluonAttnError
 from gluon_attn.attention.spatial_weights import SpatialWeights
 from gluon_attn.complexity import complexity
 from gluon_attn.tasks.gaze import fit as gaze
+from gluon_attn.tasks.gaze import script
 from tests.helpers import build, images
 
 TINY = dict(widths=(8, 8, 8, 8, 8), hidden=32, image_size=96, dropout=0.0)
@@ -146,23 +147,40 @@ def test_starts_from_alexnet_weights(tmp_path):
     mx.nd.save(str(tmp_path / "other.params"), {"a.weight": mx.nd.zeros((1, 1, 1, 1))})
     with pytest.raises(DataError, match="1 convolutions"):
         gaze.start_from_alexnet(net, tmp_path / "other.params")
+    del file["features.6.bias"]
+    mx.nd.save(str(tmp_path / "other.params"), file)
+    with pytest.raises(DataError, match="has nothing for features.6.bias, AlexNet .8,.: give an AlexNet file"):
+        gaze.start_from_alexnet(net, tmp_path / "other.params")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--batch-size 0", "'0' cannot be: give a whole number from 1"),
+        ("--lr nan", "'nan' cannot be: give a number above 0"),
+        ("--device cpu:0,cpu:1", "names 2: gaze is trained on one"),
+        ("--device ,", "names none"),
+    ],
+)
+def test_mistakes_on_the_command_line(capsys, words, sentence):
+    assert script.main(["--data-root", "nowhere", *words.split()]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsys):
     """Two people, a few 96x96 faces, the tiny network: the command's way through reader, training and errors.json."""
     h5py = pytest.importorskip("h5py")
-    from gluon_attn.tasks.gaze import script as train_gaze
 
     rng = np.random.RandomState(0)
     for person in ("p00", "p04"):
         with h5py.File(tmp_path / f"{person}.mat", "w") as file:
             file["Data/data"] = rng.randint(0, 256, (4, 3, 96, 96)).astype("float32")
             file["Data/label"] = rng.uniform(-0.3, 0.3, (4, 16)).astype("float32")
-    monkeypatch.setattr(train_gaze, "network", lambda args, ctx: tiny_network())
+    monkeypatch.setattr(script, "network", lambda args, ctx: tiny_network())
     argv = ["--data-root", str(tmp_path), "--epochs", "1", "--batch-size", "2", "--output", str(tmp_path / "out")]
-    assert train_gaze.main(argv) == 0
+    assert script.main(argv) == 0
     errors = json.loads((tmp_path / "out" / "errors.json").read_text())
     assert set(errors) == {"mean", "p00", "p04"} and errors["mean"] == (errors["p00"] + errors["p04"]) / 2
     assert "degrees" in capsys.readouterr().out
-    assert train_gaze.main([*argv[:1], str(tmp_path / "nowhere")]) == 2 and "p00.mat" in capsys.readouterr().err
-    assert train_gaze.main([*argv, "--people", "p01"]) == 2 and "'p01'" in capsys.readouterr().err
+    assert script.main([*argv[:1], str(tmp_path / "nowhere")]) == 2 and "p00.mat" in capsys.readouterr().err
+    assert script.main([*argv, "--people", "p01"]) == 2 and "'p01'" in capsys.readouterr().err

@@ -44,7 +44,11 @@ def start_from_alexnet(net, path):
     parameters = net._collect_params_with_prefix()
     for mine, theirs in zip(ours, weights):
         for key in ("weight", "bias"):
-            parameters[mine + key].set_data(mx.nd.array(arrays[theirs[: -len("weight")] + key]))
+            name, parameter = theirs[: -len("weight")] + key, parameters[mine + key]
+            if name not in arrays or arrays[name].shape != parameter.shape:
+                found = f"shape {arrays[name].shape}" if name in arrays else "nothing"
+                raise DataError(f"{path} has {found} for {name}, AlexNet {parameter.shape}: give an AlexNet file.")
+            parameter.set_data(mx.nd.array(arrays[name]))
 
 
 def batches(dataset, order, batch_size):

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import unknown
+from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.files import write_text
-from gluon_attn.parser import Parser, exit_status
+from gluon_attn.parser import Parser, exit_status, number
 
 
 def main(argv=None):
@@ -39,11 +39,11 @@ def _parse(argv):
     parser.add_argument(
         "--alexnet", help="start from this file of ImageNet AlexNet weights (GluonCV's or torchvision's)"
     )
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--milestones", type=int, nargs="*", default=[10, 13])
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=number(least=1), default=15)
+    parser.add_argument("--milestones", type=number(least=0), nargs="*", default=[10, 13])
+    parser.add_argument("--batch-size", type=number(least=1), default=32)
+    parser.add_argument("--lr", type=number(float, above=0), default=0.01)
+    parser.add_argument("--seed", type=number(least=0), default=0)
     parser.add_argument("--device", default="", help="cpu:0 or gpu:0; by default a GPU, else the CPU")
     parser.add_argument("--output", type=Path, default=Path("runs/gaze"))
     parser.add_argument("--dry-run", action="store_true", help="say what would be trained, and what is missing")
@@ -57,6 +57,10 @@ def run(args):
     from gluon_attn.devices import parse_devices
     from gluon_attn.tasks.gaze import fit as gaze
 
+    devices = parse_devices(args.device)
+    if args.device and len(devices) > 1:
+        raise GluonAttnError(f"--device {args.device} names {len(devices)}: gaze is trained on one, as in gpu:0.")
+    device = devices[0]
     folds = leave_one_person_out(args.data_root)
     if args.people:
         present = people_in(args.data_root)
@@ -64,7 +68,6 @@ def run(args):
             if person not in present:
                 raise unknown("person in --people", person, present)
         folds = (fold for fold in folds if fold[0] in args.people)
-    device = parse_devices(args.device)[0]
     options = dict(epochs=args.epochs, milestones=args.milestones, batch_size=args.batch_size, lr=args.lr)
     return gaze.leave_one_person_out(folds, lambda: network(args, device), seed=args.seed, device=device, **options)
 
