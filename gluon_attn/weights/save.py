@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.catalogue.names import SPECS
 from gluon_attn.errors import WeightsError, unknown
 from gluon_attn.files import replacing
+from gluon_attn.weights.expressible import form, refuse_what_it_lacks
 from gluon_attn.weights.files import values_of, write_checked
 from gluon_attn.weights.layouts.inverse import FORMATS, published_names, source_of
-from gluon_attn.weights.table import all_published
 
 if TYPE_CHECKING:
     from mxnet.gluon import HybridBlock
-
-# What a ResNet of those libraries may differ in without having other names than the plain one; None: not at all.
-_TIMM = {"layers", "widths", "block", "stem", "stem_widths", "shortcut", "gate", "groups", "group_width", "round_to"}
-_GATES = {"timm": ("se", "eca"), "torchvision": ()}
 
 
 @mxnet_explained()
@@ -35,14 +30,14 @@ def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> 
     `load_weights` reads all of them back, equal to the bit. A network that the format's own library could not build
     raises WeightsError: names and shapes alone would not tell it (SE and its inverse have the same).
 
-    >>> save_weights(get_model("se_resnet50", pretrained=True), "seresnet50.safetensors", format="timm")
-    >>> timm.create_model("seresnet50", checkpoint_path="seresnet50.safetensors")       # elsewhere
+    >>> save_weights(load_run("runs/cats"), "resnet50.safetensors", format="timm")
+    >>> timm.create_model("resnet50", num_classes=2, checkpoint_path="resnet50.safetensors")       # elsewhere
     """
     if format not in FORMATS:
         raise unknown("format of weights", format, FORMATS, WeightsError)
     arrays = {name: value.asnumpy() for name, value in values_of(net).items()}
     if format != "gluon":
-        _check_network(net, format)
+        refuse_what_it_lacks(net, format)
         names = published_names(format, arrays, _stem_length(net, format))
         arrays = {names[name]: array for name, array in arrays.items()}
     if format != "gluon" and source_of(format).COUNTS_BATCHES:
@@ -51,39 +46,10 @@ def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> 
     _write(Path(path).expanduser(), arrays)
 
 
-def _check_network(net, format):
-    arch = getattr(net, "zoo_arch", None)
-    if arch is None:
-        raise WeightsError(f"format={format!r} is for networks of gluon_attn.get_model; this one has no name there.")
-    if format in _GATES:
-        fits = _of_timm(arch, _GATES[format])
-    else:
-        fits = any(_same(arch, entry) for entry in all_published() if entry.source == format)
-    if not fits:
-        raise WeightsError(
-            f"{format!r} has no network with {arch}, whatever its names: save it with format='gluon', or take it to "
-            "PyTorch whole (deploy.to_torch, `gluon-attn export --format torch`)."
-        )
-
-
-def _of_timm(arch, gates):
-    """Whether it is an ImageNet ResNet or ResNeXt with one of the gates, or without."""
-    if set(arch) - _TIMM or len(arch.get("layers", ())) != 4 or arch.get("gate") not in (None, *gates):
-        return False
-    plain = arch.get("stem", "imagenet") == "imagenet" and arch.get("shortcut", "conv") == "conv"
-    return arch.get("block", "bottleneck") in ("basic", "bottleneck") and (plain or bool(gates))
-
-
-def _same(arch, entry):
-    """Whether the entry's network has that architecture, depth and classes aside."""
-    theirs = {**SPECS[entry.model].arch, **entry.arch}
-    return {**arch, "layers": None} == {**theirs, "layers": None}
-
-
 def _stem_length(net, format):
     """Layers of the stem where open-aff counts them among its `features`; 0 where its stages are `layer1..4`."""
-    arch = getattr(net, "zoo_arch", {})
-    plain = arch.get("stem") == "deep" and not arch.get("groups")
+    arch = form(type(net), net.zoo_arch)
+    plain = arch.get("stem") == "deep" and "groups" not in arch
     return 0 if format == "openaff" and plain else len(net.stem)
 
 

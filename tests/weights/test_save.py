@@ -33,48 +33,69 @@ def test_the_names_are_those_that_were_published(source, layout):
     assert set(theirs.values()) == plain
 
 
+NARROW = {"layers": (1, 1, 1, 1), "widths": (16, 32, 64, 128)}
+
+
 @pytest.mark.parametrize(
-    "name, format, suffix",
+    "name, format, suffix, arch",
     [
-        ("se_resnet18", "timm", "safetensors"),
-        ("eca_resnet18", "timm", "safetensors"),
-        ("resnet18", "torchvision", "safetensors"),
-        ("resnet18d", "timm", "safetensors"),
-        ("cifar_se_resnet20", "imgclsmob", "params"),
-        ("cifar_aff_preresnet32_w4", "openaff", "params"),
-        ("cifar_aff_resnext38_32x4d", "openaff", "params"),
-        ("cifar_abn_wrn28_10", "abn", "safetensors"),
-        ("cifar_aff_resnet20", "gluon", "params"),
-        ("cifar_aff_resnet20", "gluon", "safetensors"),
+        ("se_resnet18", "timm", "safetensors", {**NARROW, "round_to": 8}),
+        ("eca_resnet18", "timm", "safetensors", NARROW),
+        ("resnet18", "torchvision", "safetensors", {"layers": (1, 1, 1, 1), "last_gamma": True, "gate": "identity"}),
+        ("resnet18d", "timm", "safetensors", NARROW),
+        ("resnet18", "timm", "safetensors", {**NARROW, "stem": "deep", "stem_widths": (6, 8, 16)}),
+        ("cifar_se_resnet20", "imgclsmob", "params", {}),
+        ("cifar_se_resnet20", "imgclsmob", "params", {"widths": [16, 32, 64], "reduction": 16, "stages": [1, 2, 3]}),
+        ("cifar_se_resnet20", "imgclsmob", "params", {"reduction": (16, 16, 16), "fuse": "add", "last_gamma": True}),
+        ("cifar_aff_preresnet32_w4", "openaff", "params", {}),
+        ("cifar_aff_resnext38_32x4d", "openaff", "params", {}),
+        ("cifar_abn_wrn28_10", "abn", "safetensors", {"layers": (1, 1, 1), "outputs": "all"}),
+        ("cifar_aff_resnet20", "gluon", "params", {}),
+        ("cifar_aff_resnet20", "gluon", "safetensors", {}),
     ],
 )
-def test_there_and_back_is_equal_to_the_bit(name, format, suffix, tmp_path):
-    small = {"layers": (1, 1, 1)} if name == "cifar_abn_wrn28_10" else {}
-    net, path = build(name, **small), tmp_path / f"net.{suffix}"
+def test_there_and_back_is_equal_to_the_bit(name, format, suffix, arch, tmp_path):
+    net, path = build(name, **arch), tmp_path / f"net.{suffix}"
     save_weights(net, path, format=format)
     arrays = read_arrays(read_file(path), path)
     assert maps.recognise(arrays) == {"torchvision": "timm", "gluon": "gluon_attn"}.get(format, format)
-    back = gluon_attn.get_model(name, **small)
+    back = gluon_attn.get_model(name, **arch)
     weights.load_weights(back, path)
     for key, parameter in net._collect_params_with_prefix().items():
         assert (parameter.data() == back._collect_params_with_prefix()[key].data()).asnumpy().all()
 
 
 @pytest.mark.parametrize(
-    "name, format",
+    "name, format, arch",
     [
-        ("inv_se_resnet18", "timm"),  # the names of SE, and another function
-        ("se_resnet18", "torchvision"),
-        ("aff_resnet18", "timm"),
-        ("cifar_se_resnet20", "timm"),
-        ("cifar_resnet20", "abn"),
-        ("se_resnet18", "openaff"),
+        ("inv_se_resnet18", "timm", {}),  # the names of SE, and another function
+        ("se_resnet18", "torchvision", {}),
+        ("aff_resnet18", "timm", {}),
+        ("cifar_se_resnet20", "timm", {}),
+        ("cifar_resnet20", "abn", {}),
+        ("se_resnet18", "openaff", {}),
+        ("resnet18", "timm", {"stem": "half"}),
+        ("resnet18", "timm", {"stem": "cifar"}),
+        ("resnet18", "timm", {"stem_widths": (32,)}),
+        ("resnet18", "timm", {"stem": "deep", "stem_widths": (32, 64, 64)}),
+        ("resnet18", "timm", {"shortcut": "biased"}),
+        ("resnet18", "timm", {"shortcut": ("conv", "avg", "avg", "avg")}),
+        ("resnet18", "torchvision", {"widths": (16, 32, 64, 128)}),
+        ("resnet18", "torchvision", {"shortcut": "avg"}),
+        ("cifar_se_resnet20", "imgclsmob", {"reduction": (16, 16, 8)}),
+        ("cifar_densenet40_k12", "timm", {}),
     ],
 )
-def test_what_a_format_cannot_express_is_a_sentence(name, format, tmp_path):
+def test_what_a_format_cannot_express_is_a_sentence(name, format, arch, tmp_path):
+    arch = arch if name.startswith("cifar_") else {**NARROW, **arch}
     with pytest.raises(WeightsError, match=f"'{format}' has no network with"):
-        save_weights(build(name), tmp_path / "net.safetensors", format=format)
+        save_weights(build(name, **arch), tmp_path / "net.safetensors", format=format)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_se_that_timm_rounds_is_a_sentence(tmp_path):
+    with pytest.raises(WeightsError, match="8 inner channels for 16, this network's 1: train it with round_to=8, or"):
+        save_weights(build("se_resnet18", **NARROW), tmp_path / "net.safetensors", format="timm")
 
 
 def test_mistakes_are_sentences(tmp_path):
