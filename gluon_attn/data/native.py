@@ -13,6 +13,7 @@ import mxnet as mx
 
 from gluon_attn.data._workers import nothing
 from gluon_attn.data.imagenet import RecordDataset
+from gluon_attn.data.loader import check_batches
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError
 
@@ -28,6 +29,7 @@ class NativeLoader:
 
     The keywords are those of `train_transform`, with the published defaults; what ImageRecordIter cannot do raises.
     `image_size`: side of the square pictures, 0 for the data set's.
+    `last_batch`: 'keep' or 'discard' a last batch that is smaller.
     A shard is a contiguous part of the file; in training all shards have equally many batches.
 
     >>> train = data.get_dataset("imagenet-rec", "train", root="rec")
@@ -43,6 +45,7 @@ class NativeLoader:
         seed: int = 0,
         workers: int = 4,
         shard: Tuple[int, int] = (0, 1),
+        last_batch: str = "keep",
         image_size: int = 0,
         resize: int = 256,
         area: Tuple[float, float] = (0.08, 1.0),
@@ -54,8 +57,9 @@ class NativeLoader:
         erasing: float = 0.0,
     ):
         _check(dataset, auto_aug, erasing)
+        check_batches(len(dataset), batch_size, shard, last_batch)
         self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard
-        self._next = 0
+        self._next, self.last_batch = 0, last_batch
         side = image_size or dataset.image_size
         steps = _training_steps(area, aspect, flip, jitter, lighting) if train else dict(resize=resize)
         self._settings = dict(
@@ -75,7 +79,8 @@ class NativeLoader:
 
     def __len__(self):
         """Batches an epoch (of evaluation shards: at most)."""
-        return -(-len(self.dataset) // (self.batch_size * self.shard[1]))
+        whole, more = divmod(len(self.dataset), self.batch_size * self.shard[1])
+        return whole + (more > 0 and self.last_batch == "keep")
 
     def __iter__(self):
         epoch = self._next
@@ -87,22 +92,27 @@ class NativeLoader:
         # A new iterator each epoch: one that lives on depends on everything it did before.
         draw = random_state(self.seed, epoch, stream="order").randint(1 << 31)
         reader = mx.io.ImageRecordIter(seed=draw, seed_aug=draw, shuffle_chunk_seed=draw, **self._settings)
-        batches = self._in_step(reader) if self.train and self.shard[1] > 1 else map(_without_padding, reader)
+        in_step = self.train and self.shard[1] > 1
+        batches = islice(self._endless(reader), len(self)) if in_step else self._batches(reader)
         meanwhile()
         for batch in islice(batches, start_batch, None):
             yield batch
             meanwhile()
 
-    def _in_step(self, reader):
-        """Exactly `len(self)` batches: parts of a file differ in length, and workers that differ in it hang."""
-        for _ in range(len(self)):
-            batch = next(reader, None)
+    def _batches(self, reader):
+        """One pass; without the last batch where it is not full and is to be discarded."""
+        return (_without_padding(batch) for batch in reader if self.last_batch == "keep" or not batch.pad)
+
+    def _endless(self, reader):
+        """Pass after pass: parts of a file differ in length, and workers that differ in it hang."""
+        batch = None
+        while True:
+            for batch in self._batches(reader):
+                yield batch
             if batch is None:
-                reader.reset()
-                batch = next(reader, None)
-            if batch is None:
-                raise DataError(f"Part {self.shard[0]} of {self.shard[1]} of {self.dataset.record} has no image.")
-            yield _without_padding(batch)
+                what = "image" if self.last_batch == "keep" else f"{self.batch_size} images"
+                raise DataError(f"Part {self.shard[0]} of {self.shard[1]} of {self.dataset.record} has no {what}.")
+            reader.reset()
 
 
 def _training_steps(area, aspect, flip, jitter, lighting):

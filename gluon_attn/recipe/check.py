@@ -124,6 +124,11 @@ def _reader_faults(r, augmented):
         "or --auto-aug none --erasing 0.",
     )
     yield (
+        native and r.crop not in ("", "resized"),
+        f"MXNet's native .rec reader trains on random pieces alone, not --crop {r.crop}: use --reader pil, or --crop "
+        "resized.",
+    )
+    yield (
         native and r.validation,
         "MXNet's native .rec reader cannot hold images out of a file: use --reader pil, or --validation 0.",
     )

@@ -125,7 +125,8 @@ def training_loader(recipe, dataset, card, rank=0, workers=1):
     batch_size = recipe.batch_size // workers
     if recipe.reader == "native":
         steps = dict(flip=_flip(recipe), jitter=recipe.jitter, lighting=recipe.lighting)
-        return NativeLoader(dataset, batch_size, image_size=card.input_size, **steps, **sharing)
+        steps.update(image_size=card.input_size, last_batch=recipe.last_batch)
+        return NativeLoader(dataset, batch_size, **steps, **sharing)
     transform = progressive_transform(recipe, card)
     return data.Loader(
         dataset, batch_size, transform, last_batch=recipe.last_batch, on_bad_image=recipe.on_bad_image, **sharing

@@ -184,6 +184,20 @@ def test_native_shards_keep_step(records):
     assert lengths == [3] * 4
 
 
+@pytest.mark.parametrize(("last_batch", "lengths"), [("keep", [5, 5, 1]), ("discard", [5, 5])])
+def test_native_reader_keeps_the_last_batch_or_not(records, last_batch, lengths):
+    """As the other reader; of two shards each has a part of every whole batch."""
+    write_records(records, "train", [0.0] * 11)
+    loader = native(records, "train", 5, last_batch=last_batch)
+    assert [len(y) for _, y in loader.epoch()] == lengths and len(loader) == len(lengths)
+    shards = [native(records, "train", 2, last_batch=last_batch, shard=(rank, 2)) for rank in range(2)]
+    assert [len(list(shard.epoch())) for shard in shards] == [len(shard) for shard in shards] == [len(lengths)] * 2
+    if last_batch == "discard":
+        assert {len(y) for shard in shards for _, y in shard.epoch()} == {2}
+        with pytest.raises(DataError, match="11 images, which make no batch of 12"):
+            native(records, "train", 12, last_batch=last_batch)
+
+
 def test_native_reader_refuses_what_it_cannot_do(records, folder):
     with pytest.raises(DataError, match="no AutoAugment \\('imagenet'\\).*reader='pil'"):
         native(records, "train", 4, auto_aug="imagenet")

@@ -94,6 +94,7 @@ def test_values_that_cannot_be_read(values, sentence):
         (dict(mixup=-1.0), "--mixup cannot be -1.0 .*: give a number from 0 to"),
         (dict(mixup=1.0, epochs=5, mixup_off_epochs=5), "no epoch to mix in"),
         (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader pil"),
+        (dict(dataset="imagenet-rec", reader="native", crop="pad"), "not --crop pad: use --reader pil, or --crop res"),
         (dict(dataset="cifar10", reader="native"), "RecordIO only, not 'cifar10'"),
     ],
 )
