@@ -11,7 +11,12 @@ RESULTS = ("metrics.json", "best.params", "last.params")
 
 
 def refuse_another_run(folder: Path, resume: str) -> None:
-    """GluonAttnError where `folder` has a run's results and `resume` (the recipe's word) does not go on with them."""
+    """GluonAttnError where `folder` can be none, or has a run's results and `resume` (the recipe's word) does not go on
+    with them.
+    """
+    file = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if file is not None:
+        raise GluonAttnError(f"{str(folder)!r} can be no folder: {str(file)!r} is a file. Take another --output.")
     checkpoints = [path.name for path in sorted(folder.glob("checkpoint-*.npz"))]
     left = [name for name in RESULTS if (folder / name).exists()] + checkpoints
     if not left or (resume == "auto" and (checkpoints or "metrics.json" not in left)):

@@ -8,8 +8,6 @@ import math
 import shlex
 import sys
 
-import mxnet as mx
-
 from gluon_attn import matrix_units, threads, zoo
 from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError
@@ -24,7 +22,7 @@ from gluon_attn.train.build import Evaluated
 from gluon_attn.train.folder import claimed, refuse_another_run
 from gluon_attn.train.inputs import open_inputs
 from gluon_attn.train.log import Clock, RunLog, row_text, versions
-from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer
+from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer, open_store
 from gluon_attn.weights.files import write_parameters
 from gluon_attn.weights.load import quietly
 
@@ -39,7 +37,7 @@ class Run:
         self.recipe, self.progress, self.folder = recipe, progress, recipe.folder
         self.devices = parse_devices(recipe.devices)
         prepare_arithmetic(recipe.dtype, self.devices)
-        store = mx.kv.create(recipe.kvstore) if recipe.kvstore.startswith("dist") else None
+        store = open_store(recipe.kvstore)
         self.rank, self.workers = (store.rank, store.num_workers) if store else (0, 1)
         if self.rank == 0:
             refuse_another_run(self.folder, recipe.resume)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 
 import mxnet as mx
 from mxnet import autograd, gluon
 
+from gluon_attn.errors import GluonAttnError
 from gluon_attn.losses import for_training, parts
 from gluon_attn.train.adamw import AdamW
 from gluon_attn.train.build import exempt_from_decay
 from gluon_attn.train.objective import prepare
+
+# What MXNet's parameter server asks the environment for; without one of them it ends in a C++ error.
+LAUNCHED = ("DMLC_NUM_WORKER", "DMLC_NUM_SERVER", "DMLC_ROLE", "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT")
 
 
 def learning_rate(recipe, steps_per_epoch, step):
@@ -107,6 +112,19 @@ def _cut(images, labels, parts):
     """Nearly equal parts, as many as there are images at most."""
     parts = min(parts, len(labels))
     return list(zip(*(gluon.utils.split_data(array, parts, even_split=False) for array in (images, labels))))
+
+
+def open_store(kvstore):
+    """The parameter server of a distributed run, to which this process then belongs; None on one machine."""
+    if not kvstore.startswith("dist"):
+        return None
+    missing = [name for name in LAUNCHED if name not in os.environ]
+    if missing:
+        raise GluonAttnError(
+            f"--kvstore {kvstore} is for processes that know of each other, and {missing[0]} is not set: start them "
+            "by `gluon-attn launch -n WORKERS -- COMMAND`, or leave out --kvstore."
+        )
+    return mx.kv.create(kvstore)
 
 
 class SumOverWorkers:

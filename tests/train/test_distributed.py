@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from gluon_attn import cli
+from gluon_attn.errors import GluonAttnError
+from gluon_attn.train import fit
 from gluon_attn.weights.files import read_arrays
 from tests.train import worker
+from tests.train.tiny import tiny
 
 
 def launched(*words):
@@ -52,6 +55,13 @@ def test_a_failing_worker_ends_the_job(tmp_path):
     done = launched("train_cifar.py", "--kvstore", "dist_sync", "--dataset", "cifar100", "--model", "cifar_resnet20")
     assert done.returncode == 1
     assert "cifar100 needs its folder" in done.stdout and "all others are ended" in done.stdout
+
+
+def test_one_process_alone_is_told_to_be_launched(tmp_path, monkeypatch):
+    monkeypatch.delenv("DMLC_NUM_WORKER", raising=False)
+    with pytest.raises(GluonAttnError, match="DMLC_NUM_WORKER is not set: start them by `gluon-attn launch -n"):
+        fit(tiny(tmp_path, kvstore="dist_sync"), progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import mxnet as mx
 import pytest
 
@@ -51,6 +53,17 @@ def test_what_a_run_refuses_its_plan_refuses(tmp_path, three, case):
         with pytest.raises(GluonAttnError, match=sentence):
             function(tiny(tmp_path, **changes))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("below", ["", "deep/er"])
+def test_an_output_that_is_a_file_is_said_before_anything_is_built(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    recipe = tiny(tmp_path / "file" / below)
+    with mock.patch("gluon_attn.train.run.open_inputs") as opened, pytest.raises(
+        GluonAttnError, match="can be no folder: '.*file' is a file. Take another --output"
+    ):
+        fit(recipe, progress=False)
+    assert not opened.called and "\noutput    TAKEN: " in plan(recipe)
 
 
 def test_missing_weights_are_said_of_student_and_teacher(tmp_path):
