@@ -63,8 +63,7 @@ class RecordDataset(EncodedDataset):
                     f"{path} is missing: a RecordIO set is a .rec file and its .idx, which `gluon-attn pack` makes "
                     "from a folder of images."
                 )
-        names = self.record.parent / CLASSES_FILE
-        named = names.read_text(encoding="utf-8").split("\n")[:-1] if names.is_file() else []
+        named = _class_names(self.record.parent / CLASSES_FILE)
         self._records, self._labels = Records(self.record, self.index, len(named)), None
         self.classes = named or self._numbered_classes()
 
@@ -131,6 +130,12 @@ def _existing(root, name, content):
     if not root.is_dir():
         raise DataError(f"{root} is no folder: {name} needs one with {content}.")
     return root
+
+
+def _class_names(file):
+    """The lines of a file that may be written by hand: with or without an end of its last line, or blank ones after it."""
+    text = file.read_text(encoding="utf-8").rstrip("\n") if file.is_file() else ""
+    return text.split("\n") if text else []
 
 
 def _classes_in(folder):

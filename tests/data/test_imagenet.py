@@ -76,6 +76,15 @@ def test_records(records):
     assert named.classes == ["cat", "red dog", "ox"] and len(named) == 7
 
 
+@pytest.mark.parametrize("end", ("", "\n", "\n\n", "\r\n"))
+@pytest.mark.parametrize("names", (["cat", "red dog", "ox"], ["cat"]))
+def test_a_file_of_classes_written_by_hand(records, names, end):
+    write_records(records, "train", np.arange(6.0) % len(names))
+    (records / "classes.txt").write_bytes(("\n".join(names) + end).encode())
+    dataset = data.get_dataset("imagenet-rec", root=records)
+    assert dataset.classes == names and dataset.labels.tolist() == [i % len(names) for i in range(6)]
+
+
 def test_records_with_several_labels_give_the_first(tmp_path):
     write_records(tmp_path, "train", [np.array([label, 9.0]) for label in (2, 0, 1)])
     train = data.get_dataset("imagenet-rec", root=tmp_path)
