@@ -19,7 +19,11 @@ from gluon_attn.data.limits import read_content
 from gluon_attn.errors import DataError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# What folders call their parts, in capitals or not; where there are several of a kind, the first.
+TRAINING = ("train", "training")
 CHOOSING = ("val", "valid", "validation")
+TESTING = ("test", "testing", "eval")
+PARTS = (*TRAINING, *CHOOSING, *TESTING)
 SHARE = 0.2  # of each class, held out of a folder that is not divided where nobody says how much
 
 
@@ -41,21 +45,35 @@ class Layout:
 
 
 def layout(root) -> Layout:
-    """What is in `root`: `train` with val, valid, validation or test; one of those alone; or the classes themselves."""
+    """What is in `root`: parts, called by the words of `PARTS` in capitals or not, or the classes themselves."""
     root = _existing(root)
-    parts = {name: root / name for name in ("train", *CHOOSING, "test") if _class_names(root / name)}
-    choosing = next((parts[name] for name in CHOOSING if name in parts), None)
-    test = parts.get("test", choosing)
-    if "train" in parts:
-        return Layout(parts["train"], choosing, test)
-    # Without train these may be classes: `test` and `val` beside `cat` are two more.
-    if test is not None and set(_class_names(root)) <= {*CHOOSING, "test"}:
-        return Layout(None, choosing, test)
-    return Layout(root, None, None)
+    parts = {name.lower(): root / name for name in _parts(root)}  # `train` is behind `Train`, and wins
+    if not parts:
+        return Layout(root, None, None)
+    kinds = (TRAINING, CHOOSING, TESTING)
+    train, choosing, test = (next((parts[word] for word in words if word in parts), None) for words in kinds)
+    return Layout(train, choosing, test or choosing)
+
+
+def _parts(root):
+    """Sorted names of the folders in `root` that are parts of a set: called so, with folders of classes in them.
+
+    A class may be called so too: beside other classes these are parts only if two have two classes in common.
+    `train` in small letters is one always, with `val`, `valid`, `validation` and `test`.
+    """
+    names = _class_names(root)
+    held = {name: set(_class_names(root / name)) for name in names if name.lower() in PARTS}
+    held = {name: classes for name, classes in held.items() if classes}
+    if "train" in held:
+        return [name for name in held if name in ("train", *CHOOSING, "test") or held[name] & held["train"]]
+    alone = PARTS if any(name.lower() in TRAINING for name in held) else (*CHOOSING, *TESTING)
+    if all(name.lower() in alone for name in names):
+        return list(held)
+    return [a for a in held if any(len(held[a] & held[b]) > 1 for b in held if b != a)]
 
 
 def folder(split, root=None, image_size=224, validation=0, names=None):
-    """`root/<class>/*`, or `root/train/<class>/*` with `val`, `valid`, `validation` or `test` beside it.
+    """`root/<class>/*`, or `root/train/<class>/*` with `val`, `valid`, `validation` or `test` beside it (see `PARTS`).
 
     validation : of a folder that is not divided: the share (or number) of pictures of each class that is held out, the
         same ones each time; they are what is tested on. By default a fifth.

@@ -133,7 +133,7 @@ def _existing(root, name, content):
 
 
 def _class_names(file):
-    """The lines of a file that may be written by hand: with or without an end of its last line, or blank ones after it."""
+    """The lines of a file that may be written by hand: its last one may lack its end, or blank ones follow it."""
     text = file.read_text(encoding="utf-8").rstrip("\n") if file.is_file() else ""
     return text.split("\n") if text else []
 

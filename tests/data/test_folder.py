@@ -9,6 +9,7 @@ from PIL import Image
 from gluon_attn import data
 from gluon_attn.catalogue import datasets
 from gluon_attn.data.dataset import stratified_indices
+from gluon_attn.data.folder import layout
 from gluon_attn.data.images import pixels, read_picture
 from gluon_attn.errors import DataError
 from gluon_attn.recipe.recipe import Recipe
@@ -61,6 +62,33 @@ def test_divided_folders(tmp_path, second):
     assert len(data.get_dataset("folder", "validation", root=tmp_path, validation=0.25)) == 3
 
 
+@pytest.mark.parametrize(
+    ("names", "test", "chosen"),
+    [
+        (["Train", "Test"], "Test", None),
+        (["TRAIN", "Val", "test"], "test", "Val"),
+        (["train", "Testing"], "Testing", None),
+        (["train", "Valid"], "Valid", "Valid"),
+        (["training", "validation", "eval"], "eval", "validation"),
+        (["Training", "Testing", "samples"], "Testing", None),
+        (["train", "val", "eval/plots"], "val", "val"),
+    ],
+)
+def test_parts_may_be_called_otherwise(tmp_path, names, test, chosen):
+    for name in names:
+        write(tmp_path / name, classes=["cat", "dog"], count=1)
+    found = layout(tmp_path)
+    assert (found.train, found.test) == (tmp_path / names[0], tmp_path / test)
+    assert found.choosing == (chosen and tmp_path / chosen)
+    assert data.get_dataset("folder", "train", root=tmp_path).classes == ["cat", "dog"]
+
+
+def test_pictures_without_classes_are_no_class_beside_a_part(tmp_path):
+    write(tmp_path / "Train", count=5)
+    write(tmp_path, classes=["Test"])
+    assert data.get_dataset("folder", "train", root=tmp_path).classes == ["cat", "dog", "owl"]
+
+
 def test_train_val_and_test(tmp_path):
     for name, count in (("train", 4), ("val", 3), ("test", 2)):
         write(tmp_path / name, count=count)
@@ -96,6 +124,15 @@ def test_pictures_of_no_class_are_not_left_out(flat):
 def test_a_class_may_be_called_train(tmp_path):
     write(tmp_path, classes=("boat", "train", "test"), count=3)
     assert data.get_dataset("folder", "train", root=tmp_path).classes == ["boat", "test", "train"]
+
+
+@pytest.mark.parametrize(
+    "names", [["Train/fast", "Train/slow", "boat/fast", "boat/slow"], ["eval/1", "invalid/1", "testing/1", "valid/1"]]
+)
+def test_classes_that_are_called_as_parts_are_and_hold_folders(tmp_path, names):
+    write(tmp_path, classes=names, count=2)
+    classes = sorted({name.split("/")[0] for name in names})
+    assert data.get_dataset("folder", "train", root=tmp_path, validation=1).classes == classes
 
 
 def test_pictures_are_read_as_predict_reads_them(tmp_path):
