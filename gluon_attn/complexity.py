@@ -90,32 +90,29 @@ def _group(outputs):
 
 def _node_costs(outputs, shape):
     """(MACs, activations, values given, values given and read) of every operator, in order of computation."""
-    graph = _group(outputs)
-    shapes = _shapes(graph, shape)
-    nodes = json.loads(graph.tojson())["nodes"]
+    nodes, shapes = _shapes(_group(outputs), shape)
     costs = []
-    for node in nodes:
+    for number, node in enumerate(nodes):
         if node["op"] == "null":
             continue
-        out = shapes[f"{node['name']}_output"] if f"{node['name']}_output" in shapes else shapes.get(node["name"])
-        sources = [(nodes[i], shapes[_output_name(nodes[i], k)]) for i, k, *_ in node["inputs"]]
-        macs = _MACS.get(node["op"], _none)(node, [side for _, side in sources], out)
-        given = 0 if out is None else int(np.prod(out))
+        outs = shapes[number]
+        sources = [(nodes[i], shapes[i][k]) for i, k, *_ in node["inputs"]]
+        macs = _MACS.get(node["op"], _none)(node, [side for _, side in sources], outs[0])
+        given = sum(int(np.prod(out)) for out in outs)
         read = sum(int(np.prod(side)) for source, side in sources if source["op"] != "null" or source["name"] == "data")
         costs.append((macs, given if node["op"] in ("Convolution", "FullyConnected") else 0, given, given + read))
     return costs
 
 
 def _shapes(graph, shape):
+    """(the graph's nodes, the shapes of each node's outputs), by place: names of outputs differ between operators."""
     internals = graph.get_internals()
-    _, outs, _ = internals.infer_shape(data=shape)
-    return dict(zip(internals.list_outputs(), outs))
-
-
-def _output_name(node, index):
-    if node["op"] == "null":
-        return node["name"]
-    return f"{node['name']}_output" if index == 0 else f"{node['name']}_output{index}"
+    _, found, _ = internals.infer_shape(data=shape)
+    written = json.loads(internals.tojson())
+    shapes = [[] for _ in written["nodes"]]
+    for (number, *_), side in zip(written["heads"], found):
+        shapes[number].append(side)
+    return written["nodes"], shapes
 
 
 def _conv_macs(node, inputs, out):

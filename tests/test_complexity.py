@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mxnet as mx
 import pytest
 
 import gluon_attn
@@ -28,6 +29,44 @@ def test_a_stem_by_hand():
     assert stem.activations == 16 * plane
     assert stem.training_bytes == 3 * 16 * plane * 4
     assert stem.peak_bytes == 2 * 16 * plane * 4
+
+
+class GLU(mx.gluon.HybridBlock):
+    """x -> [a sigmoid(b), a sigmoid(b)] of its halves: a mechanism whose operator has two outputs."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x):
+        a, b = F.split(x, num_outputs=2, axis=1)
+        half = a * F.sigmoid(b)
+        return F.concat(half, half, dim=1)
+
+
+def test_an_operator_with_several_outputs_by_hand():
+    plane = 32 * 32
+    plain, gated = (gluon_attn.get_model("cifar_resnet20", layers=(1, 1, 1), gate=gate) for gate in ("identity", GLU))
+    before, after = (stage_complexity(net, 32)["stage1"] for net in (plain, gated))
+    assert complexity(gated, 32).macs == complexity(plain, 32).macs
+    # Of 16 planes the operators give 16 (both halves), 8, 8 and 16.
+    assert after.training_bytes - before.training_bytes == (16 + 8 + 8 + 16) * plane * 4
+
+
+class Twice(mx.gluon.HybridBlock):
+    """One convolution over every place and over their mean, as LTPA's scores are."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = mx.gluon.nn.Conv2D(4, 1, in_channels=3)
+
+    def hybrid_forward(self, F, x):
+        return F.broadcast_add(self.conv(x), self.conv(F.mean(x, axis=(2, 3), keepdims=True)))
+
+
+def test_a_layer_that_is_run_twice_by_hand():
+    found = complexity(Twice(), 8)
+    assert (found.parameters, found.macs) == (4 * 3 + 4, 4 * 3 * (8 * 8 + 1))
+    assert found.activations == 4 * (8 * 8 + 1) and found.training_bytes == 4 * (4 * (8 * 8 + 1) + 3 + 4 * 8 * 8)
 
 
 def test_a_network_that_was_initialised_costs_what_it_cost_before():
