@@ -56,7 +56,7 @@ class FullFaceGaze(Network):
             nn.Dropout(dropout),
             _dense(hidden, classes, sigma=1e-4, activation=None),
         )
-        self.output_at = "5"
+        self.output_at, self.classes = "5", classes
         self.choose_outputs(outputs)
 
 

@@ -83,6 +83,8 @@ class Network(nn.HybridBlock):
     frames : more than 1 for clips (N, frames, in_channels, H, W), whose images pass the stages one by one
     output_at : path within the head of the layer that makes the logits; '' where no single one does
 
+    classes : how many logits there are, where that is known (weights/adapt.py); None without a head
+
     `net.output` is that layer and `net.features(x)` what it takes; both can be assigned (models/output.py).
     """
 
@@ -94,6 +96,7 @@ class Network(nn.HybridBlock):
     outputs = "logits"
     frames = 1
     output_at = ""
+    classes = None
 
     output = property(output_of)
     features = property(features_of)

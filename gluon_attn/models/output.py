@@ -55,7 +55,8 @@ def put_output(net, layer):
     _register(owners[-1], layer, name)
     for owner in owners:
         owner._clear_cached_op()
-    _rename_classes(net, layer)
+    net.classes = _units(layer)
+    _rename_classes(net)
 
 
 def features_of(net):
@@ -96,7 +97,7 @@ def put_features(net, view):
         net.outputs = "logits"
     net.output_at = before.path
     _replace(net, layer)
-    _rename_classes(net, layer)
+    _rename_classes(net)
 
 
 def _owners(net):
@@ -182,11 +183,10 @@ def _dense(layer, end):
     return layer if isinstance(layer, nn.Dense) else None
 
 
-def _rename_classes(net, layer):
+def _rename_classes(net):
     """The card of the weights no longer says what the outputs mean."""
     if hasattr(net, "card"):
-        classes = _units(layer)
-        if classes is None:
+        if net.classes is None:
             del net.card
         else:
-            net.card = net.card.but(classes=[f"class {number}" for number in range(classes)])
+            net.card = net.card.but(classes=[f"class {number}" for number in range(net.classes)])

@@ -85,6 +85,7 @@ def assemble(net, slots, stem, make_stage, strides, classes, outputs, **trunk):
         return make_stage(len(strides), widths[-2], stride)[1]
 
     net.take(slots.head(heads.Trunk(tuple(widths[1:]), classes, last_stage, **trunk)))
+    net.classes = classes
     net.choose_outputs(outputs)
 
 

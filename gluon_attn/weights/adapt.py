@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 HEAD = ("head.fc.weight", "head.fc.bias")
 
 
-def outputs(tensors):
-    """The number of classes, from {our name: anything with a shape}: the length of the head's last bias or weight."""
-    return next(t.shape[0] for name, t in reversed(list(tensors.items())) if re.match(r"head\..*(bias|weight)$", name))
+def outputs(net):
+    """The number of classes that the network has, or None of a block that does not know it."""
+    return getattr(net, "classes", None)
 
 
-def outputs_of_file(parameters, translated):
-    """The number of classes of a file's tensors, or None where they have other names than the network's."""
+def outputs_of_file(net, parameters, translated):
+    """The number of classes of a file's tensors, or None where they do not fit the network but for its classes."""
     if set(parameters) != set(translated):
         return None
-    return outputs({name: translated[name] for name in parameters})  # in the network's order
+    found = {pair for name in _of_outputs(parameters) for pair in _differences(translated[name], parameters[name])}
+    ours = outputs(net)
+    theirs = {a for a, b in found if b == ours}
+    return ours if not found else theirs.pop() if len(theirs) == 1 else None
 
 
 def keep_trained_outputs(translated, entry):
@@ -31,22 +32,21 @@ def keep_trained_outputs(translated, entry):
     return kept
 
 
-def adapt_classes(parameters, translated):
+def adapt_classes(net, parameters, translated):
     """Names of the parameters that must be made anew, because one of their axes is the number of classes."""
-    head = {name: translated[name] for name in parameters}  # in the network's order
-    ours, theirs = outputs(parameters), outputs(head)
-    if ours == theirs:
-        return set()
-    return {
-        name
-        for name, parameter in parameters.items()
-        if _differ_only_in(tuple(translated[name].shape), tuple(parameter.shape), theirs, ours)
-    }
+    axis = outputs_of_file(net, parameters, translated), outputs(net)
+    return {name for name in _of_outputs(parameters) if set(_differences(translated[name], parameters[name])) == {axis}}
 
 
-def _differ_only_in(theirs, ours, classes, new_classes):
-    pairs = [(a, b) for a, b in zip(theirs, ours) if a != b]
-    return len(theirs) == len(ours) and bool(pairs) and all(pair == (classes, new_classes) for pair in pairs)
+def _of_outputs(parameters):
+    """Names of those that can have an axis of classes."""
+    return [name for name in parameters if name.startswith(("head.", "branch."))]
+
+
+def _differences(array, parameter):
+    """(its length in the file, its length in the network) of the axes that differ, of arrays of as many axes."""
+    theirs, ours = tuple(array.shape), tuple(parameter.shape)
+    return [(a, b) for a, b in zip(theirs, ours) if a != b] if len(theirs) == len(ours) else []
 
 
 def adapt_channels(parameters, translated):

@@ -65,7 +65,7 @@ def classes_of(net: HybridBlock, path: AnyPath) -> Optional[int]:
     10
     """
     arrays = translate(read_arrays(read_file(path), path), where=path)
-    return outputs_of_file(net._collect_params_with_prefix(), arrays)
+    return outputs_of_file(net, net._collect_params_with_prefix(), arrays)
 
 
 def load_pretrained(net: HybridBlock, entry: WeightsEntry, root: Optional[str] = None, ctx: Any = None) -> None:
@@ -93,15 +93,15 @@ def load_arrays(
     """
     translated = translate(arrays, source, where)
     parameters = net._collect_params_with_prefix()
+    _check_names(parameters, translated, where)
     if entry is not None:
         translated = keep_trained_outputs(translated, entry)
-        _check_entry(net, parameters, entry, where, adapt)
-    _check_names(parameters, translated, where)
+        _check_entry(net, entry, where, adapt)
     fresh, other = set(), ""
     if adapt:
         adapted = adapt_channels(parameters, translated)
         other = channels_in_words(translated, adapted, where)
-        translated, fresh = adapted, adapt_classes(parameters, adapted)
+        translated, fresh = adapted, adapt_classes(net, parameters, adapted)
     translated = _shaped(parameters, translated, fresh, where)
     _check_values(translated, where)
     _assign(parameters, translated, fresh, ctx)
@@ -177,7 +177,7 @@ def _elements(net):
     return sum(sizes) if sizes and all(size > 0 for size in sizes) else None
 
 
-def _check_entry(net, parameters, entry, where, adapt):
+def _check_entry(net, entry, where, adapt):
     """What the shapes do not show: an architecture of equal shapes, labels of another kind."""
     built = getattr(net, "zoo_arch", entry.arch)
     other = {key: value for key, value in entry.arch.items() if built.get(key) != value}
@@ -186,8 +186,8 @@ def _check_entry(net, parameters, entry, where, adapt):
             f"{where} was trained with {other}, which this network was not built with though the shapes agree: "
             f"get_model({entry.model!r}, variant={entry.tag!r})."
         )
-    classes = outputs(parameters)
-    if classes != entry.classes and not adapt:
+    classes = outputs(net)
+    if classes not in (None, entry.classes) and not adapt:
         raise WeightsError(
             f"{where} was trained on the {entry.classes} classes of {entry.dataset}, the network has {classes}: "
             f"build it with classes={entry.classes}, or let get_model(..., pretrained=..., classes={classes}) "

@@ -8,6 +8,7 @@ import re
 import mxnet as mx
 import numpy as np
 import pytest
+from mxnet.gluon import nn
 
 import gluon_attn
 from gluon_attn.catalogue.datasets import DATASETS
@@ -166,6 +167,48 @@ def test_other_heads_adapt_where_they_know_the_classes(name, tmp_path):
     assert len(kept) > len(ours) * 0.8
     for key in kept:
         same(ours[key].data(), theirs[key].data())
+
+
+class ClassesFirst(nn.HybridBlock):
+    """A head of one's own, whose last parameters are not the classes'."""
+
+    def __init__(self, channels, classes, **kwargs):
+        super().__init__(**kwargs)
+        self.fc = nn.Dense(classes, in_units=channels)
+        self.map = nn.Conv2D(channels, 1, in_channels=channels)
+
+    def hybrid_forward(self, F, x):
+        return self.fc(F.mean(self.map(x), axis=(2, 3)))
+
+
+class Kernel(nn.HybridBlock):
+    """A head of one's own without a weight and a bias."""
+
+    def __init__(self, channels, classes, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel = self.params.get("kernel", shape=(classes, channels))
+
+    def hybrid_forward(self, F, x, kernel):
+        return F.dot(F.mean(x, axis=(2, 3)), kernel, transpose_b=True)
+
+
+@pytest.mark.parametrize("head", [ClassesFirst, Kernel])
+def test_a_head_of_ones_own_loads_and_adapts(head, tmp_path):
+    first = gluon_attn.get_model("cifar_resnet20", head=head, classes=5)
+    first.initialize(mx.init.Xavier())
+    first.save_parameters(str(tmp_path / "w.params"))
+    same(gluon_attn.get_model("cifar_resnet20", head=head, pretrained=tmp_path / "w.params")(X), first(X))
+    changed = gluon_attn.get_model("cifar_resnet20", head=head, pretrained=tmp_path / "w.params", classes=7)
+    assert changed(X).shape == (2, 7)
+    same(changed.features_at(X)["stage3"], first.features_at(X)["stage3"])
+
+
+def test_published_weights_are_for_networks(published_file):
+    entry = entry_for(MODEL, published_file.read_bytes())
+    with pytest.raises(WeightsError, match="does not fit this network. Missing in the file: weight, bias"):
+        load_arrays(nn.Dense(3, in_units=4), random_arrays(*LAYOUT), entry=entry)
+    with pytest.raises(WeightsError, match="Without a place in the network: .*head.fc.weight"):
+        load_arrays(gluon_attn.get_model(MODEL, features=True), random_arrays(*LAYOUT), adapt=True, entry=entry)
 
 
 @pytest.mark.parametrize("name", gluon_attn.list_models("cifar_*resnet20") + gluon_attn.list_models("resnet??"))
