@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping, Union
 
 from mxnet.gluon import nn
 
@@ -44,6 +44,15 @@ def batch_norm(channels: int, zero_gamma: bool = False, **kwargs: Any) -> nn.Bat
     (16,)
     """
     return nn.BatchNorm(in_channels=channels, gamma_initializer="zeros" if zero_gamma else "ones", **kwargs)
+
+
+def norm_relu(channels: int, normalise: Union[bool, Mapping[str, Any]] = True) -> nn.HybridSequential:
+    """The BatchNorm and the ReLU before a head, where the blocks are pre-activated; or with that BatchNorm's arguments.
+
+    >>> norm_relu(16, {"momentum": 0.99})[0]._kwargs["momentum"]
+    0.99
+    """
+    return sequence(batch_norm(channels, **(normalise if isinstance(normalise, Mapping) else {})), relu())
 
 
 class Conv3D(nn.Conv3D):

@@ -112,18 +112,13 @@ def get_model(
     tag = variant if variant is not None else origin.tag if origin else None
     adapt = classes is not None or in_channels != 3
     arguments = {**spec.arch, **_variant_arch(spec, tag), **(origin.arch if origin else {}), **arch}
-    build = functools.partial(_build, spec, arguments, in_channels)
+    norm = norm_layer, {**(norm_kwargs or {}), **({"use_global_stats": True} if use_global_stats else {})}
+    build = functools.partial(_build, spec, arguments, norm, in_channels)
     refuse_no_count(in_channels=in_channels)
     if classes is None:
         classes = _classes(spec, origin, build)
     refuse_no_count(classes=classes)
     net = build(classes)
-    if norm_layer is not None or norm_kwargs or use_global_stats:
-        from gluon_attn.models import norms
-
-        norms.normalise(
-            net, norm_layer, {**(norm_kwargs or {}), **({"use_global_stats": True} if use_global_stats else {})}
-        )
     if origin:
         origin.load(net, root=root, ctx=ctx, adapt=adapt)
         net.card = origin.card_for(spec.preprocessing, classes, own_arch(net, spec))
@@ -194,7 +189,7 @@ def _refuse_other_words(arch):
             raise errors.GluonAttnError(f"get_model takes no {keyword}=: here it is {spellings.KEYWORDS[keyword]}.")
 
 
-def _build(spec, arguments, in_channels, classes):
+def _build(spec, arguments, norm, in_channels, classes):
     module, _, cls = spec.family.partition(":")
     family = getattr(importlib.import_module(module), cls)
     takes = inspect.signature(family).parameters
@@ -215,6 +210,10 @@ def _build(spec, arguments, in_channels, classes):
         given = ", ".join(f"{key}={value!r}" for key, value in given.items())
         raise errors.GluonAttnError(f"{spec.name} cannot be built with {given}: {_first_line(problem)}.") from problem
     net.zoo_arch = own  # load_weights compares it with what a published file was trained for
+    if any(norm):
+        from gluon_attn.models import norms
+
+        norms.normalise(net, *norm)
     return net
 
 

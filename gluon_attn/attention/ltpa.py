@@ -6,7 +6,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.attention.announce import announce
 from gluon_attn.errors import unknown
-from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
+from gluon_attn.layers import GlobalAvgPool, conv, norm_relu, sequence
 
 COMPATIBILITIES = ("pc", "dp")
 COMBINATIONS = ("concat", "indep")
@@ -70,7 +70,7 @@ class LTPAHead(nn.HybridBlock):
         if combine not in COMBINATIONS:
             raise unknown("combine", combine, COMBINATIONS)
         self.combine = combine
-        self.norm = sequence(batch_norm(global_channels), relu()) if normalise else None
+        self.norm = norm_relu(global_channels, normalise) if normalise else None
         self.pool = GlobalAvgPool()
         self.levels = sequence(*(GlobalAttention(c, global_channels, **attention) for c in channels))
         widths = [level.channels for level in self.levels]

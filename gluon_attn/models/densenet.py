@@ -45,7 +45,7 @@ class DenseNet(Network):
     growth, stem_width : channels that a layer adds; channels of the 3x3 stem
     compression : a transition keeps 1/compression of the channels
     dropout : after every 3x3
-    epsilon, momentum : of every BatchNorm
+    epsilon, momentum : of every BatchNorm but those within a mechanism
     gate : after every dense block and every transition, of the `stages`, as in Learning to ignore (arXiv 2111.05684)
     head, outputs and any argument of the gate or head : as for ResNet
     """

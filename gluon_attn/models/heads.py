@@ -17,7 +17,7 @@ from gluon_attn.attention.ltpa import LTPAHead
 from gluon_attn.attention.pyramid import PyramidHead
 from gluon_attn.attention.slots import is_class
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.layers import batch_norm, relu, sequence
+from gluon_attn.layers import norm_relu, sequence
 from gluon_attn.losses import DIVERSITY, INTERACTION
 from gluon_attn.models.network import Classifier
 
@@ -66,8 +66,7 @@ def made(how: Callable, trunk: Trunk, **options) -> Head:
         return how(trunk, **options)
     block = how(trunk.channels[-1], trunk.classes, **options)
     if trunk.normalise:
-        norm = trunk.normalise if isinstance(trunk.normalise, dict) else {}
-        block = sequence(batch_norm(trunk.channels[-1], **norm), relu(), block)
+        block = sequence(*norm_relu(trunk.channels[-1], trunk.normalise), block)
     return Head(block)
 
 

@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from gluon_attn import cpu
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.layers import GlobalAvgPool, batch_norm, relu, sequence
+from gluon_attn.layers import GlobalAvgPool, norm_relu, sequence
 from gluon_attn.models.output import features_of, output_of, put_features, put_output
 
 
@@ -55,8 +55,7 @@ class Classifier(nn.HybridBlock):
 
     def __init__(self, in_channels, classes, normalise=False, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        norm = normalise if isinstance(normalise, dict) else {}
-        self.norm = sequence(batch_norm(in_channels, **norm), relu()) if normalise else None
+        self.norm = norm_relu(in_channels, normalise) if normalise else None
         self.pool = GlobalAvgPool()
         self.dropout = nn.Dropout(dropout) if dropout else None
         self.fc = nn.Dense(classes, in_units=in_channels)

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional
 
 from mxnet.gluon import nn
 
+from gluon_attn.attention.slots import called
 from gluon_attn.errors import GluonAttnError, unknown
 
 
@@ -27,6 +28,9 @@ def replace(net, make: Callable):
             if type(child) is not nn.BatchNorm:
                 continue
             made = parent._children[name] = make(child)
+            for role, parameter in made._reg_params.items():  # a rate of 0, say: the offset on a picture
+                replaced = child._reg_params.get(role, parameter)
+                parameter.lr_mult, parameter.wd_mult = replaced.lr_mult, replaced.wd_mult
             if getattr(parent, name, None) is child:
                 object.__setattr__(parent, name, made)
 
@@ -47,10 +51,10 @@ def normalise(net, norm_layer: Optional[Callable] = None, norm_kwargs: Optional[
     layer, given = norm_layer or nn.BatchNorm, dict(norm_kwargs or {})
     if not callable(layer):
         raise GluonAttnError(f"norm_layer={layer!r} is no class: give gluon.nn.GroupNorm or gluoncv.nn.GroupNorm.")
-    takes = _arguments(layer)
+    takes, name = _arguments(layer), called(layer)
     for key in given:
         if key not in takes:
-            raise unknown(f"argument of norm_layer={layer.__name__}:", key, takes)
+            raise unknown(f"argument of norm_layer={name}:", key, takes)
 
     def make(norm):
         own = dict(
@@ -65,7 +69,7 @@ def normalise(net, norm_layer: Optional[Callable] = None, norm_kwargs: Optional[
         try:
             return layer(**{**own, **given})
         except (TypeError, ValueError, AssertionError) as problem:
-            raise GluonAttnError(f"norm_layer={layer.__name__} with {given} cannot be built: {problem}.") from problem
+            raise GluonAttnError(f"norm_layer={name} with {given} cannot be built: {problem}.") from problem
 
     replace(net, make)
 

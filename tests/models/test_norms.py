@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -41,6 +43,25 @@ def test_the_rest_of_a_batch_norm_is_kept():
     assert net.stages[0][0].body[-1].gamma.data().asnumpy().max() == 0
 
 
+@pytest.mark.parametrize("given", [{"norm_kwargs": {"momentum": 0.5}}, {"use_global_stats": True}])
+def test_the_offset_on_the_picture_still_is_not_trained(given):
+    beta = gluon_attn.get_model("cifar_preresnet32_w4", layers=(1, 1, 1), **given).stem[0].beta
+    assert (beta.lr_mult, beta.wd_mult) == (0, 0)
+
+
+def test_a_file_of_another_normalisation_says_its_classes(tmp_path):
+    kind = dict(layers=(1, 1, 1), norm_layer=nn.InstanceNorm)
+    run(gluon_attn.get_model("cifar_resnet20", classes=7, **kind)).save_parameters(str(tmp_path / "x.params"))
+    net = gluon_attn.get_model("cifar_resnet20", pretrained=tmp_path / "x.params", **kind)
+    assert net(mx.nd.ones((1, 3, 32, 32))).shape == (1, 7)
+
+
+@pytest.mark.parametrize("head", ["classifier", "ltpa"])
+def test_arguments_of_the_batch_norms_reach_the_heads(head):
+    net = gluon_attn.get_model("cifar_densenet40_k12", layers=(1, 1, 1), epsilon=1e-3, momentum=0.5, head=head)
+    assert {(b._kwargs["momentum"], b._kwargs["eps"]) for b in norms(net)} == {(0.5, 1e-3)}
+
+
 @pytest.mark.parametrize("layer", [nn.GroupNorm, nn.InstanceNorm, "gluoncv"])
 def test_another_layer(layer):
     kwargs = {}
@@ -68,6 +89,7 @@ def test_global_stats_stay_in_training():
         ({"norm_layer": 3}, "norm_layer=3 is no class"),
         ({"norm_kwargs": {"epsilom": 1}}, "Unknown argument of norm_layer=BatchNorm: 'epsilom'.*epsilon"),
         ({"norm_layer": nn.GroupNorm, "norm_kwargs": {"ngroups": 1}}, "num_groups"),
+        ({"norm_layer": partial(nn.GroupNorm, num_groups=4), "norm_kwargs": {"foo": 1}}, "partial.*'foo'.*epsilon"),
     ],
 )
 def test_mistakes(given, said):
