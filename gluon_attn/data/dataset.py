@@ -31,7 +31,8 @@ class BadImage(DataError):
 class Dataset:
     """Labelled images. Subclasses set `labels` (N,) int32 and answer `__getitem__`.
 
-    `name`, `classes` (names), `mean` and `std` (of RGB in 0..1), `image_size` (side that networks see).
+    `name`, `classes` (names), `mean` and `std` (of RGB in 0..1), `image_size` (side that networks see),
+    `division` (where a folder of pictures was divided: how).
 
     >>> image, label = data.get_dataset("digits", "test")[0]
     >>> image.shape, image.dtype
@@ -44,6 +45,7 @@ class Dataset:
     std: tuple
     image_size: int
     labels: np.ndarray
+    division: str = ""
 
     def __len__(self):
         return len(self.labels)
@@ -95,7 +97,7 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]):
         self.dataset, self.indices = dataset, np.asarray(indices)
-        for fact in ("name", "classes", "mean", "std", "image_size"):
+        for fact in ("name", "classes", "mean", "std", "image_size", "division"):
             setattr(self, fact, copy.copy(getattr(dataset, fact)))
         self.labels = dataset.labels[self.indices]
         if hasattr(dataset, "box"):

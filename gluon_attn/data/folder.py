@@ -102,10 +102,18 @@ def _divided(found, split, image_size, names):
     classes = names or _several(found.train or found.test)
     _refuse_strange(where, classes, "the network" if names or not found.train else found.train)
     part = PictureFolder(where, classes, image_size)
-    part.division = ", ".join(f"{name}: {path}" for name, path in vars(found).items() if path and name != "choosing")
-    if found.choosing not in (None, found.test):
-        part.division += f", chosen on: {found.choosing}"
+    part.division = division(found)
     return part
+
+
+def division(found: Layout, validation: float = 0) -> str:
+    """How pictures that lie in `found` are divided, in words; `validation` as in `get_dataset`."""
+    said = ", ".join(f"{name}: {path}" for name, path in vars(found).items() if path and name != "choosing")
+    own = found.choosing not in (None, found.test)
+    if not validation:
+        return said + (f", chosen on: {found.choosing}" if own else "")
+    said += f", chosen on: {validation:g} of each class of train"
+    return said + (f"; {found.choosing} is not used (--validation 0 chooses on it)" if own else "")
 
 
 def _refuse_strange(where, classes, having):

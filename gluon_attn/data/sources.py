@@ -68,6 +68,8 @@ def get_dataset(
     if validation:
         left, drawn = _draw(dataset, "validation", validation)
         dataset = Subset(dataset, left if split == "train" else drawn)
+        if dataset.division:
+            dataset.division = _held_out(root, validation)
     return _fewer(dataset, split, per_class)
 
 
@@ -82,6 +84,12 @@ def own_splits(name: str, root: Optional[AnyPath]) -> Tuple[str, ...]:
     from gluon_attn.data.folder import layout
 
     return layout(root).splits
+
+
+def _held_out(root, validation):
+    from gluon_attn.data.folder import division, layout
+
+    return division(layout(root), validation)
 
 
 def _fewer(dataset, split, per_class):

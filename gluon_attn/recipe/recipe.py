@@ -124,7 +124,8 @@ class Recipe:
     )
     validation: float = option(
         0.0,
-        "hold out so many training images of each class (below 1: this share) and choose the best epoch on them",
+        "hold out so many training images of each class (below 1: this share) and choose the best epoch on them; 0: "
+        "on the data's own validation split, if there is one",
         group="data",
     )
     reader: str = option(

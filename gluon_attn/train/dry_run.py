@@ -80,7 +80,7 @@ def _data(recipe, known, taught):
     if taught:
         network.check_teacher(recipe, len(card.classes))
     sizes = f"{len(train)} training images, {len(chosen)} of split {split!r}" + (f", {len(test)} test" if test else "")
-    sizes += f"; {train.division}" if getattr(train, "division", "") else ""
+    sizes += f"; {train.division}" if train.division else ""
     return f"{recipe.dataset}: {sizes}", len(train), card
 
 

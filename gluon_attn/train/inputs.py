@@ -51,7 +51,7 @@ def open_inputs(recipe, rank=0, workers=1):
         chosen_on,
         card,
         images=len(train_set),
-        division=getattr(train_set, "division", ""),
+        division=train_set.division,
     )
 
 

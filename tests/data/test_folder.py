@@ -95,6 +95,22 @@ def test_train_val_and_test(tmp_path):
     recipe = Recipe(dataset="folder", data_root=str(tmp_path))
     *parts, chosen = open_datasets(recipe)
     assert [len(part) for part in parts] == [12, 9, 6] and chosen == "validation"
+    assert parts[0].division == ", ".join(
+        f"{what}: {tmp_path / name}" for what, name in (("train", "train"), ("test", "test"), ("chosen on", "val"))
+    )
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_its_own_validation_split_is_not_left_out_in_silence(tmp_path, own):
+    """--recipe finetune holds images out of `train`, whatever there is."""
+    for name in ("train", "val", "test") if own else ("train", "test"):
+        write(tmp_path / name, count=10)
+    recipe = Recipe(dataset="folder", data_root=str(tmp_path), validation=0.2, dataset_options={"per_class": 4})
+    train, held, test, _ = open_datasets(recipe)
+    assert [len(part) for part in (train, held, test)] == [12, 6, 30]
+    said = f"train: {tmp_path / 'train'}, test: {tmp_path / 'test'}, chosen on: 0.2 of each class of train"
+    unused = f"; {tmp_path / 'val'} is not used (--validation 0 chooses on it)" if own else ""
+    assert train.division == held.division == said + unused
 
 
 def test_a_flat_folder_in_training_has_no_other_test(flat):
