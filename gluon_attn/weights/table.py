@@ -112,43 +112,50 @@ def stored_folders() -> List[Path]:
 
 
 def _stored(model):
-    """Entries of params/<dataset>/<model>/<tag>/, described by the metrics.json that lies beside the weights."""
+    """Entries of params/<dataset>/<model>/<tag>/, described by the metrics.json that lies beside the weights.
+
+    A tag that another file of the model has too, of another data set or a published one, follows its data set's name.
+    """
     found = {}
     for folder in stored_folders():
         for path in sorted(folder.glob(f"*/{model}/*/{STORED}")):
-            found.setdefault(path.parent.name, _stored_entry(model, path))
-    return tuple(found.values())
+            found.setdefault((path.parents[2].name, path.parent.name), path)
+    tags = [tag for _, tag in found] + [entry.tag for entry in _published() if entry.model == model]
+    return tuple(
+        _stored_entry(model, f"{dataset}-{tag}" if tags.count(tag) > 1 else tag, path)
+        for (dataset, tag), path in found.items()
+    )
 
 
-def _stored_entry(model, path):
+def _stored_entry(model, tag, path):
     metrics = path.parent / "metrics.json"
     try:
         described = json.loads(metrics.read_text(encoding="utf-8"))["weights"]
-        hash_, error, classes = described["sha256"], described["top1_error"], described["classes"]
         card = Card.beside(path)
-    except (OSError, ValueError, KeyError, GluonAttnError) as problem:
+        # Folders stored before there were cards have it all in metrics.json.
+        preprocessing = card.preprocessing if card else dict(described["preprocessing"])
+        return WeightsEntry(
+            model=model,
+            tag=tag,
+            source="gluon_attn",
+            url=None,
+            member=None,
+            hash_kind="sha256",
+            hash=described["sha256"],
+            top1_error=described["top1_error"],
+            top5_error=described.get("top5_error"),
+            classes=described["classes"],
+            preprocessing={"dataset": path.parents[2].name, **preprocessing},
+            arch=card.arch if card else described.get("arch", {}),
+            license="Apache-2.0",
+            note=f"trained here: {path.parent / 'command.txt'}",
+            path=str(path),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, GluonAttnError) as problem:
         raise WeightsError(
             f"{path} has no usable description in {metrics} ({problem!r}): "
             "store the run again with `python -m gluon_attn.commands.store`."
         ) from None
-    return WeightsEntry(
-        model=model,
-        tag=path.parent.name,
-        source="gluon_attn",
-        url=None,
-        member=None,
-        hash_kind="sha256",
-        hash=hash_,
-        top1_error=error,
-        top5_error=described.get("top5_error"),
-        classes=classes,
-        # Folders stored before there were cards have it all in metrics.json.
-        preprocessing=card.preprocessing if card else described["preprocessing"],
-        arch=card.arch if card else described.get("arch", {}),
-        license="Apache-2.0",
-        note=f"trained here: {path.parent / 'command.txt'}",
-        path=str(path),
-    )
 
 
 def entries(model: str) -> Tuple[WeightsEntry, ...]:
@@ -215,4 +222,7 @@ def choose(model: str, tag: Any = True, dataset: Any = None) -> WeightsEntry:
             raise WeightsError(f"{tag!r} is not one file for {model!r}: choose among {', '.join(tags)}.")
         if matching:
             return matching[0]
+    meant = [known for known in tags if known.endswith(f"-{tag}")]
+    if len(meant) > 1:
+        raise WeightsError(f"{tag!r} is not one file for {model!r}: choose among {', '.join(meant)}.")
     raise unknown(f"weights tag for {model!r}", tag, tags, WeightsError)
