@@ -97,8 +97,9 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]):
         self.dataset, self.indices = dataset, np.asarray(indices)
-        for fact in ("name", "classes", "mean", "std", "image_size", "division"):
+        for fact in ("name", "classes", "mean", "std", "image_size"):
             setattr(self, fact, copy.copy(getattr(dataset, fact)))
+        self.division = getattr(dataset, "division", "")
         self.labels = dataset.labels[self.indices]
         if hasattr(dataset, "box"):
             self.box = self._box
