@@ -34,7 +34,7 @@ def _device(word):
     import mxnet as mx
 
     kind, _, index = word.partition(":")
-    if kind not in ("cpu", "gpu") or not (index.isdigit() or not index):
+    if kind not in ("cpu", "gpu") or not (index.isdecimal() or not index):
         raise GluonAttnError(f"{word!r} is no device: write cpu:0, gpu:0 or gpu:0,gpu:1.")
     number = int(index or 0)
     if kind == "gpu" and number >= mx.context.num_gpus():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optio
 import numpy as np
 from PIL import Image
 
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
@@ -55,7 +56,7 @@ def find_pictures(paths: Iterable[AnyPath]) -> List[Path]:
 
 
 def _natural(path):
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
 def predict(
@@ -84,10 +85,12 @@ def predict(
 
     from gluon_attn.models.network import logits_of
 
+    refuse_no_count(top=top)
     device = device or mx.cpu()
     for batch, images in batches(paths, transform, batch_size, on_bad):
         logits = logits_of(net, net(mx.nd.array(images, ctx=device).astype(dtype, copy=False)))
         probabilities = mx.nd.softmax(logits.astype("float32")).asnumpy()
+        names = class_names(probabilities.shape[1], names)
         for path, row in zip(batch, probabilities):
             order = np.argsort(-row, kind="stable")[:top]
             yield Prediction(Path(path), [(names[i], float(row[i])) for i in order])
@@ -102,6 +105,7 @@ def batches(
     >>> len(paths), images.dtype
     (4, dtype('float32'))
     """
+    refuse_no_count(batch_size=batch_size)
     for start in range(0, len(paths), batch_size):
         read = list(_inputs(paths[start : start + batch_size], transform, on_bad))
         if read:
@@ -128,7 +132,7 @@ def class_names(count: int, known: Optional[Sequence[str]] = None, file: Optiona
     (['class 0', 'class 1'], ['cat', 'dog'])
     """
     if file is not None:
-        names = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = [line.strip() for line in _text(file).splitlines() if line.strip()]
     else:
         names = [f"class {i}" for i in range(count)] if known is None else list(known)
     if len(names) != count:
@@ -136,12 +140,22 @@ def class_names(count: int, known: Optional[Sequence[str]] = None, file: Optiona
     return names
 
 
+def _text(file):
+    """What stands in it, without the mark that some editors put first."""
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not in UTF-8"
+        raise DataError(f"{file} cannot be read ({reason}): give a text file, a class name a line.") from None
+
+
 def draw(predictions: Sequence[Prediction], path: AnyPath, columns: int = 8, most: int = 64) -> None:
     """Write one picture with (at most `most` of) the images, each under its class and probability.
 
     >>> draw(list(predict(net, find_pictures([DIGITS]), net.card.transform(), net.card.classes)), "digits.png")
     """
-
+    if not predictions:
+        raise DataError("There is no prediction to draw.")
     shown = predictions[:most]
     rows = -(-len(shown) // columns)
     columns = -(-len(shown) // rows)  # rows of equal length

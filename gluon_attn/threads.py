@@ -34,10 +34,14 @@ def take(count: int) -> None:
 
 
 def taken() -> int:
-    """The number of cores that MXNet's operators take.
+    """The number of cores that MXNet's operators take; all, where the variable says 0 or less.
 
     >>> taken() >= 1
     True
     """
-    given = os.environ.get(VARIABLE, "").split(",")[0]
-    return int(given) if given.isdigit() else max(1, (os.cpu_count() or 1) // 2)
+    cores = os.cpu_count() or 1
+    try:
+        given = int(os.environ.get(VARIABLE, ""))
+    except ValueError:
+        return max(1, cores // 2)
+    return given if given > 0 else cores

@@ -30,6 +30,12 @@ def test_taken_before_mxnet_is_imported():
     assert _python(code.format(0), OMP_NUM_THREADS="5")[0] == "5"
 
 
+def test_zero_means_all_cores(monkeypatch):
+    """As libgomp has it, which says that it cannot be."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "0")
+    assert threads.taken() == os.cpu_count()
+
+
 @pytest.mark.ci  # imports everything anew
 def test_the_command_line_takes_them(tmp_path):
     recipe = tmp_path / "small.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from gluon_attn.files import write_csv
+from gluon_attn.parser import number
 
 MODES = ("training", "inference")
 OF_FILES = ("file", "engine", "batch", "size", "images_per_second", "spread", "ratio")
@@ -12,18 +13,19 @@ COLUMNS = ("network", "mode", "device", "images_per_second", "spread", "macs_rat
 
 
 def add_arguments(parser):
+    count = number(least=1)
     parser.add_argument("models", nargs="*", metavar="NAME", help="names or patterns of `gluon-attn list`")
     parser.add_argument("--run", nargs="+", default=[], metavar="DIR", help="folders of trainings, in place of names")
     parser.add_argument("--file", nargs="+", metavar="FILE", help="files of `gluon-attn export`, in place of names")
     parser.add_argument("--engine", default="", metavar="A,B", help="of --file: each of these, the first counting as 1")
     parser.add_argument("--precision", default="", metavar="P", help="of --file: float32, bfloat16 (openvino) or int8")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of --file (default: one a core)")
+    parser.add_argument("--threads", type=number(least=0), default=0, metavar="N", help="of --file (default: all)")
     parser.add_argument("--cache", metavar="DIR", help="where openvino keeps what it compiled")
     parser.add_argument("--mode", choices=(*MODES, "both"), default="both", help="(default: both)")
-    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
-    parser.add_argument("--image-size", type=int, metavar="N", help="side of the input (default: the network's)")
+    parser.add_argument("--batch-size", type=count, default=16, metavar="N", help="(default: 16)")
+    parser.add_argument("--image-size", type=count, metavar="N", help="side of the input (default: the network's)")
     parser.add_argument("--devices", default="", metavar="D,...", help="cpu:0,gpu:0 (default: all GPUs, else cpu:0)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of which the median counts (default: 3)")
+    parser.add_argument("--rounds", type=count, default=3, metavar="N", help="of which the median counts (default: 3)")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: this process's work alone")
     parser.add_argument("--no-memory", action="store_true", help="do not measure memory (a process a network)")
     parser.add_argument("--results", metavar="CSV", help="write the table, with all its columns, here")

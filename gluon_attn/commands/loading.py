@@ -8,6 +8,7 @@ from typing import Optional
 
 from gluon_attn.catalogue import datasets
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.parser import number
 
 # Flags that the folder of a run answers, with the values that they have when nobody gave them.
 _ANSWERED = dict(model=None, pretrained="true", variant=None, arch="", classes=None, classes_file=None)
@@ -28,6 +29,7 @@ class Loaded:
 
 
 def add_network_arguments(parser):
+    count = number(least=1)
     parser.add_argument("--run", metavar="DIR", help="folder of a training (or of stored weights): nothing else needed")
     parser.add_argument("--model", metavar="NAME", help="a name of `gluon-attn list`")
     parser.add_argument(
@@ -38,10 +40,10 @@ def add_network_arguments(parser):
     )
     parser.add_argument("--variant", metavar="TAG", help="the architecture that FILE was trained with")
     parser.add_argument("--arch", default="", metavar="K=V,...", help="keywords of the network, as in training")
-    parser.add_argument("--classes", type=int, metavar="N", help="of the network; by default those of weights or data")
+    parser.add_argument("--classes", type=count, metavar="N", help="of the network; by default the weights' or data's")
     parser.add_argument("--root", metavar="DIR", help="folder of downloaded weights (default: $MXNET_HOME/models)")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images at once (default: 64)")
-    parser.add_argument("--image-size", type=int, metavar="N", help="side of the square input, other than the weights'")
+    parser.add_argument("--batch-size", type=count, default=64, metavar="N", help="images at once (default: 64)")
+    parser.add_argument("--image-size", type=count, metavar="N", help="side of the input (default: the weights')")
     parser.add_argument(
         "--devices", default="", metavar="D,...", help="cpu:0, gpu:0 or gpu:0,gpu:1 (default: all GPUs)"
     )

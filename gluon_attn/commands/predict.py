@@ -9,7 +9,7 @@ import sys
 
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.parser import number
 
 CSV_COLUMNS = ("path", "rank", "class", "probability")
 
@@ -49,7 +49,7 @@ def add_arguments(parser):
     parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes a picture (default: 5)")
+    parser.add_argument("--top", type=number(least=1), default=5, metavar="N", help="classes a picture (default: 5)")
     parser.add_argument(
         "--format",
         choices=tuple(_WRITERS),
@@ -63,9 +63,6 @@ def run(args):
     from gluon_attn.predict import draw, find_pictures
 
     take_run(args)
-    for flag in ("top", "batch_size"):
-        if getattr(args, flag) < 1:
-            raise GluonAttnError(f"--{flag.replace('_', '-')} {getattr(args, flag)} is too small: give 1 or more.")
     paths = find_pictures(args.pictures)
     predictions, bad = [], []
 

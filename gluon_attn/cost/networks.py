@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 
+from gluon_attn import plugins
 from gluon_attn.cost.timing import interleaved
+from gluon_attn.errors import GluonAttnError
 
 MODES = ("training", "inference")
 MIB = 2**20
@@ -92,7 +94,13 @@ def peak_memory(name, mode, batch, size, device):
     command = [sys.executable, "-W", "ignore", "-m", __name__, name, mode, str(batch), str(size), device]
     run = subprocess.run(command, capture_output=True)
     if run.returncode:
-        raise RuntimeError(f"Measuring the memory of {name} failed:\n{run.stderr.decode()[-2000:]}")
+        said = run.stderr.decode(errors="replace").split("\n")
+        reason = next((line for line in reversed(said) if line.strip()), f"it ended with status {run.returncode}")
+        raise GluonAttnError(
+            f"Measuring the memory of {name} failed in the process that it takes: {reason.strip()[:300]} (A mechanism "
+            f"of your own script's is known there where {plugins.VARIABLE} names the module that registers it.) "
+            "memory=False, or --no-memory, leaves it out."
+        )
     return json.loads(run.stdout.decode().splitlines()[-1])
 
 

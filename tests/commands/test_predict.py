@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gluon_attn import GluonAttnError
 from gluon_attn import weights as zoo_weights
-from gluon_attn.predict import Prediction, class_names, draw, find_pictures
+from gluon_attn.data import eval_transform
+from gluon_attn.predict import Prediction, class_names, draw, find_pictures, predict
 from gluon_attn.weights.origin import Origin
 from tests.commands.calling import MODEL, call
 from tests.helpers import build
@@ -52,6 +54,16 @@ def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
     assert status == 2 and "has 2 class names and the network 10 outputs" in err
 
 
+def test_a_file_of_names_of_another_program(tmp_path):
+    """A mark before the first name is none of its letters; what is no text in UTF-8 is a sentence."""
+    (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")
+    assert class_names(2, file=tmp_path / "marked.txt") == ["one", "two"]
+    (tmp_path / "latin.txt").write_bytes("grün\nblau".encode("latin-1"))
+    for path, reason in [("latin.txt", "not in UTF-8"), (".", "Is a directory"), ("absent.txt", "No such file")]:
+        with pytest.raises(GluonAttnError, match=f"cannot be read.*{reason}.*a class name a line"):
+            class_names(2, file=tmp_path / path)
+
+
 def test_classes_are_named_by_the_data_set_that_the_weights_know():
     entry = zoo_weights.choose("aff_resnet50", "openaff")
     names = Origin(entry.model, entry).class_names(1000)
@@ -66,6 +78,12 @@ def test_pictures_are_found_in_natural_order(pictures):
         "1.png",
         "2.png",
     ]
+
+
+def test_a_raised_digit_in_a_name_is_no_number(tmp_path):
+    for name in ("10²3.png", "9.png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_pictures([tmp_path])] == ["9.png", "10²3.png"]
 
 
 @pytest.mark.parametrize("name,message", [("empty", "No pictures below"), ("absent", "There is no file or folder")])
@@ -100,11 +118,25 @@ def test_predict_goes_on_past_bad_pictures(capsys, weights, pictures, tmp_path, 
     assert lines[-1] == "gluon-attn: 5 of 8 pictures could not be read."
 
 
-@pytest.mark.parametrize("flag", ["--top", "--batch-size"])
+@pytest.mark.parametrize("flag", ["--top", "--batch-size", "--image-size", "--classes"])
 @pytest.mark.parametrize("count", [0, -1])
 def test_counts_that_are_none(capsys, weights, pictures, flag, count):
     status, out, err = call(capsys, "predict", "--model", MODEL, "--pretrained", weights, flag, count, pictures)
-    assert (status, out) == (2, "") and f"{flag} {count} is too small: give 1 or more" in err
+    assert (status, out) == (2, "") and f"Argument {flag}: '{count}' cannot be: give a whole number from 1." in err
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (dict(names=["one"]), "1 class names and the network 10 outputs"),
+        (dict(batch_size=-1), "batch_size=-1 cannot be"),
+        (dict(top=-1), "top=-1 cannot be"),
+    ],
+)
+def test_what_the_function_refuses(pictures, given, words):
+    net, options = build(MODEL, classes=10, layers=(1, 1, 1)), {"names": list("0123456789"), **given}
+    with pytest.raises(GluonAttnError, match=words):
+        next(predict(net, [pictures / "2.png"], eval_transform(32, (0.5,) * 3, (0.5,) * 3), **options))
 
 
 def test_an_image_size_that_the_network_cannot_take(capsys, pictures, tmp_path):
@@ -120,6 +152,11 @@ def test_predict_with_bad_pictures_only(capsys, weights, tmp_path):
     status, out, err = call(capsys, "predict", *flags, tmp_path)
     assert (status, out) == (1, "") and f"Cannot read image {tmp_path / 'a.png'}" in err
     assert not (tmp_path / "b.png").exists()
+
+
+def test_nothing_to_draw(tmp_path):
+    with pytest.raises(GluonAttnError, match="no prediction to draw"):
+        draw([], tmp_path / "drawn.png")
 
 
 def test_dollars_in_a_class_name_are_drawn(tmp_path):

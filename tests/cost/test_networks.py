@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import time
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
 import pytest
 
 from benchmarks.plain import plain_network, plain_words
-from gluon_attn import cli, zoo
+from gluon_attn import GluonAttnError, cli, zoo
+from gluon_attn.cost import networks
 from gluon_attn.cost.timing import Timing, interleaved
 from tests.helpers import build, images, randomise
 
@@ -70,6 +72,29 @@ def test_command(tmp_path, capsys):
     assert "| cifar_eca_resnet20 | inference | cpu:0 |" in capsys.readouterr().out
     assert cli.main(["benchmark", "cifar_ekka_resnet20"]) == 2
     assert "cifar_eca_resnet20" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--rounds", "0"], "--rounds: '0' cannot be"),
+        (["--batch-size", "0"], "--batch-size: '0' cannot be"),
+        (["--image-size", "0"], "--image-size: '0' cannot be"),
+        (["--threads", "-1"], "--threads: '-1' cannot be"),
+        (["--devices", ","], "--devices ',' names none"),
+    ],
+)
+def test_mistakes_are_sentences(capsys, flags, words):
+    assert cli.main(["benchmark", "cifar_resnet20", *flags]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_memory_that_cannot_be_measured_is_a_sentence(monkeypatch):
+    """A mechanism that this process registered is unknown to the one that is measured."""
+    failed = SimpleNamespace(returncode=1, stderr=b"Traceback ...\ngluon_attn.errors.GluonAttnError: Unknown model\n")
+    monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(GluonAttnError, match="Unknown model.*GLUON_ATTN_IMPORT.*--no-memory"):
+        networks.peak_memory("cifar_mine_resnet20", "inference", 1, 32, "cpu:0")
 
 
 def test_a_folder_that_is_called_as_a_network_is_no_run(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from gluon_attn import GluonAttnError
 from gluon_attn.deploy import quantize
 
 
@@ -44,3 +45,37 @@ def test_a_small_gate_that_is_added_stays_in_float(inner, last, in_float):
     convolutions = [node for node in quantized.graph.node if node.op_type == "Conv"]
     assert {node.output[0] for node in convolutions if node.input[1] not in exact} == in_float
     assert len(convolutions) == 3
+
+
+BATCH = np.zeros((2, 3, 8, 8), "float32")
+
+
+@pytest.mark.parametrize(
+    "batches, words",
+    [
+        ([], "batches is empty"),
+        ([BATCH[:0]], "batches is empty"),
+        (BATCH, r"float32 \(any, 3, 8, 8\); one of these is float32 \(3, 8, 8\)"),
+        ([BATCH.astype("float64")], r"one of these is float64 \(2, 3, 8, 8\)"),
+        ([BATCH[:, :1]], r"one of these is float32 \(2, 1, 8, 8\)"),
+        ([BATCH.tolist()], "one of these is list"),
+    ],
+)
+def test_batches_that_the_network_cannot_take(batches, words):
+    with pytest.raises(GluonAttnError, match=words):
+        quantize(network(4, "Add"), batches)
+
+
+@pytest.mark.parametrize("content", [b"my notes", b"", None])
+def test_what_is_no_model(tmp_path, content):
+    if content is not None:
+        (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(GluonAttnError, match="net.onnx is no ONNX model"):
+        quantize(tmp_path / "net.onnx", [BATCH])
+    with pytest.raises(GluonAttnError, match="What was given is no ONNX model"):
+        quantize(content, [BATCH])
+
+
+def test_int8_is_not_made_int8_again():
+    with pytest.raises(GluonAttnError, match="is int8 already"):
+        quantize(quantize(network(4, "Add"), [BATCH + 1]), [BATCH])

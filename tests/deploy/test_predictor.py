@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from pathlib import Path
 
 import mxnet as mx
@@ -87,6 +88,7 @@ def test_paths_pictures_and_arrays_are_one(files, tmp_path):
     rows = predictor.logits([tmp_path / "digit.png", Image.fromarray(PICTURES[0]), PICTURES[0]])
     np.testing.assert_allclose(rows[1:], rows[:1].repeat(2, 0), rtol=1e-4, atol=1e-5)
     assert predictor.logits([]).shape == (0, 10)
+    np.testing.assert_array_equal(predictor.logits(deque(PICTURES[:1] * 3)), rows[2:].repeat(3, 0))
 
 
 def _turned(tmp_path):
@@ -165,6 +167,7 @@ def test_mxnet_calibrates_on_every_batch(monkeypatch):
         (lambda f: Predictor(f / "none-symbol.json"), ["no file", "none-symbol.json"]),
         (lambda f: Predictor(f / "net.onnx")(PICTURES[:1], top=-1), ["top=-1", "1 or more"]),
         (lambda f: Predictor(f / "net.onnx")(None), ["list of images", "None"]),
+        (lambda f: Predictor(f / "net.onnx")({"a": PICTURES[0]}), ["list of images", "no dictionary"]),
         (lambda f: Predictor(f / "net.onnx")([None]), ["an array", "None"]),
         (lambda f: Predictor(f / "net.onnx")([np.zeros((0, 0, 3), "uint8")]), ["0x0"]),
         (lambda f: Predictor(f / "net.onnx")([np.zeros((5, 0, 3), "uint8")]), ["0x5"]),

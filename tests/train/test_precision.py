@@ -52,7 +52,13 @@ def test_what_is_refused(monkeypatch):
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [("tpu:0", "is no device"), ("gpu:99", "There is no gpu:99"), ("cpu:0,cpu:0", "names a device twice")],
+    [
+        ("tpu:0", "is no device"),
+        ("cpu:²", "is no device"),
+        (",", "names none"),
+        ("gpu:99", "There is no gpu:99"),
+        ("cpu:0,cpu:0", "names a device twice"),
+    ],
 )
 def test_devices_that_do_not_exist(words, sentence):
     with pytest.raises(GluonAttnError, match=sentence):

@@ -21,13 +21,13 @@ import logging
 import math
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, Iterable, Sequence
+from typing import Any, Iterable, Sequence
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-if TYPE_CHECKING:
-    import numpy as np
+from gluon_attn.errors import GluonAttnError
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
 SMALL = 2**14  # weights
@@ -52,10 +52,8 @@ def quantize(
     >>> deploy.export_onnx(net, "net.onnx", size=32)
     >>> onnx.save(quantize("net.onnx", [x.asnumpy()]), "int8.onnx")
     """
-    if isinstance(model, bytes):
-        model = onnx.load_model_from_string(model)
-    elif isinstance(model, (str, os.PathLike)):
-        model = onnx.load(model)
+    model = _opened(model)
+    batches = _checked(batches, model.graph.input[0])
     keep_float = [*keep_float, *_into_sums(model)]
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     quiet = logging.getLogger().level
@@ -82,6 +80,40 @@ def quantize(
         quantized = onnx.load(small)
     onnx.helper.set_model_props(quantized, {**metadata, "precision": '"int8"'})
     return quantized
+
+
+def _opened(model):
+    """The ModelProto, in float."""
+    where = model if isinstance(model, (str, os.PathLike)) else "What was given"
+    try:
+        if isinstance(model, bytes):
+            model = onnx.load_model_from_string(model)
+        elif where is model:
+            model = onnx.load(model)
+        inputs = model.graph.input
+    except Exception as problem:  # each form of a file that onnx reads has errors of its own
+        raise GluonAttnError(f"{where} is no ONNX model: {' '.join(str(problem).split())[:300]}") from None
+    if not inputs:
+        raise GluonAttnError(f"{where} is no ONNX model of a network: it has no input.")
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        raise GluonAttnError(f"{where} is int8 already: give the float file that it was made of.")
+    return model
+
+
+def _checked(batches, given):
+    """The list of `batches`, of which the model's input `given` can be."""
+    wanted = [axis.dim_value for axis in given.type.tensor_type.shape.dim]  # 0: any
+    form, batches = ", ".join(str(side or "any") for side in wanted), list(batches)
+    for batch in batches:
+        dtype, shape = getattr(batch, "dtype", type(batch).__name__), getattr(batch, "shape", ())
+        fits = len(shape) == len(wanted) and all(side in (0, found) for side, found in zip(wanted, shape))
+        if not (isinstance(batch, np.ndarray) and dtype == np.float32 and fits):
+            raise GluonAttnError(
+                f"batches is a list of numpy arrays float32 ({form}); one of these is {dtype} {tuple(shape)}."
+            )
+    if not sum(map(len, batches)):
+        raise GluonAttnError("batches is empty: give a few hundred prepared images in all.")
+    return batches
 
 
 def _into_sums(model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Predictor:
 
     def _choose_precision(self, precision, calibration):
         if calibration is not None:
-            self.engine.quantize(self._calibration_batches(calibration))
+            self.engine.quantize(list(self._batches(calibration_images(calibration))))
         elif precision == "int8" and self.card.precision != "int8":
             raise GluonAttnError("precision='int8' needs calibration=: images of the kind that will be classified.")
         computed = getattr(self.engine, "precision", precision)
@@ -107,8 +107,7 @@ class Predictor:
     def logits(self, images):
         """(len(images), classes) float32, batch by batch."""
         images = _listed(images)
-        starts = range(0, len(images), self.batch_size)
-        batches = [self.run(self._prepare(images[i : i + self.batch_size])) for i in starts]
+        batches = [self.run(batch) for batch in self._batches(images)]
         return np.concatenate(batches) if batches else np.zeros((0, len(self.card.classes)), "float32")
 
     def run(self, prepared):
@@ -138,12 +137,14 @@ class Predictor:
         """Engine, precision and threads, in a few words."""
         return f"{self.name} {self.precision}" + (f", {self.threads} threads" if self.threads else "")
 
+    def _batches(self, images):
+        """What the engine takes of them, one batch after the other."""
+        for start in range(0, len(images), self.batch_size):
+            # One by one: not everything that has an order can be cut, as a deque.
+            yield self._prepare([images[i] for i in range(start, min(start + self.batch_size, len(images)))])
+
     def _prepare(self, images):
         return np.stack([self.transform(readable(image), None) for image in images])
-
-    def _calibration_batches(self, calibration):
-        images = calibration_images(calibration)
-        return [self._prepare(images[i : i + self.batch_size]) for i in range(0, len(images), self.batch_size)]
 
 
 def _softmax(logits):
@@ -154,6 +155,8 @@ def _softmax(logits):
 def _listed(images):
     if isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim == 3):
         raise GluonAttnError("Predictor takes a list of images: write [image] for one.")
+    if isinstance(images, Mapping):
+        raise GluonAttnError("Predictor takes a list of images, no dictionary: give a list of its values.")
     try:
         return images if hasattr(images, "__len__") and hasattr(images, "__getitem__") else list(images)
     except TypeError:
