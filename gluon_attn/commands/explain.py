@@ -9,6 +9,7 @@ from gluon_attn.commands.loading import (
     add_network_arguments,
     data_of_run,
     demand_model,
+    find_weights,
     load_network,
     open_dataset,
     take_run,
@@ -27,6 +28,7 @@ def add_arguments(parser):
         "--dataset", metavar="NAME", help="class names and normalisation; its test images, if no --image"
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
+    parser.add_argument("--dataset-options", default="", metavar="K=V,...", help="options of the data set: coarse=true")
     parser.add_argument("--indices", metavar="I,...", help="which test images (default: of each class in turn)")
     parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 100)")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
@@ -55,8 +57,11 @@ def run(args):
     if not args.image:
         data_of_run(args)
     _check(args)
-    dataset = open_dataset(args) if args.dataset else None
-    candidates = _candidates(args, dataset, runs or _networks(args))
+    flags = _flags_of_each(args, runs or _networks(args))
+    first = next(iter(flags.values()))
+    dataset = open_dataset(first, find_weights(first)) if args.dataset else None
+    candidates = [_candidate(label, own, dataset) for label, own in flags.items()]
+    _check_classes(candidates, dataset)
     methods = args.method.split(",")
     if args.score:
         return _score(args, candidates, methods, dataset)
@@ -100,23 +105,31 @@ def _networks(args):
     return list(zip(models, weights))
 
 
-def _candidates(args, dataset, networks):
+def _flags_of_each(args, networks):
+    """{label: the flags of one network}."""
     from gluon_attn.explain.methods import method_named
 
     for method in args.method.split(","):
         method_named(method)
     alike = len({model for model, _ in networks}) < len(networks)
     labels = [f"{model} {weight}" if alike else model for model, weight in networks]
-    found = [_candidate(args, label, *network, dataset) for label, network in zip(labels, networks)]
-    if len({len(candidate.card.classes) for candidate in found}) > 1:
-        raise GluonAttnError("The networks have different numbers of classes: compare networks for the same classes.")
-    return found
+    each = [{**vars(args), "model": model, "pretrained": weight} for model, weight in networks]
+    return {label: argparse.Namespace(**own) for label, own in zip(labels, each)}
 
 
-def _candidate(args, label, model, pretrained, dataset):
-    own = argparse.Namespace(**{**vars(args), "model": model, "pretrained": pretrained})
-    loaded = load_network(own, dataset)
+def _candidate(label, args, dataset):
+    loaded = load_network(args, dataset)
     return Candidate(label, loaded.net, loaded.card, loaded.devices[0])
+
+
+def _check_classes(candidates, dataset):
+    """One list of names stands for all: the networks' classes are the same, in the same order, and the data set's."""
+    from gluon_attn.weights.labels import check_alike, check_classes
+
+    check_alike({candidate.label: candidate.card for candidate in candidates})
+    if dataset is not None:
+        for candidate in candidates:
+            check_classes(candidate.card, dataset)
 
 
 def _subjects(args, names, dataset):

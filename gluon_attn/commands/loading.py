@@ -193,10 +193,11 @@ def preprocessing(args, origin, dataset=None):
 
 
 def open_dataset(args, origin=None, split="test"):
-    """The data set that the flags mean, with the labels that the weights know."""
+    """The data set that the flags mean, with the labels that the weights know; one of classes, or it is refused."""
     from gluon_attn import data
 
     options = _options(args)
+    datasets.for_recipes(args.dataset, options)
     known = datasets.DATASETS.get(origin.preprocessing.get("dataset")) if origin else None
     if known is not None and known.of == args.dataset:
         options = {**known.options, **options}  # weights for CIFAR-100's super-classes are asked for those

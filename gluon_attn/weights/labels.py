@@ -1,9 +1,12 @@
-"""Whether the labels of a data set are the outputs of a network: else an accuracy says nothing. Pure Python."""
+"""Whether networks and data sets have the same classes: else an accuracy or a comparison says nothing. Pure Python."""
 
 from __future__ import annotations
 
+import itertools
+from typing import Mapping, Optional, Tuple
+
 from gluon_attn.catalogue.datasets import DATASETS
-from gluon_attn.errors import DataError
+from gluon_attn.errors import DataError, GluonAttnError
 
 
 def check_classes(card, dataset) -> None:
@@ -21,14 +24,42 @@ def check_classes(card, dataset) -> None:
             f"The network{_trained_on(card)} has {len(ours)} classes and {dataset.name} has {len(theirs)}: choose "
             "weights and data set that belong together."
         )
-    named = _named(ours) and _named(theirs) and not _called_otherwise(card, dataset)
-    if ours != theirs and (named or sorted(ours) == sorted(theirs)):
-        known, found = next(pair for pair in zip(ours, theirs) if pair[0] != pair[1])
+    other = _first_other(ours, theirs, _called_otherwise(card, dataset.name))
+    if other:
         raise DataError(
-            f"The network was trained on other classes than {dataset.name} has: where it knows {known!r}, there is "
-            f"{found!r}. Give the folders the names that it knows, or it the class names of this data set, in its "
+            f"The network was trained on other classes than {dataset.name} has: where it knows {other[0]!r}, there is "
+            f"{other[1]!r}. Give the folders the names that it knows, or it the class names of this data set, in its "
             "order (its card has them)."
         )
+
+
+def check_alike(cards: Mapping) -> None:
+    """Raise a GluonAttnError where the cards {label: Card} are of networks for other classes, or in another order.
+
+    >>> check_alike({"a": Card("x", ["cat", "dog"], (0,) * 3, (1,) * 3, 32)})
+    """
+    for (label, card), (other_label, other_card) in itertools.combinations(cards.items(), 2):
+        ours, theirs = card.classes, other_card.classes
+        if len(ours) != len(theirs):
+            raise GluonAttnError(
+                f"{label} has {len(ours)} classes and {other_label} has {len(theirs)}: compare networks for the same "
+                "classes."
+            )
+        alike = _called_otherwise(card, other_card.dataset) or _called_otherwise(other_card, card.dataset)
+        pair = _first_other(ours, theirs, alike)
+        if pair:
+            raise GluonAttnError(
+                f"{label} and {other_label} know other classes, or in another order: where the first knows "
+                f"{pair[0]!r}, the second knows {pair[1]!r}. Look at each by itself."
+            )
+
+
+def _first_other(ours, theirs, called_otherwise) -> Optional[Tuple[str, str]]:
+    """The first two names that differ, where that says that the classes do; else None."""
+    named = _named(ours) and _named(theirs) and not called_otherwise
+    if not named and sorted(ours) != sorted(theirs):
+        return None
+    return next((pair for pair in zip(ours, theirs) if pair[0] != pair[1]), None)
 
 
 def _trained_on(card):
@@ -44,5 +75,5 @@ def _named(names):
 
 def _called_otherwise(card, dataset):
     """ImageNet's folders are called n01440764, ..., and its classes tench, ...; their order is the same."""
-    record = DATASETS.get(dataset.name)
+    record = DATASETS.get(dataset)
     return bool(record and record.labels) and (card.dataset == record.labels or card.classes == record.class_names)
