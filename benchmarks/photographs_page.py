@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scipy.stats import t as student
+
 from benchmarks import photographs_plots
 from benchmarks.common import DOCS, RESULTS, read
 from benchmarks.photographs import DATASET, PLAIN
@@ -207,21 +209,28 @@ def markdown(columns, rows):
 
 
 def verdict(table):
-    """Each network beside the plain one, in the units of the plain one's deviation over seeds."""
+    """Each network beside the plain one: a gap is one that Student's t, of the deviation over seeds, tells from 0."""
     plain = next((row for row in table if row["network"] == PLAIN), None)
     others = [row for row in table if row is not plain]
     if plain is None or not others:
         return "" if table else NOTHING
-    noise = max(float(row["top1_std"] or 0) for row in table)
-    if not noise:
+    again = sum(int(row["seeds"]) - 1 for row in table)
+    if not again:
         return "One run a network: the noise between seeds is not known yet, so no gap can be read."
+    squares = sum((int(row["seeds"]) - 1) * float(row["top1_std"] or 0) ** 2 for row in table)
+    noise, sure = (squares / again) ** 0.5, float(student.ppf(0.975, again))
     words = {1: [], 0: [], -1: []}
     for row in others:
         gap = float(row["top1"]) - float(plain["top1"])
-        words[(gap > 2 * noise) - (gap < -2 * noise)].append(f"`{row['network']}` ({gap:+.2f})")
+        least = sure * noise * sum(1 / int(of["seeds"]) for of in (row, plain)) ** 0.5
+        words[(gap > least) - (gap < -least)].append(f"`{row['network']}` ({gap:+.2f})")
     said = {1: "better than the plain network", 0: "not told apart from it", -1: "worse"}
     parts = [f"{', '.join(found)}: {said[sign]}" for sign, found in words.items() if found]
-    return f"With noise of {noise:.2f} points between seeds (twice that counts as a gap): {'; '.join(parts)}."
+    return (
+        f"The deviation between seeds is {noise:.2f} points, with {again} degree{'s' * (again > 1)} of freedom: by "
+        f"Student's t a gap between two single runs counts from {sure * noise * 2**0.5:.1f} points on (95 %). "
+        f"{'; '.join(parts)}."
+    )
 
 
 def maps_verdict(maps):

@@ -229,12 +229,21 @@ def test_the_page_is_written_from_the_tables(stored, root, tmp_path):
     tables = [common.read(common.RESULTS / f"photographs{part}.csv") for part in parts]
     text = photographs_page.write_page(tmp_path, *tables).read_text()
     assert "| inv_se_resnet18 alpha=0.5 | 1 | 60.00 |" in text and "| resnet18 | 2 | 52.00 ± 2.83 |" in text
-    assert "`cbam_resnet18` (-12.00): worse" in text and "`inv_se_resnet18 alpha=0.5` (+8.00): better" in text
+    # One network was trained again, 4 points apart: by Student's t not even 12 points are a gap.
+    assert "`cbam_resnet18` (-12.00), `inv_se_resnet18 alpha=0.5` (+8.00): not told apart" in text
+    assert "is 2.83 points, with 1 degree of freedom" in text and "from 50.9 points on" in text
     backwards = photographs_page.write_page(tmp_path / "other", *(rows[::-1] for rows in tables)).read_text()
     assert backwards.index("| resnet18 |") < backwards.index("| cbam_resnet18 |")
     assert text.index("photographs_accuracy.png") < text.index("## Does attention pay?")
     for name in ("photographs_accuracy.png", "photographs_maps.png"):
         assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_gaps_are_judged_by_the_noise_between_seeds():
+    """Three seeds each with a deviation of 0.3, 6 degrees of freedom: from 2.447 * 0.3 * sqrt(2 / 3) = 0.60 on."""
+    row = lambda name, top1: dict(network=name, top1=top1, seeds="3", top1_std="0.30")  # noqa: E731
+    text = photographs_page.verdict([row("resnet18", "46.00"), row("aff_resnet18", "45.30"), row("a", "46.55")])
+    assert "`aff_resnet18` (-0.70): worse" in text and "`a` (+0.55): not told apart" in text
 
 
 def test_without_runs_the_page_says_so(tmp_path):
