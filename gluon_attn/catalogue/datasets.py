@@ -65,6 +65,14 @@ class DatasetRecord:
             interpolation="bilinear",
         )
 
+    def known_to(self, trained_on: str) -> bool:
+        """Whether weights that were trained on the data set of that name know its labels.
+
+        >>> find("imagenet-rec").known_to("imagenet1k"), find("clutter").known_to("digits")
+        (True, False)
+        """
+        return trained_on in (self.name, self.labels or self.name)
+
     @property
     def class_names(self) -> Optional[Tuple[str, ...]]:
         """In the order of the labels, where the repository knows them: catalogue/class_names/NAME.txt.

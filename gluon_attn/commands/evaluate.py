@@ -13,6 +13,7 @@ from pathlib import Path
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import (
     add_network_arguments,
+    add_running_arguments,
     data_of_run,
     find_weights,
     fits_data,
@@ -44,6 +45,7 @@ COLUMNS = [
 
 def add_arguments(parser):
     add_network_arguments(parser)
+    add_running_arguments(parser)
     serving.add_arguments(parser)
     parser.add_argument("--dataset", help="digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ...")
     parser.add_argument("--data-root", metavar="DIR", help="folder of the data set")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gluon_attn.commands.loading import (
     add_network_arguments,
+    add_running_arguments,
     data_of_run,
     demand_model,
     find_weights,
@@ -19,6 +20,7 @@ from gluon_attn.errors import GluonAttnError
 
 def add_arguments(parser):
     add_network_arguments(parser)
+    add_running_arguments(parser)
     parser.description += (
         " Several networks stand below each other: --model A,B --pretrained a.params,b.params. Methods: gradcam, "
         "gradcam_pp, scorecam, occlusion, attention (the mechanism's own map of places)."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 
-from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
-from gluon_attn.errors import unknown
+from gluon_attn.commands.loading import add_network_arguments, load_network, named_dataset, take_run
+from gluon_attn.errors import GluonAttnError, unknown
 
 SUFFIXES = {"onnx": ".onnx", "symbol": "", "torch": ".safetensors"}  # of the file that -o means
 FORMATS = tuple(SUFFIXES)
@@ -21,7 +22,9 @@ def add_arguments(parser):
         metavar="FILE",
         help="net (.onnx or .safetensors is added), or the prefix of symbol files",
     )
-    parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
+    parser.add_argument("--devices", default="cpu:0", metavar="D", help="where it is checked (default: %(default)s)")
+    words = "whose class names and normalisation these are, where the weights do not say"
+    parser.add_argument("--dataset", metavar="NAME", help=words)
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument(
@@ -36,13 +39,12 @@ def add_arguments(parser):
 def run(args):
     if args.format not in FORMATS:
         raise unknown("format", args.format, FORMATS)
-    from gluon_attn import data, deploy
+    from gluon_attn import deploy
 
     take_run(args)
-    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
-    loaded = load_network(args, dataset)
-    export = getattr(deploy, f"export_{args.format}")
     output = written_as(args.output, args.format)
+    loaded = load_network(args, named_dataset(args))
+    export = getattr(deploy, f"export_{args.format}")
     found = export(loaded.net, output, loaded.card.input_size, card=loaded.card, tolerance=args.tolerance)
     name = output if SUFFIXES[args.format] else f"{output}-symbol.json"
     print(f"{name}: largest difference from Gluon {found:.2g} of the largest output")
@@ -55,6 +57,7 @@ def written_as(output, format):
     ('out/net.onnx', 'net')
     """
     suffix = SUFFIXES[format]
-    if suffix:
-        return output if output.endswith(suffix) else f"{output}{suffix}"
-    return re.sub(r"(-symbol\.json|-\d{4}\.params|-card\.json)$", "", output)
+    stem = re.sub(re.escape(suffix) + "$" if suffix else r"(-symbol\.json|-\d{4}\.params|-card\.json)$", "", output)
+    if os.path.basename(stem) in ("", ".", ".."):
+        raise GluonAttnError(f"-o {output} names no file: give one, as in {os.path.join(stem, 'net')}{suffix}.")
+    return f"{stem}{suffix}"

@@ -42,8 +42,14 @@ def add_network_arguments(parser):
     parser.add_argument("--arch", default="", metavar="K=V,...", help="keywords of the network, as in training")
     parser.add_argument("--classes", type=count, metavar="N", help="of the network; by default the weights' or data's")
     parser.add_argument("--root", metavar="DIR", help="folder of downloaded weights (default: $MXNET_HOME/models)")
-    parser.add_argument("--batch-size", type=count, default=64, metavar="N", help="images at once (default: 64)")
     parser.add_argument("--image-size", type=count, metavar="N", help="side of the input (default: the weights')")
+
+
+def add_running_arguments(parser):
+    """Of commands that run the network on pictures."""
+    parser.add_argument(
+        "--batch-size", type=number(least=1), default=64, metavar="N", help="images at once (default: 64)"
+    )
     parser.add_argument(
         "--devices", default="", metavar="D,...", help="cpu:0, gpu:0 or gpu:0,gpu:1 (default: all GPUs)"
     )
@@ -91,10 +97,10 @@ def load_network(args, dataset=None):
     """The network that the flags mean, loaded without compromise: a file for other classes is an error here."""
     from gluon_attn.devices import parse_devices
 
-    devices = parse_devices(args.devices)
-    if args.dtype not in ("float32", "float16"):
-        raise GluonAttnError(f"--dtype {args.dtype} cannot be used here: float32, or float16 on a GPU.")
-    if args.dtype == "float16" and any(device.device_type == "cpu" for device in devices):
+    devices, dtype = parse_devices(args.devices), getattr(args, "dtype", "float32")
+    if dtype not in ("float32", "float16"):
+        raise GluonAttnError(f"--dtype {dtype} cannot be used here: float32, or float16 on a GPU.")
+    if dtype == "float16" and any(device.device_type == "cpu" for device in devices):
         raise GluonAttnError("--dtype float16 needs --devices gpu:0: MXNet has no float16 convolution on a CPU.")
     origin = find_weights(args)
     net, card = build_network(args, origin, dataset)
@@ -105,7 +111,7 @@ def load_network(args, dataset=None):
         )
     origin.load(net, root=args.root, ctx=devices)
     _check_size(args, net)
-    if args.dtype == "float16":
+    if dtype == "float16":
         net.cast("float16")
     net.hybridize(static_alloc=True)
     return Loaded(net, origin.entry, card, devices)
@@ -190,6 +196,19 @@ def preprocessing(args, origin, dataset=None):
     if args.image_size:
         known["input_size"] = args.image_size
     return known
+
+
+def named_dataset(args):
+    """What --dataset names for its class names and normalisation, or None; weights that say theirs refuse another's."""
+    from gluon_attn import data
+
+    if not args.dataset:
+        return None
+    said = find_weights(args).preprocessing.get("dataset")
+    if said is not None and not _record(args).known_to(said):
+        own = f"were trained on {said}" if said else "have a card that says this itself"
+        raise GluonAttnError(f"These weights {own}: leave out --dataset {args.dataset}.")
+    return data.get_dataset(args.dataset, "test", root=args.data_root)
 
 
 def open_dataset(args, origin=None, split="test"):

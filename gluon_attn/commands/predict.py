@@ -8,7 +8,13 @@ import math
 import sys
 
 from gluon_attn.commands import serving
-from gluon_attn.commands.loading import add_network_arguments, load_network, take_run
+from gluon_attn.commands.loading import (
+    add_network_arguments,
+    add_running_arguments,
+    load_network,
+    named_dataset,
+    take_run,
+)
 from gluon_attn.parser import number
 
 CSV_COLUMNS = ("path", "rank", "class", "probability")
@@ -44,9 +50,12 @@ _WRITERS = {"text": _text, "csv": _csv, "json": _json}
 
 def add_arguments(parser):
     add_network_arguments(parser)
+    add_running_arguments(parser)
     serving.add_arguments(parser)
     parser.add_argument("pictures", nargs="+", metavar="FILE|FOLDER", help="pictures, or folders of them")
-    parser.add_argument("--dataset", metavar="NAME", help="whose class names and normalisation these are")
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="whose class names and normalisation these are, where the weights do not say"
+    )
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--top", type=number(least=1), default=5, metavar="N", help="classes a picture (default: 5)")
@@ -87,10 +96,8 @@ def run(args):
 
 
 def _in_mxnet(args, paths, on_bad):
-    from gluon_attn import data
     from gluon_attn.predict import predict
 
-    dataset = data.get_dataset(args.dataset, "test", root=args.data_root) if args.dataset else None
-    loaded = load_network(args, dataset)
+    loaded = load_network(args, named_dataset(args))
     options = dict(device=loaded.devices[0], batch_size=args.batch_size, top=args.top, dtype=args.dtype)
     return predict(loaded.net, paths, loaded.card.transform(), loaded.card.classes, on_bad=on_bad, **options)

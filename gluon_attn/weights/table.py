@@ -55,7 +55,7 @@ class WeightsEntry:
 
     def fits(self, dataset):
         """Whether the weights know the labels of that data set, a record of catalogue/datasets.py."""
-        return self.dataset in (dataset.name, dataset.labels or dataset.name)
+        return dataset.known_to(self.dataset)
 
     @property
     def usual_labels(self):

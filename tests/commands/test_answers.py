@@ -18,7 +18,7 @@ import gluon_attn
 from gluon_attn import cli, data
 from gluon_attn.commands.evaluate import COLUMNS, append
 from gluon_attn.commands.export import written_as
-from gluon_attn.errors import WriteError
+from gluon_attn.errors import GluonAttnError, WriteError
 from gluon_attn.explain.subjects import of_each_class
 from tests.commands.calling import MODEL, call
 
@@ -114,7 +114,23 @@ def test_export_adds_the_suffix(capsys, weights, tmp_path):
     assert written_as("net.v2", "onnx") == "net.v2.onnx" and written_as("net.onnx", "onnx") == "net.onnx"
     for name in ("net", "net-symbol.json", "net-0000.params"):
         assert written_as(name, "symbol") == "net"
+    for name, format in (("out/", "onnx"), (".onnx", "onnx"), ("..", "torch"), ("out/-symbol.json", "symbol")):
+        with pytest.raises(GluonAttnError, match="names no file: give one"):
+            written_as(name, format)
     assert repr(gluon_attn.deploy.Predictor(tmp_path / "net.onnx", engine="onnxruntime")).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--dataset", "clutter"], "were trained on digits: leave out --dataset clutter"),
+        (["--batch-size", 4], "There is no option --batch-size"),
+        (["--dtype", "float16"], "There is no option --dtype"),
+    ],
+)
+def test_export_has_no_flag_that_it_would_pass_over(capsys, tmp_path, flags, said):
+    status, _, err = call(capsys, "export", "--model", MODEL, "--pretrained", "digits", "-o", tmp_path / "net", *flags)
+    assert status == 2 and said in err and not list(tmp_path.iterdir())
 
 
 def test_explained_pictures_are_of_different_classes():

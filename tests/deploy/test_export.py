@@ -120,6 +120,15 @@ def test_images_that_the_network_cannot_take_are_refused(tmp_path, capsys, expor
     assert not capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("export", [export_onnx, export_symbol])
+def test_a_network_is_exported_from_where_it_is(tmp_path, export):
+    """The usual device of a machine with GPUs is not the one on which arrays are made."""
+    net, places = build("cifar_resnet20", layers=(1, 1, 1)), [mx.cpu(1), mx.cpu(2)]
+    for where in (places, places[:1]):
+        net.collect_params().reset_ctx(where)
+        assert export(net, tmp_path / "net", 32) < check.TOLERANCE
+
+
 def test_symbol_files(tmp_path):
     net, x = build("cifar_aff_resnext38_32x4d", classes=4, layers=(1, 1, 1)), mx.nd.array(images(2, 3, 32, 32))
     assert export_symbol(net, tmp_path / "net", 32, card=_card()) < 1e-5

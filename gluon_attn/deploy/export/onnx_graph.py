@@ -24,7 +24,7 @@ _IR_VERSION = 8  # of the onnx releases that know the opset; a newer one would s
 def to_onnx(net, size, in_channels=3, dynamic_size=True):
     """An onnx.ModelProto of an initialised network; input `images` (batch, C, height, width), outputs as `names_of`."""
     symbol = trace(net, INPUT)
-    parameters = {name: p.data().as_in_context(mx.cpu()) for name, p in net.collect_params().items()}
+    parameters = {name: p.list_data()[0].as_in_context(mx.cpu()) for name, p in net.collect_params().items()}
     cpu.finish_relaying()
     used = set(symbol.list_inputs())
     sides = ("height", "width") if dynamic_size else (size, size)

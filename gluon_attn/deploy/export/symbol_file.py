@@ -8,7 +8,7 @@ import mxnet as mx
 
 from gluon_attn import cpu
 from gluon_attn.deploy.export import check
-from gluon_attn.deploy.export.trace import as_block, names_of, trace
+from gluon_attn.deploy.export.trace import as_block, names_of, place_of, trace
 from gluon_attn.files import AnyPath, write_text
 from gluon_attn.weights.files import write_checked
 
@@ -37,12 +37,12 @@ def export_symbol(
     used = set(symbol.list_inputs())
     auxiliary = set(symbol.list_auxiliary_states())
     arrays = {
-        f"{'aux' if name in auxiliary else 'arg'}:{name}": p.data().as_in_context(mx.cpu())
+        f"{'aux' if name in auxiliary else 'arg'}:{name}": p.list_data()[0].as_in_context(mx.cpu())
         for name, p in net.collect_params().items()
         if name in used
     }
     block = as_block(net)
-    found = check.difference(net, lambda images: _run(block, images), size, in_channels)
+    found = check.difference(net, lambda images: _run(block, mx.nd.array(images, ctx=place_of(net))), size, in_channels)
     check.demand(found, tolerance)
     cpu.finish_relaying()
     write_checked(f"{prefix}-0000.params", lambda path: mx.nd.save(path, arrays))
@@ -54,5 +54,5 @@ def export_symbol(
 
 
 def _run(block, images):
-    outputs = block(mx.nd.array(images))
+    outputs = block(images)
     return [y.asnumpy() for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]

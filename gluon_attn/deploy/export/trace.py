@@ -17,6 +17,11 @@ def trace(net, name=INPUT):
     return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
 
 
+def place_of(net):
+    """The device of the parameters that are exported; of several the first."""
+    return next((parameter.list_ctx()[0] for parameter in net.collect_params().values()), mx.current_context())
+
+
 def as_block(net):
     """The network as a SymbolBlock that shares its parameters."""
     return mx.gluon.SymbolBlock(trace(net), [mx.sym.Variable(INPUT)], params=net.collect_params())
