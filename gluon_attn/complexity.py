@@ -12,6 +12,7 @@ import numpy as np
 
 from gluon_attn import cpu
 from gluon_attn.catalogue.kinds import refuse_no_count
+from gluon_attn.errors import GluonAttnError
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,20 @@ def complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Co
     refuse_no_count(size=size, in_channels=in_channels)
     with cpu.inference_graphs():
         graph = net(mx.sym.Variable("data"))
-    return _sum_up(_node_costs(graph, (1, in_channels, size, size)), count_parameters(net))
+    return _sum_up(_node_costs(graph, net, (in_channels, size, size)), count_parameters(net))
+
+
+def check_size(net: mx.gluon.HybridBlock, *sizes: int, in_channels: int = 3) -> None:
+    """GluonAttnError where the network cannot take (in_channels, size, size) images of one of the sizes.
+
+    >>> check_size(gluon_attn.get_model("cifar_ge_resnet20"), 32)
+    """
+    refuse_no_count(in_channels=in_channels)
+    with cpu.inference_graphs():
+        graph = _group(net(mx.sym.Variable("data")))
+    for size in sizes:
+        refuse_no_count(size=size)
+        _infer(graph, net, (in_channels, size, size))
 
 
 def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Dict[str, Complexity]:
@@ -71,7 +85,7 @@ def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3)
         with cpu.inference_graphs():
             graph = net(data) if name == "head" else net.features_at(data, [name])[name]
         # Not the first nodes: a head that reads several stages (LTPA) is computed among them.
-        costs = Counter(_node_costs(graph, (1, in_channels, size, size)))
+        costs = Counter(_node_costs(graph, net, (in_channels, size, size)))
         reached = trained if name == "head" else _group(graph).list_arguments()  # with those that logits do not need
         parameters = sum(trained.get(argument, 0) for argument in reached)
         result[name] = _sum_up((costs - before).elements(), parameters - parameters_before)
@@ -88,9 +102,9 @@ def _group(outputs):
     return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
 
 
-def _node_costs(outputs, shape):
+def _node_costs(outputs, net, image):
     """(MACs, activations, values given, values given and read) of every operator, in order of computation."""
-    nodes, shapes = _shapes(_group(outputs), shape)
+    nodes, shapes = _shapes(_group(outputs), net, image)
     costs = []
     for number, node in enumerate(nodes):
         if node["op"] == "null":
@@ -104,15 +118,29 @@ def _node_costs(outputs, shape):
     return costs
 
 
-def _shapes(graph, shape):
+def _shapes(graph, net, image):
     """(the graph's nodes, the shapes of each node's outputs), by place: names of outputs differ between operators."""
     internals = graph.get_internals()
-    _, found, _ = internals.infer_shape(data=shape)
+    found = _infer(internals, net, image)
     written = json.loads(internals.tojson())
     shapes = [[] for _ in written["nodes"]]
     for (number, *_), side in zip(written["heads"], found):
         shapes[number].append(side)
     return written["nodes"], shapes
+
+
+def _infer(graph, net, image):
+    """The shapes of the graph's outputs for one image of the shape (or one clip), or a sentence."""
+    frames = getattr(net, "frames", 1)
+    try:
+        # `infer_shape` would print all that it was given to stdout before it raises, and answers may be there.
+        return graph.infer_shape_partial(data=(1, *([frames] if frames > 1 else []), *image))[1]
+    except mx.MXNetError:
+        raise GluonAttnError(
+            f"This {type(net).__name__} cannot take images of {'x'.join(map(str, image))}: its parameters have shapes "
+            "for others. Give images of the size (and channels) that it was built for; what is tied to it says its "
+            "map_size= or image_size=."
+        ) from None
 
 
 def _conv_macs(node, inputs, out):

@@ -6,7 +6,8 @@ import mxnet as mx
 import pytest
 
 import gluon_attn
-from gluon_attn.complexity import complexity, stage_complexity
+from gluon_attn.complexity import check_size, complexity, stage_complexity
+from gluon_attn.errors import GluonAttnError
 
 
 def test_stages_add_up_to_the_network():
@@ -81,3 +82,23 @@ def test_a_network_that_was_initialised_costs_what_it_cost_before():
 def test_what_is_no_size_of_a_picture(count, size, in_channels, name):
     with pytest.raises(gluon_attn.GluonAttnError, match=f"{name}=.* cannot be: give a whole number"):
         count(gluon_attn.get_model("cifar_resnet20"), size, in_channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "fits", "others"),
+    [
+        ("cifar_ge_resnet20", {"layers": (1, 1, 1)}, 32, (16, 64)),
+        ("aa_resnet50", {"layers": (1, 1, 1, 1)}, 224, (192, 256)),
+        ("fullface_gaze", {"hidden": 8, "image_size": 64}, 64, (32,)),
+        ("cifar_pyramid_resnet20", {"layers": (1, 1, 1), "frames": 2}, 32, ()),
+    ],
+)
+def test_a_size_that_the_network_cannot_take_is_a_sentence(name, arch, fits, others, capfd):
+    net = gluon_attn.get_model(name, **arch)
+    check_size(net, fits)
+    assert complexity(net, fits).macs > 0
+    for size in others:
+        for ask in (check_size, complexity):
+            with pytest.raises(GluonAttnError, match=f"cannot take images of 3x{size}x{size}"):
+                ask(net, size)
+    assert capfd.readouterr().out == ""

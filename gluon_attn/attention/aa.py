@@ -6,7 +6,7 @@ import mxnet as mx
 from mxnet.gluon import nn
 
 from gluon_attn.attention.announce import announce
-from gluon_attn.attention.positions import attend, flat
+from gluon_attn.attention.positions import attend, flat, refuse_another_size
 from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import conv
@@ -70,7 +70,9 @@ class AugmentedConv(nn.HybridBlock):
         self.relative_width = self.params.get("relative_width", shape=shape, init=init)
 
     def hybrid_forward(self, F, x, relative_height, relative_width):
-        y = F.concat(self.conv(x), self.attention(F, x, relative_height, relative_width), dim=1)
+        y = self.conv(x)
+        refuse_another_size(y, self.map_size, "Attention-augmented convolution")
+        y = F.concat(y, self.attention(F, x, relative_height, relative_width), dim=1)
         # oneDNN's concat divides by zero in its backward where the gradient comes in blocks of 16 channels and the
         # parts do not; a fence brings it in the plain layout.
         return fence(F, y)

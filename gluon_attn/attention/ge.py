@@ -6,6 +6,7 @@ from mxnet.gluon import nn
 
 from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
+from gluon_attn.attention.positions import refuse_another_size
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
@@ -39,7 +40,7 @@ class GatherExcite(nn.HybridBlock):
                 f"Gather-Excite {form!r} learns a kernel as large as the map: give map_size=, one value a stage "
                 "((56, 28, 14, 7) for 224x224), or form='theta_minus', which has no parameters."
             )
-        self.map_size = map_size
+        self.form, self.map_size = form, map_size
         self.gather, self.excite = self._gather(channels, form), None
         if form == "theta_plus":
             inner = squeezed(channels, reduction)
@@ -54,5 +55,7 @@ class GatherExcite(nn.HybridBlock):
         return sequence(whole, batch_norm(channels), *([relu()] if form == "theta_plus" else []))
 
     def hybrid_forward(self, F, x):
+        if self.form != "theta_minus":
+            refuse_another_size(x, self.map_size, f"Gather-Excite {self.form!r}")
         z = self.gather(x)
         return cpu.broadcast(F, self, "mul", x, self.gating(z if self.excite is None else self.excite(z)))

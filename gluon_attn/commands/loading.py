@@ -95,6 +95,7 @@ def data_of_run(args):
 
 def load_network(args, dataset=None):
     """The network that the flags mean, loaded without compromise: a file for other classes is an error here."""
+    from gluon_attn.complexity import check_size
     from gluon_attn.devices import parse_devices
 
     devices, dtype = parse_devices(args.devices), getattr(args, "dtype", "float32")
@@ -110,23 +111,11 @@ def load_network(args, dataset=None):
             "new head (gluon-attn train --pretrained)."
         )
     origin.load(net, root=args.root, ctx=devices)
-    _check_size(args, net)
+    check_size(net, card.input_size)
     if dtype == "float16":
         net.cast("float16")
     net.hybridize(static_alloc=True)
     return Loaded(net, origin.entry, card, devices)
-
-
-def _check_size(args, net):
-    """Refuse an --image-size that the network cannot take."""
-    from gluon_attn.deploy.export.check import takes
-    from gluon_attn.deploy.export.trace import trace
-
-    if args.image_size and not takes(trace(net), net, args.image_size):
-        raise GluonAttnError(
-            f"{args.model} cannot take images of --image-size {args.image_size}: its parameters are tied to another "
-            "size. Leave it out."
-        )
 
 
 def build_network(args, origin, dataset=None, classes=None):

@@ -6,6 +6,7 @@ import mxnet as mx
 from mxnet.gluon import nn
 
 from gluon_attn import zoo
+from gluon_attn.complexity import check_size
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.models import norms
 from gluon_attn.models.norms import blocks
@@ -82,6 +83,12 @@ def check_teacher(recipe, classes):
             f"The weights of the teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights}) know {known} "
             f"classes, the student {classes}: give weights of a teacher that was trained on the same classes."
         )
+
+
+def check_sizes(recipe, net, card):
+    """Refuse images of a size that the network cannot take, in any epoch."""
+    usual = card.input_size
+    check_size(net, *sorted({usual, *(recipe.size_at(epoch, usual) for epoch in range(recipe.epochs))}))
 
 
 def has_dropout(net):

@@ -37,6 +37,7 @@ def plan(recipe: Recipe) -> str:
     classes, size = len(card.classes), card.input_size
     progressive_transform(recipe, card)  # what is wrong with it is said here as by the run
     net = network.create(recipe.replace(pretrained=""), classes)
+    network.check_sizes(recipe, net, card)
     freeze(net, recipe.freeze)
     cost = complexity(net, size)
     steps = images // recipe.batch_size + (recipe.last_batch == "keep" and images % recipe.batch_size > 0)

@@ -44,6 +44,7 @@ class Run:
         # The loaders fork their workers: before the network, whose memory they need not share.
         self.inputs = open_inputs(recipe, self.rank, self.workers)
         self.net = self._network()
+        network.check_sizes(recipe, self.net, self.inputs.card)
         self.random = network.has_dropout(self.net)
         with quietly():
             self.evaluated = Evaluated(self.net, self._network(), recipe.ema)

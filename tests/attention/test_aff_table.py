@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -77,3 +79,14 @@ def test_errors_are_sentences(call, words):
     with pytest.raises(GluonAttnError) as error:
         call()
     assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize("make", [AugmentedConv, functools.partial(create_gate, "ge", form="theta")])
+def test_maps_of_another_size_are_refused(make):
+    """MXNet's imperative reshape took them: (16, 20, 324) became (16, 20, 14, 14), and Python died of it."""
+    block = make(16, map_size=14)
+    block.initialize()
+    assert block(mx.nd.zeros((2, 16, 14, 14))).shape == (2, 16, 14, 14)
+    for high, wide in ((12, 12), (18, 18), (14, 18)):
+        with pytest.raises(GluonAttnError, match=f"tied to maps of 14x14 .* got {high}x{wide}.*map_size="):
+            block(mx.nd.zeros((2, 16, high, wide)))

@@ -143,7 +143,7 @@ def test_an_image_size_that_the_network_cannot_take(capsys, pictures, tmp_path):
     build("cifar_ge_resnet20", classes=10).save_parameters(str(tmp_path / "ge.params"))
     flags = ["--model", "cifar_ge_resnet20", "--pretrained", tmp_path / "ge.params", "--classes", 10]
     status, out, err = call(capsys, "predict", *flags, "--image-size", 64, pictures)
-    assert (status, out) == (2, "") and "cannot take images of --image-size 64" in err
+    assert (status, out) == (2, "") and "cannot take images of 3x64x64" in err
 
 
 def test_predict_with_bad_pictures_only(capsys, weights, tmp_path):

@@ -29,6 +29,11 @@ REFUSED = {
     "sync": (dict(sync_bn=True, devices="cpu:0,cpu:1"), "--sync-bn needs GPUs"),
     "batch": (dict(batch_size=1000, last_batch="discard"), "40 images, which make no batch of 1000"),
     "classes": (dict(classes=5), "--classes 5 is fewer than the 10 classes of digits: leave it out"),
+    "size": (dict(model="cifar_ge_resnet20", image_size=64), "cannot take images of 3x64x64"),
+    "size of an epoch": (
+        dict(model="cifar_ge_resnet20", image_size=32, progressive={0: 16}),
+        "cannot take images of 3x16x16",
+    ),
     "teacher of other classes": (
         dict(classes=12, teacher="cifar_resnet20", teacher_weights="digits"),
         r"teacher cifar_resnet20 \(--teacher-weights digits\) know 10 classes, the student 12: give weights",
