@@ -43,7 +43,8 @@ def load_weights(
 ) -> None:
     """Load the file `path` into `net`, translating its names.
 
-    source : whose names the file has: 'openaff', 'imgclsmob', 'timm', 'gluon_attn'; None recognises them
+    source : whose names the file has: 'gluon', 'openaff', 'imgclsmob', 'timm', 'torchvision' or 'abn', as
+        `save_weights` calls them; None recognises them
     ctx : where the parameters go, by default where they are, or the CPU
     adapt : let the network's classes and in_channels differ from the file's (a new head is initialised); otherwise
         such a file is an error
@@ -245,13 +246,12 @@ def _assign(parameters, translated, fresh, ctx):
 
     for name, parameter in parameters.items():
         initialised = parameter._data is not None
-        if name in fresh:
-            if not initialised:
-                parameter.initialize(ctx=ctx or mx.cpu())
-            continue
-        array = np.asarray(translated[name], dtype=parameter.dtype)
         where = parameter.list_ctx() if initialised else (ctx or mx.cpu())
-        parameter._load_init(mx.nd.array(array, dtype=parameter.dtype), where, cast_dtype=True)
+        if name not in fresh:
+            array = np.asarray(translated[name], dtype=parameter.dtype)
+            parameter._load_init(mx.nd.array(array, dtype=parameter.dtype), where, cast_dtype=True)
+        elif not initialised:
+            parameter.initialize(ctx=where)
         if initialised and ctx is not None:
             parameter.reset_ctx(ctx)
 

@@ -13,7 +13,7 @@ from gluon_attn.errors import GluonAttnError, WeightsError, unknown
 from gluon_attn.files import AnyPath
 from gluon_attn.weights.card import Card
 from gluon_attn.weights.load import classes_of, identify, load_pretrained, load_weights
-from gluon_attn.weights.table import WeightsEntry, choose
+from gluon_attn.weights.table import STORED, WeightsEntry, choose
 
 _WORDS = {"": False, "false": False, "true": True}  # of command lines and recipes
 
@@ -128,7 +128,7 @@ def of_run(folder: AnyPath, which: Optional[str] = None) -> Origin:
     """The weights of a run's folder, or of a stored one.
 
     which : 'best' or 'last'; by default the best where held-out images chose it, else the last: an epoch that was
-        chosen on the test images promises too much
+        chosen on the test images promises too much. A stored folder has one of them, and takes no `which`
 
     >>> of_run("runs/cats", which="last").path
     'runs/cats/last.params'
@@ -139,10 +139,12 @@ def of_run(folder: AnyPath, which: Optional[str] = None) -> Origin:
     if which not in (None, "best", "last"):
         raise unknown("weights of a run", which, ("best", "last"))
     card = Card.read(folder)
-    names = [f"{which}.params"] if which else ["weights.params", f"{_fair(folder)}.params", "last.params"]
+    names = [f"{which}.params"] if which else [STORED, f"{_fair(folder)}.params", "last.params"]
     for name in names:
         if (folder / name).is_file():
             return Origin(card.model.lower(), path=str(folder / name), card=card)
+    if (folder / STORED).is_file():
+        raise WeightsError(f"{folder} holds stored weights, which are of one epoch alone: leave out which={which!r}.")
     raise WeightsError(f"{folder} has no {names[-1]}: its training has not finished an epoch.")
 
 

@@ -13,7 +13,8 @@ from gluon_attn.errors import WeightsError, unknown
 from gluon_attn.files import replacing
 from gluon_attn.weights.expressible import form, refuse_what_it_lacks
 from gluon_attn.weights.files import values_of, write_checked
-from gluon_attn.weights.layouts.inverse import FORMATS, published_names, source_of
+from gluon_attn.weights.layouts import source_of
+from gluon_attn.weights.layouts.inverse import FORMATS, published_names
 
 if TYPE_CHECKING:
     from mxnet.gluon import HybridBlock
@@ -40,7 +41,7 @@ def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> 
         refuse_what_it_lacks(net, format)
         names = published_names(format, arrays, _stem_length(net, format))
         arrays = {names[name]: array for name, array in arrays.items()}
-    if format != "gluon" and source_of(format).COUNTS_BATCHES:
+    if source_of(format).COUNTS_BATCHES:
         counters = [name[: -len("running_mean")] for name in arrays if name.endswith(".running_mean")]
         arrays.update({f"{name}num_batches_tracked": np.zeros((), "int64") for name in counters})
     _write(Path(path).expanduser(), arrays)

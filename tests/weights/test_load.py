@@ -124,6 +124,14 @@ def test_an_initialised_network_on_two_devices_keeps_them(arrays):
     assert own.head.fc.weight.list_ctx() == [mx.cpu(0), mx.cpu(1)]
 
 
+def test_a_network_that_moves_takes_its_new_head_along(arrays):
+    own = net(classes=7)
+    own.initialize(ctx=mx.cpu(0))
+    load_arrays(own, arrays, ctx=mx.cpu(1), adapt=True)
+    assert {str(parameter.list_ctx()) for parameter in own.collect_params().values()} == {"[cpu(1)]"}
+    assert own(X.as_in_context(mx.cpu(1))).shape == (2, 7)
+
+
 # --- other classes, other channels ------------------------------------------------------------------------------------
 
 

@@ -60,7 +60,7 @@ def test_there_and_back_is_equal_to_the_bit(name, format, suffix, arch, tmp_path
     arrays = read_arrays(read_file(path), path)
     assert maps.recognise(arrays) == {"torchvision": "timm", "gluon": "gluon_attn"}.get(format, format)
     back = gluon_attn.get_model(name, **arch)
-    weights.load_weights(back, path)
+    weights.load_weights(back, path, source=format)
     for key, parameter in net._collect_params_with_prefix().items():
         assert (parameter.data() == back._collect_params_with_prefix()[key].data()).asnumpy().all()
 

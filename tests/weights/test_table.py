@@ -51,6 +51,14 @@ def test_one_tag_in_two_data_sets_is_two_rows(params):
             assert net.card.dataset == dataset and {**net.zoo_arch, **arch} == net.zoo_arch
 
 
+def test_a_stored_folder_is_a_run_of_one_epoch(params):
+    folder = store(params, "digits", "mine", layers=(1, 1, 1))
+    assert gluon_attn.load_run(folder).card == Card.read(folder)
+    for which in ("best", "last"):
+        with pytest.raises(WeightsError, match=f"stored weights, .* leave out which='{which}'"):
+            gluon_attn.load_run(folder, which=which)
+
+
 def test_a_published_tag_stays_what_it_is(params):
     store(params, "cifar10", "cifar10", "cifar_se_resnet20", layers=(1, 1, 1))
     tags = {entry.tag: entry.source for entry in table.entries("cifar_se_resnet20")}

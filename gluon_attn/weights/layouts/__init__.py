@@ -13,6 +13,7 @@ from gluon_attn.errors import WeightsError, unknown
 from gluon_attn.weights.layouts import abn, imgclsmob, openaff, own, timm
 
 SOURCES = {"gluon_attn": own, "openaff": openaff, "imgclsmob": imgclsmob, "timm": timm, "abn": abn}
+ALIASES = {"torchvision": "timm", "gluon": "gluon_attn"}  # formats with the names of another one, and ours
 
 
 def recognise(names, where="the file"):
@@ -29,6 +30,15 @@ def recognise(names, where="the file"):
 
 def key_map(source, names):
     """{name in the file: our name or None} for the files of `source`."""
-    if source not in SOURCES:
-        raise unknown("source of weights", source, SOURCES, WeightsError)
-    return SOURCES[source].key_map(list(names))
+    return source_of(source).key_map(list(names))
+
+
+def source_of(layout):
+    """The module of the files that `layout` stands for.
+
+    >>> source_of("torchvision").SUFFIX
+    '.safetensors'
+    """
+    if layout not in SOURCES and layout not in ALIASES:
+        raise unknown("source of weights", layout, [*SOURCES, *ALIASES], WeightsError)
+    return SOURCES[ALIASES.get(layout, layout)]

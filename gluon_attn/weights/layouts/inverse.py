@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from gluon_attn.errors import WeightsError
-from gluon_attn.weights.layouts import SOURCES
+from gluon_attn.weights.layouts import ALIASES, SOURCES, source_of
 
-ALIASES = {"torchvision": "timm"}  # formats with the names of another one
-FORMATS = ("gluon", *[name for name, source in SOURCES.items() if hasattr(source, "published_names")], *ALIASES)
-
-
-def source_of(layout):
-    """The module of the files that `layout` stands for.
-
-    >>> source_of("torchvision").SUFFIX
-    '.safetensors'
-    """
-    return SOURCES[ALIASES.get(layout, layout)]
+FORMATS = (*[name for name, source in SOURCES.items() if hasattr(source, "published_names")], *ALIASES)
 
 
 def published_names(layout, names, stem_length=2):
