@@ -119,8 +119,8 @@ def _loader(args, dataset, card):
         return data.Loader(dataset, args.batch_size, card.transform(), train=False, workers=args.workers)
     from gluon_attn.data.native import NativeLoader
 
-    size = dict(image_size=card.input_size, resize=card.resize)
-    return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, **size)
+    steps = dict(image_size=card.input_size, resize=card.resize, mean=card.mean, std=card.std)
+    return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, **steps)
 
 
 def _row(args, entry, result):

@@ -7,7 +7,7 @@ image ends the process. `Loader` is the other choice for the same files.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple
 
 import mxnet as mx
 
@@ -15,20 +15,23 @@ from gluon_attn.data._workers import nothing
 from gluon_attn.data.imagenet import RecordDataset
 from gluon_attn.data.loader import check_batches
 from gluon_attn.data.seeding import random_state
+from gluon_attn.data.transforms import Normalize
 from gluon_attn.errors import DataError
 
 if TYPE_CHECKING:
     from gluon_attn.data.dataset import Dataset
 
-MEAN = dict(mean_r=123.68, mean_g=116.779, mean_b=103.939)
-STD = dict(std_r=58.393, std_g=57.12, std_b=57.375)
+NAME = "imagenet-rec"
+MEAN = (123.68, 116.779, 103.939)
+STD = (58.393, 57.12, 57.375)
 
 
 class NativeLoader:
     """As `gluon_attn.data.Loader`, for `imagenet-rec` only. The same numbers for the same (seed, epoch).
 
     The keywords are those of `train_transform`, with the published defaults; what ImageRecordIter cannot do raises.
-    `image_size`: side of the square pictures, 0 for the data set's.
+    `image_size`: side of the square pictures, 0 for the data set's. `mean`, `std`: of RGB in 0..1, by default the data
+    set's, which are taken as the published runs rounded them.
     `last_batch`: 'keep' or 'discard' a last batch that is smaller.
     A shard is a contiguous part of the file; in training all shards have equally many batches.
 
@@ -48,6 +51,8 @@ class NativeLoader:
         last_batch: str = "keep",
         image_size: int = 0,
         resize: int = 256,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
         area: Tuple[float, float] = (0.08, 1.0),
         aspect: Tuple[float, float] = (3 / 4, 4 / 3),
         flip: bool = True,
@@ -72,8 +77,7 @@ class NativeLoader:
             num_parts=shard[1],
             shuffle=train,
             verbose=False,
-            **MEAN,
-            **STD,
+            **_normalisation(dataset, mean, std),
             **steps,
         )
 
@@ -115,6 +119,17 @@ class NativeLoader:
             reader.reset()
 
 
+def _normalisation(dataset, mean, std):
+    """`mean_r=` to `std_b=`, of values from 0 to 255."""
+    wanted = Normalize(dataset.mean if mean is None else mean, dataset.std if std is None else std)
+    found = {}
+    for name, published in (("mean", MEAN), ("std", STD)):
+        values = getattr(wanted, name)
+        values = published if values == getattr(dataset, name) else (255 * value for value in values)
+        found.update(zip((f"{name}_r", f"{name}_g", f"{name}_b"), values))
+    return found
+
+
 def _training_steps(area, aspect, flip, jitter, lighting):
     """The steps of `train_transform(crop="resized")`, in the words of ImageRecordIter."""
     return dict(
@@ -138,10 +153,11 @@ def _without_padding(batch):
 
 
 def _check(dataset, auto_aug, erasing):
-    if not isinstance(dataset, RecordDataset):
+    # Not those of Tiny ImageNet: it corrupts pictures that are no larger than the crop.
+    if not isinstance(dataset, RecordDataset) or dataset.name != NAME:
         raise DataError(
-            f"The native reader reads whole .rec files only, not {dataset.name!r} or a part of one: "
-            "use 'imagenet-rec' without validation, or reader='pil'."
+            f"The native reader reads whole .rec files of ImageNet's kind only, not {dataset.name!r} or a part of one: "
+            f"use {NAME!r} without validation, or reader='pil'."
         )
     if auto_aug or erasing:
         wanted = f"AutoAugment ({auto_aug!r})" if auto_aug else f"random erasing ({erasing})"

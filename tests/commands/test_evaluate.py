@@ -13,6 +13,7 @@ from PIL import Image
 import gluon_attn
 from gluon_attn import data
 from gluon_attn.catalogue.datasets import DATASETS
+from gluon_attn.commands import evaluate
 from gluon_attn.commands.loading import data_of_run, preprocessing, take_run
 from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.weights import table
@@ -118,6 +119,21 @@ def test_folders_and_records_are_evaluated_alike(capsys, imagenet):
     assert {(row["input_size"], row["top5_error"]) for row in rows} == {("64", "")}
     status, _, err = call(capsys, "evaluate", *flags, "--dataset", "imagenet-folder", "--reader", "native")
     assert status == 2 and "The native reader reads" in err
+
+
+def test_both_readers_normalise_as_the_weights_card_says(imagenet):
+    path = imagenet / "grey.png"
+    Image.new("RGB", (80, 80), (200,) * 3).save(path)
+    record = mx.recordio.MXIndexedRecordIO(str(imagenet / "val.idx"), str(imagenet / "val.rec"), "w")
+    record.write_idx(0, mx.recordio.pack(mx.recordio.IRHeader(0, 0, 0, 0), path.read_bytes()))
+    record.close()
+    dataset = data.get_dataset("imagenet-rec", "test", root=imagenet)
+    card = Card("resnet18", ["a"], mean=(0.48, 0.45, 0.4), std=(0.28, 0.27, 0.26), input_size=32)
+    for reader in ("gluon", "native"):
+        args = SimpleNamespace(reader=reader, batch_size=1, workers=1)
+        ((images, _),) = evaluate._loader(args, dataset, card)
+        expected = (200 / 255 - np.array(card.mean)) / card.std
+        np.testing.assert_allclose(images.asnumpy()[0].mean(axis=(1, 2)), expected, atol=1e-4)
 
 
 def test_images_are_prepared_as_for_the_weights():

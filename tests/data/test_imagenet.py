@@ -146,16 +146,24 @@ def native(records, split, batch_size, **options):
     return data.NativeLoader(dataset, batch_size, train=split == "train", workers=1, **options)
 
 
-def test_native_reader_counts_no_padding(records):
-    loader = native(records, "val", 4, resize=36)
+@pytest.mark.parametrize(
+    "own",
+    [{}, dict(mean=(0.485, 0.456, 0.406), std=[0.229, 0.224, 0.225]), dict(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25))],
+)
+def test_native_reader_normalises_and_counts_no_padding(records, own):
+    loader = native(records, "val", 4, resize=36, **own)
     batches = list(loader.epoch())
     assert [len(y) for _, y in batches] == [4, 3] and len(loader) == 2
     labels = np.concatenate([y.asnumpy() for _, y in batches])
     assert labels.tolist() == [0, 1, 2, 0, 1, 2, 0] and labels.dtype == np.int32
     images = np.concatenate([x.asnumpy() for x, _ in batches])
-    published = (np.array([123.68, 116.779, 103.939]), np.array([58.393, 57.12, 57.375]))
+    mean, std = np.array([123.68, 116.779, 103.939]), np.array([58.393, 57.12, 57.375])
+    if own.get("mean", (0,))[0] == 0.5:
+        mean, std = 255 * np.array(own["mean"]), 255 * np.array(own["std"])
+    else:
+        assert loader._settings["mean_r"] == mean[0] and loader._settings["std_r"] == std[0], "as the published runs"
     for image, label in zip(images, labels):
-        expected = (np.array(list(COLOURS.values())[label]) - published[0]) / published[1]
+        expected = (np.array(list(COLOURS.values())[label]) - mean) / std
         np.testing.assert_allclose(image.mean(axis=(1, 2)), expected, atol=0.06)
 
 
@@ -214,3 +222,5 @@ def test_native_reader_refuses_what_it_cannot_do(records, folder):
         native(records, "train", 4, erasing=0.5)
     with pytest.raises(DataError, match="not 'imagenet-folder'"):
         data.NativeLoader(data.get_dataset("imagenet-folder", root=folder), 4, train=True)
+    with pytest.raises(DataError, match="mean='0.5' cannot normalise"):
+        native(records, "train", 4, mean="0.5")

@@ -99,6 +99,8 @@ def test_packed_records_are_the_same_images_in_the_same_order(folder, tmp_path):
         assert_same(data.get_dataset(NAME, split, root=tmp_path / "rec"), data.get_dataset(NAME, split, root=folder))
     drawn = [data.get_dataset(NAME, "validation", root=r, validation=2) for r in (folder, tmp_path / "rec")]
     assert_same(*drawn)
+    with pytest.raises(DataError, match="not 'tiny-imagenet'.*use 'imagenet-rec'"):
+        data.NativeLoader(data.get_dataset(NAME, root=tmp_path / "rec"), 4, train=False)
 
 
 def test_validation_images_keep_their_boxes(folder):
