@@ -16,15 +16,13 @@ from PIL import Image
 
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.data.dataset import BadImage
-from gluon_attn.data.images import read_picture
+from gluon_attn.data.images import SUFFIXES, pictures_in, read_picture
 from gluon_attn.errors import DataError
 from gluon_attn.figures import new_figure, save_figure
 from gluon_attn.files import AnyPath
 
 if TYPE_CHECKING:
     from mxnet.gluon import HybridBlock
-
-PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Prediction:
 
 
 def find_pictures(paths: Iterable[AnyPath]) -> List[Path]:
-    """The files named, and those below the folders named, in natural order.
+    """The files named, and the pictures below the folders named, hidden ones passed over, in natural order.
 
     >>> [path.name for path in find_pictures([DIGITS])][:2]
     ['digit-0.png', 'digit-1.png']
@@ -44,14 +42,13 @@ def find_pictures(paths: Iterable[AnyPath]) -> List[Path]:
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [file for file in path.rglob("*") if file.suffix.lower() in PICTURES and not file.is_dir()]
-            found += sorted(inside, key=_natural)
+            found += sorted(map(Path, pictures_in(path)), key=_natural)
         elif path.is_file():
             found.append(path)
         else:
             raise DataError(f"There is no file or folder {str(path)!r}.")
     if not found:
-        raise DataError(f"No pictures below {', '.join(map(str, paths))}: looked for {' '.join(PICTURES)}.")
+        raise DataError(f"No pictures below {', '.join(map(str, paths))}: looked for {' '.join(SUFFIXES)}.")
     return found
 
 

@@ -117,8 +117,9 @@ def _check_readable(dataset, folder, resize):
         except (DataError, OSError, SyntaxError):  # Pillow has the latter two for damaged files
             bad.append(str(Path(path).relative_to(folder)))
     if bad:
+        what = "too large, or GIFs, which im2rec cannot resize" if resize else "or too large"
         raise GluonAttnError(
-            f"{len(bad)} of the {len(dataset)} files are no pictures, or too large: {', '.join(bad[:5])}. "
+            f"{len(bad)} of the {len(dataset)} files are no pictures, {what}: {', '.join(bad[:5])}. "
             "Repair or remove them."
         )
 
@@ -133,3 +134,5 @@ def _check_head(path, resize):
         scale = resize / min(picture.size) if resize else 1
         check_pixels(*(round(side * scale) for side in picture.size), str(path))
         picture.verify()
+        if resize and picture.format == "GIF":
+            raise DataError(f"{path} is a GIF, which OpenCV reads not: im2rec would leave it out.")

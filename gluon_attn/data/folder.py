@@ -14,11 +14,10 @@ import numpy as np
 
 from gluon_attn.data.dataset import stratified_indices
 from gluon_attn.data.imagenet import EncodedDataset
-from gluon_attn.data.images import ORIENTATION, Encoded, reading
+from gluon_attn.data.images import ORIENTATION, SUFFIXES, Encoded, pictures_in, reading
 from gluon_attn.data.limits import read_content
 from gluon_attn.errors import DataError
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 # What folders call their parts, in capitals or not; where there are several of a kind, the first.
 TRAINING = ("train", "training")
 CHOOSING = ("val", "valid", "validation")
@@ -133,7 +132,7 @@ class PictureFolder(EncodedDataset):
         super().__init__("folder", image_size)
         self.classes, self.paths, labels = list(classes), [], []
         for label, name in enumerate(self.classes):
-            files = _pictures_in(Path(folder) / name)
+            files = pictures_in(Path(folder) / name)
             self.paths += files
             labels += [label] * len(files)
         self.labels = np.array(labels, np.int32)
@@ -176,19 +175,7 @@ def _class_names(where):
     if not where.is_dir():
         return []
     names = sorted(entry.name for entry in os.scandir(where) if entry.is_dir())
-    return [name for name in names if name[0] not in "._" and _pictures_in(where / name, most=1)]
-
-
-def _pictures_in(where, most=None):
-    """Paths of the pictures below a folder, in natural order of the file system's names."""
-    found = []
-    for parent, folders, files in os.walk(where):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        inside = sorted(name for name in files if name[0] != "." and name.lower().endswith(SUFFIXES))
-        found += [os.path.join(parent, name) for name in inside]
-        if most and len(found) >= most:
-            break
-    return found
+    return [name for name in names if name[0] not in "._" and pictures_in(where / name, most=1)]
 
 
 def _existing(root):

@@ -9,12 +9,11 @@ import numpy as np
 
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage, Dataset
-from gluon_attn.data.images import Encoded, pixels
+from gluon_attn.data.images import SUFFIXES, Encoded, pictures_in, pixels
 from gluon_attn.data.limits import read_content
 from gluon_attn.data.records import Records
 from gluon_attn.errors import DataError
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 FOLDERS = {"train": "train", "test": "val"}
 CLASSES_FILE = "classes.txt"  # beside a .rec file: the names of its classes, one a line, in the order of the labels
 
@@ -32,14 +31,14 @@ class EncodedDataset(Dataset):
 
 
 class FolderDataset(EncodedDataset):
-    """`folder/<class>/<image>`; class i is the i-th of `classes`."""
+    """`folder/<class>/**/<image>`; class i is the i-th of `classes`."""
 
     def __init__(self, folder, classes, image_size=224):
         super().__init__("imagenet-folder", image_size)
         self.classes = list(classes)
         self.paths, labels = [], []
         for label, name in enumerate(classes):
-            files = _images_in(folder / name) if (folder / name).is_dir() else []
+            files = pictures_in(folder / name)
             self.paths += files
             labels += [label] * len(files)
         self.labels = np.array(labels, np.int32)
@@ -139,8 +138,4 @@ def _class_names(file):
 
 
 def _classes_in(folder):
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-
-
-def _images_in(folder):
-    return sorted(entry.path for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES))
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")

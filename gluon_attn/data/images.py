@@ -20,6 +20,7 @@ from gluon_attn.errors import DataError
 
 # What suffixes of pictures promise. Of Pillow's other formats some start programs, and some hide pictures in pictures.
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TILE_SIDES = (322, 323)  # TIFF's tags
 ORIENTATION = 0x0112  # EXIF's tag
 # Upright by EXIF: views, of which 6 and 8 are turned by 90 degrees to the right and to the left.
@@ -33,6 +34,21 @@ UPRIGHT = {
     8: lambda image: np.rot90(image),
 }
 BAND = 1 << 20  # pixels that are converted at once: larger pictures need memory for the picture and the result only
+
+
+def pictures_in(where, most=None):
+    """Paths of the pictures below a folder, by their names, sorted folder by folder; hidden ones are passed over.
+
+    most : stop after the folder in which as many are found
+    """
+    found = []
+    for parent, folders, files in os.walk(where):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        inside = sorted(name for name in files if name[0] != "." and name.lower().endswith(SUFFIXES))
+        found += [os.path.join(parent, name) for name in inside]
+        if most and len(found) >= most:
+            break
+    return found
 
 
 class Encoded:
@@ -81,6 +97,7 @@ def open_picture(stream, name, length):
     except UnidentifiedImageError:
         raise BadImage(name, f"it is no readable picture of the formats {', '.join(FORMATS)}") from None
     check_pixels(*picture.size, name, length)
+    _refuse_floats(picture, name)
     if picture.format == "TIFF":
         sides = [int(picture.tag_v2.get(tag, 1)) for tag in TILE_SIDES]
         check_pixels(*sides, f"{name} (its tiles)", length)
@@ -102,6 +119,11 @@ def reading(name):
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
+def _refuse_floats(picture, name):
+    if picture.mode == "F":
+        raise BadImage(name, "its pixels are floats, of which nobody knows where white is: save it with 8 or 16 bits")
+
+
 def to_rgb(picture):
     """A Pillow image as RGB; 16-bit greys keep their brightness, which Pillow would clip to white."""
     if picture.mode.startswith("I"):
@@ -112,6 +134,11 @@ def to_rgb(picture):
 
 def on_white(picture):
     """A Pillow image as RGB, white where it is transparent."""
+    clear = picture.info.get("transparency")
+    if picture.mode.startswith("I") and clear is not None:  # the grey that is transparent, in 16 bits
+        alpha = Image.fromarray(np.uint8(255) * (np.asarray(picture) != clear))
+        picture = to_rgb(picture)
+        picture.putalpha(alpha)
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -148,6 +175,7 @@ def as_seen(picture, name="the Pillow image"):
         raise DataError(f"{picture!r} is no picture: give a path, a Pillow image or a uint8 (H, W, 3) array.")
     with reading(name):
         check_pixels(*picture.size, name)
+        _refuse_floats(picture, name)
         result = _array(picture, on_white)
         # After loading, as some formats turn themselves and then say so.
         turned = UPRIGHT.get(picture.getexif().get(ORIENTATION))

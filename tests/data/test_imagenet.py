@@ -58,6 +58,17 @@ def test_folder(folder):
         np.testing.assert_allclose(image.mean(axis=(0, 1)), list(COLOURS.values())[label], atol=3)
 
 
+def test_a_folder_leaves_out_no_picture(tmp_path):
+    (tmp_path / "val" / "a" / "more").mkdir(parents=True)
+    (tmp_path / "val" / ".ipynb_checkpoints").mkdir()
+    for number, name in enumerate(("0.tif", "1.gif", "2.ppm", "more/3.png", "more/4.JPEG")):
+        Image.new("RGB", (9, 9), (50 * number, 0, 0)).save(tmp_path / "val" / "a" / name)
+    (tmp_path / "val" / "a" / "._0.tif").write_bytes(b"no picture")
+    val = data.get_dataset("imagenet-folder", "val", root=tmp_path)
+    np.testing.assert_allclose([val[index][0][0, 0, 0] for index in range(len(val))], [0, 50, 100, 150, 200], atol=3)
+    assert val.classes == ["a"]
+
+
 def test_folder_with_a_validation_split(folder):
     held_out = data.get_dataset("imagenet-folder", "validation", root=folder, validation=1)
     assert held_out.labels.tolist() == [0, 1, 2]

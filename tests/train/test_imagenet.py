@@ -129,10 +129,15 @@ def test_packing_names_what_cannot_be_read(tmp_path, capsys):
         Image.new("RGB", (300, 300)).save(tmp_path / "jpeg" / split / "a" / "good.JPEG")
     (tmp_path / "jpeg" / "train" / "a" / "bad.JPEG").write_bytes(b"no picture")
     Image.new("RGB", (1, 60000)).save(tmp_path / "jpeg" / "train" / "a" / "tall.JPEG")
-    words = ["pack", str(tmp_path / "jpeg"), "--output", str(tmp_path / "rec"), "--resize", "256"]
+    Image.new("RGB", (300, 300)).save(tmp_path / "jpeg" / "train" / "a" / "good.gif")
+    words = ["pack", str(tmp_path / "jpeg"), "--output", str(tmp_path / "rec")]
     assert cli.main(words) == 2
-    named = "train/a/bad.JPEG, train/a/tall.JPEG"
-    assert f"2 of the 3 files are no pictures, or too large: {named}" in capsys.readouterr().err
+    assert "1 of the 4 files are no pictures, or too large: train/a/bad.JPEG." in capsys.readouterr().err
+    assert cli.main([*words, "--resize", "256"]) == 2
+    named = "train/a/bad.JPEG, train/a/good.gif, train/a/tall.JPEG"
+    assert f"3 of the 4 files are no pictures, too large, or GIFs, which im2rec cannot resize: {named}" in (
+        capsys.readouterr().err
+    )
 
 
 def test_float16_is_refused_on_a_cpu(folders, tmp_path, capsys):

@@ -1,0 +1,52 @@
+"""Pictures whose pixels are no bytes, and which files of a folder are pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gluon_attn.data import images
+from gluon_attn.data.dataset import BadImage
+
+GREYS = np.array([[0, 1, 300, 40000, 65535]], np.uint16).repeat(3, 0)
+
+
+def content(picture, format, **options):
+    stream = io.BytesIO()
+    picture.save(stream, format, **options)
+    return images.Encoded(stream.getvalue(), f"a.{format}")
+
+
+@pytest.mark.parametrize("clear", [None, 0, 300, 40000])
+@pytest.mark.parametrize("band", [1, images.BAND])
+def test_greys_of_16_bits_keep_their_brightness_and_stand_on_white(monkeypatch, clear, band):
+    monkeypatch.setattr(images, "BAND", band)
+    picture = content(Image.fromarray(GREYS), "PNG", **({} if clear is None else {"transparency": clear}))
+    expected = GREYS[..., None].repeat(3, 2) >> 8
+    np.testing.assert_array_equal(picture.load(), expected)
+    expected[np.equal(GREYS, -1 if clear is None else clear)] = 255
+    np.testing.assert_array_equal(picture.seen(), expected)
+    with picture.open() as opened:
+        np.testing.assert_array_equal(images.as_seen(opened), expected)
+
+
+def test_pixels_that_are_floats_are_refused():
+    picture = Image.fromarray(GREYS.astype(np.float32) / 65535)
+    encoded = content(picture, "TIFF")
+    for read in (encoded.load, encoded.seen, lambda: images.pixels(encoded), lambda: images.as_seen(picture)):
+        with pytest.raises(BadImage, match="its pixels are floats, .* save it with 8 or 16 bits"):
+            read()
+
+
+def test_pictures_of_a_folder(tmp_path):
+    names = ["b.PNG", "c.tif", "a/d.gif", "a/b/e.ppm"]
+    others = ["._b.png", ".hidden/f.png", "notes.txt", "a/.ipynb_checkpoints/d.gif"]
+    for name in (*names, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert images.pictures_in(tmp_path) == [str(tmp_path / name) for name in names]
+    assert images.pictures_in(tmp_path, most=1) == [str(tmp_path / name) for name in names[:2]]
+    assert images.pictures_in(tmp_path / "nowhere") == []
