@@ -68,15 +68,12 @@ class NativeLoader:
         side = image_size or dataset.image_size
         steps = _training_steps(area, aspect, flip, jitter, lighting) if train else dict(resize=resize)
         self._settings = dict(
-            path_imgrec=str(dataset.record),
-            path_imgidx=str(dataset.index),
             data_shape=(3, side, side),
             batch_size=batch_size,
             preprocess_threads=max(workers, 1),
-            part_index=shard[0],
-            num_parts=shard[1],
             shuffle=train,
             verbose=False,
+            **_part(dataset, shard),
             **_normalisation(dataset, mean, std),
             **steps,
         )
@@ -117,6 +114,11 @@ class NativeLoader:
                 what = "image" if self.last_batch == "keep" else f"{self.batch_size} images"
                 raise DataError(f"Part {self.shard[0]} of {self.shard[1]} of {self.dataset.record} has no {what}.")
             reader.reset()
+
+
+def _part(dataset, shard):
+    files = dict(path_imgrec=str(dataset.record), path_imgidx=str(dataset.index))
+    return dict(files, part_index=shard[0], num_parts=shard[1])
 
 
 def _normalisation(dataset, mean, std):
