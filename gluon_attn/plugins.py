@@ -81,11 +81,19 @@ def _entry_points():
 
 
 def _refuse_missing(name):
-    try:
-        there = importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # of the package that it is in
-        there = False
-    if not there:
+    if not _is_there(name):
         stem = name[:-3].replace("/", ".") if name.endswith(".py") else ""
         hint = f"write --import {stem}" if stem else "it must be installed, in this folder, or on PYTHONPATH"
         raise GluonAttnError(f"--import {name}: there is no module of that name: {hint}.")
+
+
+def _is_there(name):
+    """Whether it can be found; the packages that it is in are imported for that, and may fail: `load` says how."""
+    if not all(map(str.isidentifier, name.split("."))):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as problem:
+        return not f"{name}.".startswith(f"{problem.name}.")  # its package may miss another one
+    except Exception:  # whatever somebody else's package raises
+        return True

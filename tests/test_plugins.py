@@ -93,6 +93,9 @@ def test_its_gate_is_known_too(folder):
         ("my_atention", "there is no module of that name"),
         ("my_attention.py", "write --import my_attention."),
         ("..", "must be installed"),
+        ("", "must be installed"),
+        ("no_package.my_attention", "there is no module of that name"),
+        ("my_attention.deeper", "there is no module of that name"),
     ],
 )
 def test_a_module_that_is_not_there_is_a_sentence(folder, capsys, word, said):
@@ -111,6 +114,24 @@ def test_a_module_that_fails_is_a_sentence_where_it_is_needed(folder):
             gluon_attn.list_models("*outside*")
         depths.add(len(raised.traceback))
     assert len(depths) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("from os import no_such_name", "ImportError: cannot import name 'no_such_name'"),
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+    ],
+)
+def test_a_package_that_fails_is_a_sentence_too(folder, capsys, content, said):
+    (folder / "my_package").mkdir()
+    (folder / "my_package" / "__init__.py").write_text(content)
+    (folder / "my_package" / "mod.py").write_text(MODULE)
+    assert cli.main(["list", "--import", "my_package.mod"]) == 2
+    assert f"The module 'my_package.mod', which --import or {plugins.VARIABLE} names, cannot be imported: {said}" in (
+        capsys.readouterr().err
+    )
 
 
 def test_an_unknown_network_may_be_somebodys_own(folder):
