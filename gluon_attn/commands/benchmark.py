@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from gluon_attn.commands.serving import PRECISIONS, demand_exported
 from gluon_attn.files import write_csv
 from gluon_attn.parser import number
 
@@ -18,7 +19,7 @@ def add_arguments(parser):
     parser.add_argument("--run", nargs="+", default=[], metavar="DIR", help="folders of trainings, in place of names")
     parser.add_argument("--file", nargs="+", metavar="FILE", help="files of `gluon-attn export`, in place of names")
     parser.add_argument("--engine", default="", metavar="A,B", help="of --file: each of these, the first counting as 1")
-    parser.add_argument("--precision", default="", metavar="P", help="of --file: float32, bfloat16 (openvino) or int8")
+    parser.add_argument("--precision", default="", metavar="P", help=f"of --file: {PRECISIONS}")
     parser.add_argument("--threads", type=number(least=0), default=0, metavar="N", help="of --file (default: all)")
     parser.add_argument("--cache", metavar="DIR", help="where openvino keeps what it compiled")
     parser.add_argument("--mode", choices=(*MODES, "both"), default="both", help="(default: both)")
@@ -42,10 +43,14 @@ def _of_files(args):
     from gluon_attn.cost.engines import measure
     from gluon_attn.errors import GluonAttnError
 
-    if args.models or args.run or args.image_size or args.devices or args.mode == "training":
+    names = args.models or args.run
+    if names or args.image_size or args.devices or args.no_memory or args.mode == "training":
         raise GluonAttnError(
-            "--file is inference of that network: no names, --image-size, --devices or --mode beside it."
+            "--file is the speed of inference of that network: no names, --run, --image-size, --devices, --no-memory "
+            "or --mode beside it."
         )
+    for file in args.file:
+        demand_exported(file)
     given = {"precision": args.precision, "cache": args.cache, "threads": args.threads}
     options = {key: value for key, value in given.items() if value}
     engines = args.engine.split(",") if args.engine else (None,)

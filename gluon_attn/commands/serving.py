@@ -15,7 +15,9 @@ from gluon_attn.errors import GluonAttnError
 _ANSWERED = dict(
     model=None, pretrained="true", variant=None, arch="", classes=None, root=None, image_size=None, classes_file=None
 )
-_OF_MXNET = dict(devices="", dtype="float32")
+_OF_MXNET = dict(devices="", dtype="float32", workers=0, reader="gluon")
+_LOW = ", ".join(name for name, engine in ENGINES.items() if "bfloat16" in engine.precisions)
+PRECISIONS = f"float32, bfloat16 ({_LOW}) or int8, which a file must be (default: the file's)"
 
 
 def add_arguments(parser):
@@ -26,9 +28,7 @@ def add_arguments(parser):
         metavar="NAME",
         help=f"{', '.join(ENGINES)} (default: the first that is there and reads the file)",
     )
-    group.add_argument(
-        "--precision", default="", metavar="P", help="float32, bfloat16 (openvino) or int8 (default: the file's)"
-    )
+    group.add_argument("--precision", default="", metavar="P", help=PRECISIONS)
     group.add_argument("--threads", type=int, default=0, metavar="N", help="of the engine (default: one a core)")
     group.add_argument("--cache", metavar="DIR", help="where openvino keeps what it compiled")
 
@@ -40,6 +40,8 @@ def asked(args):
             raise GluonAttnError("Which network? Give --model NAME, or --file FILE of `gluon-attn export`.")
         if not args.engine and (args.precision or args.threads or args.cache):
             raise GluonAttnError("--precision, --threads and --cache are for --file, or for --model with --engine.")
+    if args.file and args.run:
+        raise GluonAttnError(f"--file {args.file} and --run {args.run} are two networks: give one of them.")
     if not (args.file or args.engine):
         return False
     wrong = [f"--{name.replace('_', '-')}" for name in _given(args, _OF_MXNET)]
@@ -55,6 +57,13 @@ def _given(args, defaults):
     return [name for name, value in defaults.items() if getattr(args, name, value) != value]
 
 
+def demand_exported(path):
+    """Refuse what no export is called: a name would be looked up in the zoo."""
+    if not path.endswith(SUFFIXES):
+        kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
+        raise GluonAttnError(f"--file {path} is no file of `gluon-attn export`: {kinds}.")
+
+
 def open_predictor(args):
     """(the Predictor that the flags mean, the Origin of its weights)."""
     from gluon_attn.deploy.run.predictor import Predictor
@@ -66,9 +75,7 @@ def open_predictor(args):
     if args.cache:
         common["cache"] = args.cache
     if args.file:
-        if not args.file.endswith(SUFFIXES):
-            kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
-            raise GluonAttnError(f"--file {args.file} is no file of `gluon-attn export`: {kinds}.")
+        demand_exported(args.file)
         predictor = Predictor(args.file, **common)
         return predictor, Origin(predictor.card.model, path=args.file, card=predictor.card)
     origin = find_weights(args)  # as without an engine: --dataset chooses among several
@@ -106,8 +113,6 @@ def evaluated(args):
     from gluon_attn.deploy.run.score import score
     from gluon_attn.weights.labels import check_classes
 
-    if args.reader != "gluon":
-        raise GluonAttnError("--reader native is MXNet's: leave it out beside --file or --engine.")
     predictor, origin = open_predictor(args)
     card, dataset = predictor.card, open_dataset(args, origin)
     check_classes(card, dataset)

@@ -36,7 +36,7 @@ def picture(tmp_path_factory):
         (["train", "--dataset"], "expected one argument"),
         (["train", "--modle", "resnet50"], "There is no option --modle. Did you mean --model?"),
         (["evaluate", "--model", MODEL], "Give --dataset NAME"),
-        (["predict", "--batch-size", "x", "a.png"], "invalid int value: 'x'"),
+        (["predict", "--batch-size", "x", "a.png"], "'x' cannot be: give a whole number from 1"),
         (["info"], "required: NAME"),
         (["export", "--model", MODEL, "-o", "x", "stray"], "'stray' is one word too many"),
         (["predict", "a.png", "--format", "xml"], "invalid choice: 'xml'"),
@@ -131,6 +131,31 @@ def test_export_adds_the_suffix(capsys, weights, tmp_path):
 def test_export_has_no_flag_that_it_would_pass_over(capsys, tmp_path, flags, said):
     status, _, err = call(capsys, "export", "--model", MODEL, "--pretrained", "digits", "-o", tmp_path / "net", *flags)
     assert status == 2 and said in err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["evaluate", "--dataset", "digits", "--workers", 3], "--workers is for networks in MXNet"),
+        (["evaluate", "--dataset", "digits", "--reader", "native"], "--reader is for networks in MXNet"),
+        (
+            ["predict", "--run", gluon_attn.weights.choose(MODEL, "digits").path[: -len("weights.params")], "a.png"],
+            "two",
+        ),
+        (["benchmark", "--no-memory"], "no names, --run, --image-size, --devices, --no-memory"),
+    ],
+)
+def test_what_a_file_does_not_take_is_refused(capsys, picture, argv, said):
+    command, *flags = argv
+    flags = [picture if flag == "a.png" else flag for flag in flags]
+    status, _, err = call(capsys, command, *flags, "--file", "net.onnx")
+    assert status == 2 and said in err, err
+
+
+@pytest.mark.parametrize("argv", [["benchmark"], ["evaluate", "--dataset", "digits"]])
+def test_a_name_is_no_file(capsys, argv):
+    status, _, err = call(capsys, *argv, "--file", MODEL)
+    assert status == 2 and f"--file {MODEL} is no file of `gluon-attn export`" in err
 
 
 def test_explained_pictures_are_of_different_classes():

@@ -83,7 +83,10 @@ class Predictor:
         if calibration is not None:
             self.engine.quantize(list(self._batches(calibration_images(calibration))))
         elif precision == "int8" and self.card.precision != "int8":
-            raise GluonAttnError("precision='int8' needs calibration=: images of the kind that will be classified.")
+            raise GluonAttnError(
+                "precision='int8' needs calibration=: images of the kind that will be classified; or a file that is "
+                "int8 already, as deploy.quantize makes it, which is what commands take."
+            )
         computed = getattr(self.engine, "precision", precision)
         self.precision = "int8" if self.card.precision == "int8" else computed
 
