@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass, replace
 
 from gluon_attn.commands.loading import (
+    BadPictures,
     add_network_arguments,
     add_running_arguments,
     data_of_run,
@@ -16,6 +17,7 @@ from gluon_attn.commands.loading import (
     take_run,
 )
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.parser import number
 
 
 def add_arguments(parser):
@@ -31,8 +33,12 @@ def add_arguments(parser):
     )
     parser.add_argument("--data-root", metavar="DIR", help="folder of that data set")
     parser.add_argument("--dataset-options", default="", metavar="K=V,...", help="options of the data set: coarse=true")
-    parser.add_argument("--indices", metavar="I,...", help="which test images (default: of each class in turn)")
-    parser.add_argument("--count", type=int, metavar="N", help="how many of them (default: 6; for --score 100)")
+    parser.add_argument(
+        "--indices", type=_indices_of, metavar="I,...", help="which test images (default: of each class in turn)"
+    )
+    parser.add_argument(
+        "--count", type=number(least=1), metavar="N", help="how many of them (default: 6; for --score 100)"
+    )
     parser.add_argument("--classes-file", metavar="FILE", help="the classes' names, one a line")
     parser.add_argument("--method", default="gradcam", metavar="M,...", help="default: %(default)s")
     parser.add_argument(
@@ -42,6 +48,10 @@ def add_arguments(parser):
     parser.add_argument("-o", "--output", metavar="FILE", help="the picture; with --score the table as CSV")
     parser.add_argument("--html", metavar="FILE", help="a page with all pictures, to filter and hover")
     parser.add_argument("--score", action="store_true", help="measure the maps on a data set that has boxes (clutter)")
+
+
+def _indices_of(word):
+    return [number(least=0)(index) for index in word.split(",")]
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,14 @@ def run(args):
     if args.score:
         return _score(args, candidates, methods, dataset)
     names = list(candidates[0].card.classes)
-    subjects = _subjects(args, names, dataset)
+    bad = BadPictures()
+    subjects = _subjects(args, names, dataset, bad)
+    if subjects:
+        _write(args, candidates, methods, subjects, names)
+    return bad.status(len(subjects) + len(bad))
+
+
+def _write(args, candidates, methods, subjects, names):
     rows = {candidate.label: _views(candidate, subjects, methods, args) for candidate in candidates}
     if args.output:
         from gluon_attn.explain.pictures import draw
@@ -80,7 +97,6 @@ def run(args):
 
         write(rows, args.html, subjects, names)
         print(f"page: {args.html}")
-    return 0
 
 
 def _check(args):
@@ -90,6 +106,32 @@ def _check(args):
         raise GluonAttnError("Nowhere to write: give -o FILE.png, --html FILE.html or --score.")
     if args.score and args.image:
         raise GluonAttnError("--score needs boxes, which picture files do not have: leave out --image.")
+    for flags, why in _unused(args):
+        given = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(args, flag) not in (None, "")]
+        if given:
+            raise GluonAttnError(f"{why}: leave out {' and '.join(given)}.")
+
+
+def _unused(args):
+    """(flags that would say nothing, why): whoever gives one of them means something else than what would be done."""
+    from gluon_attn.explain.methods import STAGED, method_named
+
+    methods = args.method.split(",")
+    for method in methods:
+        method_named(method)
+    if args.image:
+        yield ("indices", "count"), "All pictures of --image are explained"
+    if args.indices:
+        yield ("count",), "--indices says which images, and so how many"
+    if not args.dataset:
+        yield ("data_root", "dataset_options"), "No --dataset is named"
+    if args.score:
+        yield ("html",), "--score writes a table (-o FILE.csv) and no page"
+        yield ("target",), "--score explains the true class of every image"
+    if not set(methods) & set(STAGED):
+        yield ("stage",), f"Only {', '.join(STAGED)} look at a stage, not --method {args.method}"
+    if set(methods) == {"attention"}:
+        yield ("target",), "The mechanism's own map knows no class (--method attention)"
 
 
 def _networks(args):
@@ -109,10 +151,6 @@ def _networks(args):
 
 def _flags_of_each(args, networks):
     """{label: the flags of one network}."""
-    from gluon_attn.explain.methods import method_named
-
-    for method in args.method.split(","):
-        method_named(method)
     alike = len({model for model, _ in networks}) < len(networks)
     labels = [f"{model} {weight}" if alike else model for model, weight in networks]
     each = [{**vars(args), "model": model, "pretrained": weight} for model, weight in networks]
@@ -134,12 +172,12 @@ def _check_classes(candidates, dataset):
             check_classes(candidate.card, dataset)
 
 
-def _subjects(args, names, dataset):
+def _subjects(args, names, dataset, on_bad):
     from gluon_attn.explain.subjects import from_dataset, from_files
     from gluon_attn.predict import find_pictures
 
     if args.image:
-        return from_files(find_pictures(args.image), names)
+        return from_files(find_pictures(args.image), names, on_bad)
     return from_dataset(dataset, _indices(args, dataset, 6))
 
 
@@ -147,7 +185,7 @@ def _indices(args, dataset, count):
     from gluon_attn.explain.subjects import of_each_class
 
     if args.indices:
-        return [int(index) for index in args.indices.split(",")]
+        return args.indices
     if args.score:
         return range(min(args.count or count, len(dataset)))
     return of_each_class(dataset.labels, args.count or count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Optional
 
@@ -26,6 +27,20 @@ class Loaded:
     @property
     def classes(self):
         return len(self.card.classes)
+
+
+class BadPictures(list):
+    """The files that could not be read: called with each (a BadImage), it says so at once."""
+
+    def __call__(self, image):
+        self.append(image)
+        print(f"gluon-attn: Cannot read image {image.name}: {image.reason}.", file=sys.stderr, flush=True)
+
+    def status(self, count):
+        """The command's exit status: 1, with a last word on how many of the `count` pictures these are, or 0."""
+        if self:
+            print(f"gluon-attn: {len(self)} of {count} pictures could not be read.", file=sys.stderr)
+        return 1 if self else 0
 
 
 def add_network_arguments(parser):

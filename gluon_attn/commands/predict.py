@@ -9,6 +9,7 @@ import sys
 
 from gluon_attn.commands import serving
 from gluon_attn.commands.loading import (
+    BadPictures,
     add_network_arguments,
     add_running_arguments,
     load_network,
@@ -73,16 +74,11 @@ def run(args):
 
     take_run(args)
     paths = find_pictures(args.pictures)
-    predictions, bad = [], []
-
-    def say(image):
-        bad.append(image)
-        print(f"gluon-attn: Cannot read image {image.name}: {image.reason}.", file=sys.stderr, flush=True)
-
+    predictions, bad = [], BadPictures()
     predicted = serving.predictions if serving.asked(args) else _in_mxnet
 
     def answered():
-        for prediction in predicted(args, paths, say):
+        for prediction in predicted(args, paths, bad):
             predictions.append(prediction)
             yield prediction
 
@@ -90,9 +86,7 @@ def run(args):
     if args.picture and predictions:
         draw(predictions, args.picture)
         print(f"picture: {args.picture}", file=sys.stdout if args.format == "text" else sys.stderr)
-    if bad:
-        print(f"gluon-attn: {len(bad)} of {len(paths)} pictures could not be read.", file=sys.stderr)
-    return 1 if bad else 0
+    return bad.status(len(paths))
 
 
 def _in_mxnet(args, paths, on_bad):

@@ -21,6 +21,7 @@ import mxnet as mx
 import numpy as np
 from PIL import Image
 
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.graph import cut_at
 
@@ -68,6 +69,7 @@ def scorecam(
 
     >>> maps = scorecam(net, x[:1], batch_size=64)
     """
+    refuse_no_count(batch_size=batch_size)
     x = as_batch(x)
     cut, features = cut_at(net, x, stage)
     target = as_target(target, cut.logits(features, x))

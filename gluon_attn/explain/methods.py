@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
 import mxnet as mx
 import numpy as np
 
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.explain.cam import as_batch, gradcam, gradcam_pp, scorecam
 from gluon_attn.explain.maps import AXES, attention_maps
@@ -129,6 +130,7 @@ def look(
     >>> next(views).maps["gradcam"].shape == x.shape[2:]
     True
     """
+    refuse_no_count(batch_size=batch_size)
     compute = {name: method_named(name, stage) for name in methods}
     ctx = ctx or mx.cpu()
     inputs = (transform(picture, None) for picture in pictures)

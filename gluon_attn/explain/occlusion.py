@@ -7,6 +7,7 @@ from typing import Optional, Sequence, Union
 import mxnet as mx
 import numpy as np
 
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target, finish
 from gluon_attn.explain.graph import taking
@@ -31,6 +32,7 @@ def occlusion(
 
     >>> maps = occlusion(net, x[:1], patch=16, stride=16)
     """
+    refuse_no_count(batch_size=batch_size)
     x = as_batch(x)
     height, width = x.shape[2:]
     patch = max(min(height, width) // 8, 1) if patch is None else patch

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target
 from gluon_attn.explain.graph import taking
@@ -75,6 +76,7 @@ def insertion(net, x, maps, target=None, steps=STEPS, batch_size=64):
 
 def _curves(net, x, other, maps, target, steps, batch_size, start_with_other=False):
     """Midpoints (N, steps) of the probabilities at steps + 1 shares of exchanged places: their mean is the area."""
+    refuse_no_count(steps=steps, batch_size=batch_size)
     images = x.asnumpy()
     with taking(x):
         target = as_target(target, logits_of(net, net(x)))

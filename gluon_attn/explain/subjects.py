@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Callable, Optional
 
 import numpy as np
 
+from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import read_picture
 from gluon_attn.data.resize import box_in_centre
 from gluon_attn.errors import GluonAttnError
@@ -36,14 +38,28 @@ class Subject:
         return self.box and box_in_centre(self.box, self.image.shape, card.resize, card.input_size)
 
 
-def from_files(paths, names):
-    """The picture files; a folder that is called like a class says that its pictures are of that class."""
+def from_files(paths, names, on_bad=None):
+    """The picture files; a folder that is called like a class says that its pictures are of that class.
+
+    on_bad : called with the `BadImage` of a file that cannot be read, which is then left out; all are read for that
+    """
     numbers = {name: number for number, name in enumerate(names)}
     subjects = []
     for path in map(Path, paths):
-        folder = path.parent.name
-        subjects.append(Subject(f"{folder}/{path.name}", partial(read_picture, path), numbers.get(folder)))
+        # As in its absolute path, without a link being followed: inside a folder, `.` and `0.png` are of its class.
+        folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+        subject = Subject(f"{folder}/{path.name}", partial(read_picture, path), numbers.get(folder))
+        if on_bad is None or _readable(subject, on_bad):
+            subjects.append(subject)
     return subjects
+
+
+def _readable(subject, on_bad):
+    try:
+        return subject.image is not None
+    except BadImage as bad:
+        on_bad(bad)
+        return False
 
 
 def from_dataset(dataset, indices):

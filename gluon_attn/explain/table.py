@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_attn import files
+from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain import score
 from gluon_attn.explain.methods import NoPlane, method_named
@@ -21,8 +22,9 @@ def measure(candidate, dataset, indices, methods, batch_size=64, stage=None):
     The maps explain the true class. A method that this network does not have gives a row without measures. An image
     whose object the centre crop cuts off is not measured; `images` says how many are.
     """
-    error = _error(candidate, dataset, batch_size)
+    refuse_no_count(batch_size=batch_size)
     subjects, boxes = _with_boxes(from_dataset(dataset, indices), candidate.card)
+    error = _error(candidate, dataset, batch_size)
     transform = candidate.card.transform()
     x = mx.nd.array(np.stack([transform(subject.image, None) for subject in subjects]), ctx=candidate.device)
     labels = np.array([subject.label for subject in subjects])

@@ -63,6 +63,21 @@ def test_score_table(weights, tmp_path, capsys, monkeypatch):
     assert 0.3 < float(rows[0]["test_error"]) <= 1  # random weights, ten classes
 
 
+def test_bad_pictures_are_named_and_left_out(weights, tmp_path, capsys):
+    """As predict does: a stray file in a folder ended the command."""
+    folder, page = tmp_path / "in", tmp_path / "page.html"
+    folder.mkdir()
+    (folder / "._a.png").write_bytes(b"no picture")
+    flags = ["--image", str(folder), "--dataset", "digits", "--html", str(page)]
+    assert explain(weights, *flags) == 1 and not page.exists()
+    Image.new("RGB", (40, 40)).save(folder / "a.png")
+    assert explain(weights, *flags) == 1
+    assert re.findall(r'"name": "(.*?)"', page.read_text(encoding="utf-8")) == ["in/a.png"]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2].startswith(f"gluon-attn: Cannot read image {folder / '._a.png'}: ")
+    assert lines[-1] == "gluon-attn: 1 of 2 pictures could not be read."
+
+
 @pytest.mark.parametrize("size", [64, 96])
 def test_the_box_is_on_the_object_at_any_size_of_the_input(weights, tmp_path, monkeypatch, size):
     """At 96 the frame of a picture of 64 lay beside the digit, and the page had none."""
@@ -94,6 +109,18 @@ def test_no_network_is_a_sentence(capsys):
         (["--dataset", "clutter", "-o", "a.png", "--method", "gradcamm"], "Did you mean 'gradcam'"),
         (["--dataset", "digits", "--score"], "digits has none"),
         (["--dataset", "clutter", "-o", "a.png", "--indices", "5000"], "no image 5000"),
+        (["--dataset", "clutter", "--score", "--indices", "5000"], "no image 5000: choose 0 to 999"),
+        (["--dataset", "clutter", "--score", "--indices", "-1"], "'-1' cannot be: give a whole number from 0"),
+        (["--dataset", "clutter", "-o", "a.png", "--indices", "1,a"], "'a' cannot be: give a whole number from 0"),
+        (["--dataset", "clutter", "-o", "a.png", "--count", "0"], "'0' cannot be: give a whole number from 1"),
+        (["--dataset", "clutter", "-o", "a.png", "--count", "-3"], "'-3' cannot be: give a whole number from 1"),
+        (["--dataset", "clutter", "-o", "a.png", "--indices", "1", "--count", "2"], "so how many: leave out --count"),
+        (["--image", "a.png", "-o", "a.png", "--indices", "1", "--count", "2"], "leave out --indices and --count"),
+        (["--image", "a.png", "-o", "a.png", "--data-root", "d"], "No --dataset is named: leave out --data-root"),
+        (["--dataset", "clutter", "--score", "--html", "p.html"], "and no page: leave out --html"),
+        (["--dataset", "clutter", "--score", "--target", "0"], "the true class of every image: leave out --target"),
+        (["--dataset", "clutter", "-o", "a.png", "--target", "0", "--method", "attention"], "leave out --target"),
+        (["--dataset", "clutter", "-o", "a.png", "--stage", "x", "--method", "attention,occlusion"], "out --stage"),
         (["--dataset", "clutter", "-o", "a.png", "--stage", "7"], "stage=7 does not exist"),
         (["--dataset", "clutter", "-o", "a.png", "--stage", "stage5"], "Did you mean 'stage"),
         (["--dataset", "clutter", "-o", "a.png", "--target", "11"], "target=11 is no class"),

@@ -148,3 +148,19 @@ def test_the_line_below_the_table_says_both_ends():
     assert "\n100 images; by chance pointing and energy are 9.5 %." in table.markdown([row, row])
     other = dict(row, images=99, chance=0.12)
     assert "\n99 to 100 images; by chance pointing and energy are 9.5 to 12.0 %." in table.markdown([row, other])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda net, x, batch_size: explain.occlusion(net, x, batch_size=batch_size),
+        lambda net, x, batch_size: explain.scorecam(net, x, batch_size=batch_size),
+        lambda net, x, batch_size: score.deletion(net, x, np.ones((1, 8, 8)), batch_size=batch_size),
+        lambda net, x, batch_size: table.measure(None, None, [0], ["gradcam"], batch_size),
+        lambda net, x, batch_size: next(explain.look(net, [], None, (0,), (1,), ["gradcam"], batch_size=batch_size)),
+    ],
+)
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5])
+def test_batches_of_no_image_are_a_sentence(call, batch_size):
+    with pytest.raises(GluonAttnError, match=f"batch_size={batch_size} cannot be: give a whole number from 1"):
+        call(CornerNet(8, 4), mx.nd.ones((1, 3, 8, 8)), batch_size)

@@ -87,6 +87,16 @@ def test_a_damaged_file_is_named(tmp_path, content, monkeypatch):
         read_picture(tmp_path / "broken.jpg")
 
 
+@pytest.mark.parametrize("path", ["cat/a.png", "./a.png", "a.png", "../cat/a.png", "link.png"])
+def test_a_picture_is_of_its_folder_however_it_is_named(tmp_path, monkeypatch, path):
+    """Inside the folder it had no label and was called /a.png; where a link leads says nothing."""
+    (tmp_path / "cat").mkdir()
+    monkeypatch.chdir(tmp_path if path == "cat/a.png" else tmp_path / "cat")
+    (tmp_path / "cat" / "link.png").symlink_to(tmp_path / "a.png")
+    (subject,) = from_files([path], ["dog", "cat"])
+    assert (subject.name, subject.label) == (f"cat/{path.split('/')[-1]}", 1)
+
+
 def test_labels_from_folders_and_boxes_from_clutter(tmp_path):
     (tmp_path / "cat").mkdir()
     for path in (tmp_path / "cat" / "a.png", tmp_path / "b.png"):
