@@ -25,14 +25,15 @@ class GatherExcite(nn.HybridBlock):
     theta_plus   the same, BN, ReLU                                       1x1 C -> C/r, ReLU, 1x1 -> C
     ===========  =======================================================  ==========================
 
+    form : by default theta_plus, as published in the networks, where `map_size` is given, else theta_minus
     map_size : height and width of x, which the two learned forms are tied to: 56, 28, 14, 7 by stage at 224 pixels.
     No biases in the depthwise convolution, biases in the 1x1, r = 16, as in the authors' prototxt files.
     """
 
-    def __init__(
-        self, channels, form="theta_minus", map_size=None, reduction=16, gating="sigmoid", alpha=1.0, **kwargs
-    ):
+    def __init__(self, channels, form=None, map_size=None, reduction=16, gating="sigmoid", alpha=1.0, **kwargs):
         super().__init__(**kwargs)
+        if form is None:
+            form = "theta_minus" if map_size is None else "theta_plus"
         if form not in FORMS:
             raise unknown("form of Gather-Excite", form, FORMS)
         if form != "theta_minus" and map_size is None:

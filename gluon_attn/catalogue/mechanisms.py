@@ -187,7 +187,7 @@ _RECORDS = (
         "gate",
         _IN + "ge:GatherExcite",
         _GE,
-        "x s(W2 relu(W1 relu(bn(whole-map depthwise conv))))",
+        "x s(W2 relu(W1 relu(bn(whole-map depthwise conv)))); without map_size x s(gap(x))",
         on={
             (*_RESNETS, *_CIFAR_RESNETS): dict(form="theta_plus"),
             _RESNETS: dict(map_size=_MAPS),

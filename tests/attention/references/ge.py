@@ -10,8 +10,9 @@ from tests.helpers import batch_norm, conv1x1
 LEARNED = (dict(form="theta", map_size=5), dict(form="theta_plus", map_size=5, reduction=2))
 
 
-@reference("ge", *LEARNED, space=(5, 5))
-def gather_excite(x, p, form="theta_minus", map_size=None, reduction=16, **how):
+@reference("ge", *LEARNED, dict(map_size=5, reduction=4), space=(5, 5))
+def gather_excite(x, p, form=None, map_size=None, reduction=16, **how):
+    form = form or ("theta_plus" if map_size else "theta_minus")
     if form == "theta_minus":
         assert not p
         return x * gate_weight(mean(x), **how)
@@ -24,5 +25,5 @@ def gather_excite(x, p, form="theta_minus", map_size=None, reduction=16, **how):
 
 
 @reference("ge_minus", *LEARNED, space=(5, 5))
-def ge_minus(x, p, **how):
-    return gather_excite(x, p, **how)
+def ge_minus(x, p, form="theta_minus", **how):
+    return gather_excite(x, p, form=form, **how)
