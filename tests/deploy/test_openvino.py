@@ -113,6 +113,12 @@ def test_our_int8_file(file, expected, tmp_path):
         assert predictor.precision == "int8"
         found = predictor.logits(PICTURES)
         assert 0 < abs(found - expected).max() < 0.1 * abs(expected).max()
+    # It stays so, whatever is said beside it.
+    again = Predictor(
+        tmp_path / "int8.onnx", engine="openvino", precision="int8", calibration=PICTURES[:2], card=CARD, threads=1
+    )
+    np.testing.assert_array_equal(again.logits(PICTURES), found)
+    assert Predictor(tmp_path / "int8.onnx", engine="onnxruntime", card=CARD).precision == "int8"
 
 
 def test_bfloat16_is_said_where_it_is_computed(file, expected):

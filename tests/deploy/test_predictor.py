@@ -151,7 +151,7 @@ def test_mxnet_calibrates_on_every_batch(monkeypatch):
     [
         (lambda f: Predictor(f / "net.onnx", engine="tensorrt"), ["engine 'tensorrt'", "onnxruntime"]),
         (lambda f: Predictor(f / "net.onnx", engine="mxnet"), ["-symbol.json"]),
-        (lambda f: Predictor(f / "net.onnx", precision="int8"), ["calibration"]),
+        (lambda f: Predictor(f / "net.onnx", precision="int8"), ["calibration=", "deploy.quantize"]),
         (lambda f: Predictor(f / "net.onnx", precision="int4"), ["precision 'int4'", "int8"]),
         (lambda f: Predictor(f / "net.onnx", "onnxruntime", precision="bfloat16"), ["holds its weights"]),
         (lambda f: Predictor(f / "net.onnx", engine="onnxruntime", precision="bfloat16"), ["'bfloat16'", "float32"]),

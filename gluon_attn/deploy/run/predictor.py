@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any, Mapping, Optional
 
@@ -27,7 +28,7 @@ class Predictor:
         and reads the file (of names: that reads ONNX)
     precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
         which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
-        int8 stays so
+        int8 stays so, and is not calibrated again
     batch_size, threads : of one run; threads=0 means one a core
     cache : a folder where openvino keeps what it compiled
     device : of the engine torch: 'cpu' (the default), 'cuda', 'cuda:1', ...
@@ -80,15 +81,17 @@ class Predictor:
         self.engine.prepare(self.card.input_size, self.batch_size)
 
     def _choose_precision(self, precision, calibration):
+        if self.engine.metadata.get("precision", json.dumps(self.card.precision)) == json.dumps("int8"):
+            self.precision = "int8"  # of the file, whatever a card= beside it says
+            return
         if calibration is not None:
             self.engine.quantize(list(self._batches(calibration_images(calibration))))
-        elif precision == "int8" and self.card.precision != "int8":
+        elif precision == "int8":
             raise GluonAttnError(
                 "precision='int8' needs calibration=: images of the kind that will be classified; or a file that is "
                 "int8 already, as deploy.quantize makes it, which is what commands take."
             )
-        computed = getattr(self.engine, "precision", precision)
-        self.precision = "int8" if self.card.precision == "int8" else computed
+        self.precision = getattr(self.engine, "precision", precision)
 
     def __call__(self, images, top=5):
         """[(class name, probability), ...] for every image, the `top` most probable."""
