@@ -16,7 +16,6 @@ def check_fit(run, arrays, meta):
     """GluonAttnError where a checkpoint is not one of such a run; one of other settings is for `go_on` to judge."""
     if run.recipe.resume != "auto":
         _refuse_other_optimiser(run, _before(meta)["optimizer"])
-        _refuse_fewer_epochs(run, meta)
     elif set(_changed(run, meta)) - {"epochs"}:
         return
     most = dict(batch=len(run.inputs.train), images=run.inputs.images)
@@ -24,6 +23,8 @@ def check_fit(run, arrays, meta):
         if meta[key] > limit:
             raise GluonAttnError(f"It says {key} {meta[key]}; an epoch of this run has {limit}.")
     checkpoint.check_arrays(arrays, run.net, run.trainer, run.updater.totals, run.evaluated)
+    if run.recipe.resume != "auto":
+        _refuse_fewer_epochs(run, meta)
 
 
 def _before(meta):

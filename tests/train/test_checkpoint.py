@@ -48,7 +48,8 @@ def test_a_damaged_newest_checkpoint_is_passed_over(two_epochs, tmp_path, damage
     newest, before = Checkpoints(folder).paths()
     content = bytearray(newest.read_bytes())
     if damage == "flipped":
-        content[len(content) // 2] ^= 1
+        arrays, _ = checkpoint.read(newest)  # half of the file's length may be a zip's date, which nobody needs
+        content[content.index(arrays[_first(arrays)].tobytes())] ^= 1
     newest.write_bytes(b"" if damage == "empty" else content[: -1000 if damage == "truncated" else None])
     fit(tiny(folder, resume="auto"), progress=False)
     log = (folder / "train.log").read_text()
