@@ -6,6 +6,7 @@ He et al., CVPR 2016 (arXiv 1512.03385) and ECCV 2016 (1603.05027); He et al., C
 from __future__ import annotations
 
 import functools
+import inspect
 from dataclasses import dataclass
 from typing import Callable
 
@@ -19,7 +20,8 @@ from gluon_attn.layers import MaxPool2D, batch_norm, conv, relu, sequence
 class Block:
     """One kind of residual block.
 
-    body : (in_channels, width, stride, zero_gamma, middle, ...) -> (output channels, layers)
+    body : (in_channels, width, stride, ...) -> (output channels, layers); further arguments of those below, by name:
+        zero_gamma, dilation, middle (see bottleneck_body), and keywords of the network (OF_BLOCKS in models/resnet.py)
     unit : (in_channels, channels, stride, layers, shortcut or None, gate, fuse, zero_gamma) -> the HybridBlock
     pre_activated : BN and ReLU come first; none follows the sum or the shortcut (the head has them)
     dilatable : its 3x3 take a dilation in place of a stride
@@ -31,6 +33,11 @@ class Block:
     pre_activated: bool = False
     dilatable: bool = True
     bottleneck: bool = False
+
+    @property
+    def takes(self):
+        """Names of what its body is told; the rest of a network's keywords has no effect on it."""
+        return tuple(inspect.signature(self.body).parameters)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Gated(nn.HybridBlock):
         return self.gate(self.body(x))
 
 
-def basic_body(in_channels, width, stride, zero_gamma, dilation=(1, 1), **_):
+def basic_body(in_channels, width, stride, zero_gamma, dilation=(1, 1)):
     """3x3, 3x3; returns the layers and their output channels."""
     return width, [
         conv(in_channels, width, 3, stride, dilation=dilation[0]),
@@ -83,7 +90,7 @@ def basic_body(in_channels, width, stride, zero_gamma, dilation=(1, 1), **_):
 
 
 def bottleneck_body(
-    in_channels, width, stride, zero_gamma, middle, groups=1, group_width=None, stride_in="3x3", dilation=(1, 1), **_
+    in_channels, width, stride, zero_gamma, middle, groups=1, group_width=None, stride_in="3x3", dilation=(1, 1)
 ):
     """1x1, 3x3, 1x1 to four times the width; with groups the inner width is groups * (width * group_width / 64).
 
@@ -102,7 +109,7 @@ def bottleneck_body(
     ]
 
 
-def preact_body(in_channels, width, stride, dilation=(1, 1), **_):
+def preact_body(in_channels, width, stride, dilation=(1, 1)):
     """BN ReLU 3x3, BN ReLU 3x3: nothing follows the sum."""
     return width, [
         batch_norm(in_channels),

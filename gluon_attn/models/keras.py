@@ -18,7 +18,7 @@ def biased_stem(in_channels, width):
     return width, sequence(conv(in_channels, width, 3, bias=True), batch_norm(width, **BATCH_NORM), relu())
 
 
-def biased_body(in_channels, width, stride, zero_gamma, **_):
+def biased_body(in_channels, width, stride, zero_gamma):
     """3x3, 3x3 with biases."""
     return width, [
         conv(in_channels, width, 3, stride, bias=True),

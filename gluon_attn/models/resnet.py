@@ -39,6 +39,7 @@ STEMS = {
     "bare": Stem(wide.bare_stem),
     "biased": Stem(keras.biased_stem),
 }
+OF_BLOCKS = dict(groups=1, group_width=None, stride_in="3x3", dropout=0.0)  # of some, with what has no effect
 SHORTCUTS = {"conv": blocks.conv_shortcut, "avg": blocks.avg_shortcut, "biased": keras.biased_shortcut}
 
 
@@ -58,7 +59,7 @@ class ResNet(Network):
     gate, fuse : names from `list_gates()`, `list_fuses()`; `stages` says where (1-based; default: everywhere)
     stage, stage_after : a name from `list_stages()` and where, {stage: (block, ...)} with blocks counted from 0 or,
         negative, from the end; default: after every stage but the last
-    last_gamma : start the last BatchNorm of every residual branch at gamma 0
+    last_gamma : start the last BatchNorm of every residual branch at gamma 0; pre-activated branches end without one
     head, outputs : a name from models/heads.py; 'logits', or 'all' for what the head's mechanism gives besides
     any argument of the gate, fusion, stage attention or head (reduction, gating, alpha, kernel, ...)
 
@@ -73,10 +74,10 @@ class ResNet(Network):
         stem="imagenet",
         stem_widths=(64,),
         shortcut="conv",
-        groups=1,
-        group_width=None,
-        stride_in="3x3",
-        dropout=0.0,
+        groups=OF_BLOCKS["groups"],
+        group_width=OF_BLOCKS["group_width"],
+        stride_in=OF_BLOCKS["stride_in"],
+        dropout=OF_BLOCKS["dropout"],
         conv="plain",
         output_stride=None,
         multi_grid=None,
@@ -98,9 +99,10 @@ class ResNet(Network):
         slots = Slots(dict(gate=gate, fuse=fuse, stage=stage, conv=conv, head=head), stages, mechanism, count, ResNet)
         if not kind.bottleneck:
             _refuse_conv(conv, block)
-        shortcuts, dilation = per_stage(shortcut, count), _dilated(block, count, start, output_stride, multi_grid)
-        after = default_stage_after(count) if stage_after is None else stage_after
         body = dict(groups=groups, group_width=group_width, stride_in=stride_in, dropout=dropout)
+        _refuse_without_effect(body, block)
+        shortcuts, dilation = per_stage(shortcut, count), _dilated(block, count, start, output_stride, multi_grid)
+        after = _places(stage, stage_after, count)
         build = StageBuilder(layers, widths, kind, shortcuts, slots, dilation, after, last_gamma, body)
         stem = start.make(in_channels, *stem_widths)
         assemble(self, slots, stem, build, dilation.strides, classes, outputs, normalise=kind.pre_activated)
@@ -133,15 +135,14 @@ class StageBuilder:
 
     def unit(self, number, index, in_channels, stride):
         """(output channels, block `index`, from 0, of stage `number`)."""
-        how = dict(self.body, dilation=self.dilation.of_block(number, index))
-        channels, layers = self.kind.body(
-            in_channels,
-            self.widths[number - 1],
-            stride,
+        how = dict(
+            self.body,
             zero_gamma=self.zero_gamma,
+            dilation=self.dilation.of_block(number, index),
             middle=functools.partial(self.slots.middle, number),
-            **how,
         )
+        taken = {key: value for key, value in how.items() if key in self.kind.takes}
+        channels, layers = self.kind.body(in_channels, self.widths[number - 1], stride, **taken)
         shortcut = self.shortcuts[number - 1]
         _check(shortcut=(shortcut, SHORTCUTS))
         around = None
@@ -160,9 +161,22 @@ def default_stage_after(count: int) -> Dict[int, Tuple[int, ...]]:
     return dict.fromkeys(range(1, count), (-1,))
 
 
+def _places(stage, stage_after, count):
+    if stage is None and stage_after is not None:
+        raise GluonAttnError("stage_after= says where a stage attention stands: give stage= as well.")
+    return default_stage_after(count) if stage_after is None else stage_after
+
+
 def _refuse_conv(conv, block):
     if conv != "plain":
         raise GluonAttnError(f"conv={called(conv)!r} takes the place of a bottleneck's 3x3; block={block!r} has none.")
+
+
+def _refuse_without_effect(body, block):
+    for keyword, value in body.items():
+        if value != OF_BLOCKS[keyword] and keyword not in BLOCKS[block].takes:
+            having = ", ".join(repr(name) for name, kind in BLOCKS.items() if keyword in kind.takes)
+            raise GluonAttnError(f"{keyword}={value!r} has no effect on block={block!r}: it is for {having}.")
 
 
 def _dilated(block, count, start, output_stride, multi_grid):

@@ -12,6 +12,8 @@ from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, relu
 from gluon_attn.models import heads
 
+_PLAIN = {"gate": "identity", "fuse": "add", "conv": "plain"}  # of the slots that `stages` is about
+
 
 class Slots:
     """The mechanism in every slot of stage `number`, and the share of the keyword arguments that each one takes.
@@ -24,6 +26,9 @@ class Slots:
 
     def __init__(self, names, stages, mechanism, count, family):
         self.names = names
+        if stages is not None and not any(names.get(slot, plain) != plain for slot, plain in _PLAIN.items()):
+            places = " or ".join(f"{slot}=" for slot in _PLAIN if slot in names)
+            raise GluonAttnError(f"stages={stages!r} says where a mechanism stands, and there is none: give {places}.")
         self.numbers = _stage_numbers(stages, count)
         self.taken = {slot: self._taken_by(slot) for slot in names}
         self._refuse_unknown(mechanism, family)

@@ -13,7 +13,7 @@ def bare_stem(in_channels, width):
     return width, sequence(conv(in_channels, width, 3))
 
 
-def wide_body(in_channels, width, stride, dropout=0.0, **_):
+def wide_body(in_channels, width, stride, dropout=0.0):
     """3x3, BN, ReLU, dropout, 3x3; the first BN and ReLU are the block's."""
     middle = [batch_norm(width), relu(), nn.Dropout(dropout)]  # always there: it has a place in parameter names
     return width, [conv(in_channels, width, 3, stride), *middle, conv(width, width, 3)]

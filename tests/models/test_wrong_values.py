@@ -135,6 +135,14 @@ def test_what_yaml_says_is_what_the_network_takes(capsys):
         ("eca_resnet18", {"kernel": 4}, "an odd number"),
         ("se_resnet18", {"reduction": (4, 4)}, "2 entries for 4 stages"),
         ("cifar_densenet40_k12", {"dropout": 1.5}, "from 0 to below 1"),
+        ("cifar_resnet20", {"dropout": 0.5}, "dropout=0.5 has no effect on block='basic': it is for 'wide'"),
+        ("resnet50", {"dropout": 0.5}, "no effect on block='bottleneck'"),
+        ("cifar_resnet20", {"groups": 4}, "groups=4 has no effect .* for 'bottleneck', 'lip'"),
+        ("cifar_resnet20", {"group_width": 8}, "group_width=8 has no effect"),
+        ("cifar_wrn28_10", {"stride_in": "1x1"}, "stride_in='1x1' has no effect on block='wide'"),
+        ("cifar_resnet20", {"stage_after": {1: (0,)}}, "give stage= as well"),
+        ("cifar_resnet20", {"stages": (1,)}, r"stages=\(1,\) .* there is none: give gate= or fuse= or conv="),
+        ("cifar_densenet40_k12", {"stages": (1,)}, "there is none: give gate="),
     ],
 )
 def test_sentences(name, arch, said):
