@@ -11,7 +11,7 @@ from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
-from gluon_attn.data.auto_augment import GREY, AutoAugment, RandAugment
+from gluon_attn.data.auto_augment import FORMS, GREY, AutoAugment, RandAugment
 from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import crop_resize, pixels
 from gluon_attn.data.limits import check_side
@@ -68,7 +68,7 @@ def train_transform(
     (3, 32, 32)
     """
     check_side(image_size, "image_size")
-    _check_words(crop, auto_aug)
+    _check_words(crop, auto_aug, auto_aug_variant)
     centre = Centre(image_size, image_size, interpolation)
     crops = {
         "pad": [centre, PadCrop(image_size, padding)],
@@ -76,18 +76,21 @@ def train_transform(
         None: [centre],
     }[crop]
     augment = [AUTO_AUG[auto_aug](auto_aug_variant)] if auto_aug else []
-    steps = augment + crops if auto_aug_variant == "increasing" else crops + augment
+    copied = auto_aug_variant == "increasing" and auto_aug != "rand"  # RandAugment has one form
+    steps = augment + crops if copied else crops + augment
     steps += [Flip()] if flip else []
     steps += [Jitter(jitter)] if jitter else []
     steps += [Erase(erasing)] if erasing else []
     return Transform([*steps, Normalize(mean, std, lighting)])
 
 
-def _check_words(crop, auto_aug):
+def _check_words(crop, auto_aug, auto_aug_variant):
     if crop not in CROPS:
         raise unknown("crop", crop, [str(choice) for choice in CROPS])
     if auto_aug is not None and auto_aug not in AUTO_AUG:
         raise unknown("auto_aug", auto_aug, AUTO_AUG)
+    if auto_aug_variant not in FORMS:
+        raise unknown("auto_aug_variant", auto_aug_variant, FORMS)
 
 
 def eval_transform(

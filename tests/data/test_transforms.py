@@ -217,10 +217,16 @@ def test_a_damaged_file_is_named(damage):
 
 
 @pytest.mark.parametrize(
-    "variant, order", [("paper", ["ResizedCrop", "AutoAugment"]), ("increasing", ["AutoAugment", "ResizedCrop"])]
+    "policy, variant, order",
+    [
+        ("imagenet", "paper", ["ResizedCrop", "AutoAugment"]),
+        ("imagenet", "increasing", ["AutoAugment", "ResizedCrop"]),
+        ("rand", "paper", ["ResizedCrop", "RandAugment"]),
+        ("rand", "increasing", ["ResizedCrop", "RandAugment"]),
+    ],
 )
-def test_order_of_the_steps(variant, order):
-    options = dict(crop="resized", auto_aug="imagenet", auto_aug_variant=variant, jitter=0.4, erasing=0.2, lighting=0.1)
+def test_order_of_the_steps(policy, variant, order):
+    options = dict(crop="resized", auto_aug=policy, auto_aug_variant=variant, jitter=0.4, erasing=0.2, lighting=0.1)
     transform = data.train_transform(224, MEAN, STD, **options)
     names = [type(step).__name__ for step in transform.steps]
     assert names == [*order, "Flip", "Jitter", "Erase", "Normalize"]
@@ -240,6 +246,9 @@ def test_mistakes():
         data.train_transform(32, MEAN, STD, crop="pads")
     with pytest.raises(GluonAttnError, match="Unknown auto_aug 'imagnet'. Did you mean 'imagenet'"):
         data.train_transform(32, MEAN, STD, auto_aug="imagnet")
+    for policy in ("rand", "imagenet", None):
+        with pytest.raises(GluonAttnError, match="Unknown auto_aug_variant 'incresing'. Did you mean 'increasing'"):
+            data.train_transform(32, MEAN, STD, auto_aug=policy, auto_aug_variant="incresing")
     with pytest.raises(GluonAttnError, match="Unknown interpolation 'cubic'. Did you mean 'bicubic'"):
         data.eval_transform(32, MEAN, STD, resize=40, interpolation="cubic")(photo(64, 64))
     for mean, std in ((MEAN, (0, 0.2, 0.2)), (MEAN[:2], STD), ((0.5, 0.5, math.nan), STD), (MEAN, (0.2, 0.2, -0.2))):
