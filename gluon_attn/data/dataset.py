@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
+import reprlib
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -82,6 +83,8 @@ class ArrayDataset(Dataset):
     ):
         self.name, self.classes, self.mean, self.std = name, list(classes), tuple(mean), tuple(std)
         self.images, self.labels = images, np.asarray(labels, np.int32)
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{name} has {len(images)} images and {len(labels)} labels: give one label an image.")
         self.image_size = images.shape[1]
 
     def __getitem__(self, index):
@@ -89,14 +92,14 @@ class ArrayDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The images of `dataset` at `indices`, in that order.
+    """The images of `dataset` at `indices`, in that order; or where `indices`, one truth value an image, is true.
 
     >>> len(Subset(data.get_dataset("digits", "test"), [1, 2, 3]))
     3
     """
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]):
-        self.dataset, self.indices = dataset, np.asarray(indices)
+        self.dataset, self.indices = dataset, _places(indices, len(dataset))
         for fact in ("name", "classes", "mean", "std", "image_size"):
             setattr(self, fact, copy.copy(getattr(dataset, fact)))
         self.division = getattr(dataset, "division", "")
@@ -112,6 +115,21 @@ class Subset(Dataset):
 
     def sample(self, index):
         return self.dataset.sample(self.indices[index])
+
+
+def _places(indices, count):
+    """`indices` of `count` images as whole numbers; of a mask, where it is true."""
+    found = np.asarray(indices)
+    if found.dtype == bool and found.shape == (count,):
+        return np.flatnonzero(found)
+    found = found if found.size else np.zeros(0, int)
+    whole = found.ndim == 1 and found.dtype.kind in "iu"
+    if not whole or (found.size and not -count <= found.min() <= found.max() < count):
+        raise DataError(
+            f"{reprlib.repr(indices)} are no images of a data set of {count}: give whole numbers from 0 to {count - 1}, or one "
+            "truth value for each of them."
+        )
+    return found
 
 
 def stratified_indices(

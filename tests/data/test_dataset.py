@@ -87,6 +87,30 @@ def test_mistakes(arguments, options, message):
         data.get_dataset(*arguments, **options)
 
 
+@pytest.mark.parametrize(
+    ("indices", "labels"),
+    [([], []), ([2, 0, 2], [7, 5, 7]), (np.array([False, True, True]), [6, 7]), (range(1), [5]), ([-1], [7])],
+)
+def test_a_subset_is_where_the_indices_say(indices, labels):
+    whole = data.ArrayDataset(
+        "mine", np.arange(5, 8, dtype=np.uint8).repeat(12).reshape(3, 2, 2, 3), [5, 6, 7], "ab", (0,) * 3, (1,) * 3
+    )
+    part = data.Subset(whole, indices)
+    assert len(part) == len(labels) and part.labels.tolist() == labels
+    assert [part[i][0][0, 0, 0] for i in range(len(part))] == [part[i][1] for i in range(len(part))] == labels
+
+
+@pytest.mark.parametrize("indices", [[400], [0.5], [True, False], [[1, 2]], "all", 3])
+def test_a_subset_of_what_is_not_there(indices):
+    with pytest.raises(DataError, match="are no images of a data set of 400: give whole numbers from 0 to 399, or one"):
+        data.Subset(data.get_dataset("digits", "test"), indices)
+
+
+def test_every_image_in_memory_has_its_label():
+    with pytest.raises(DataError, match="mine has 5 images and 2 labels: give one label an image"):
+        data.ArrayDataset("mine", np.zeros((5, 4, 4, 3), np.uint8), [0, 1], "ab", (0,) * 3, (1,) * 3)
+
+
 def test_bad_image_survives_the_way_out_of_a_worker():
     bad = pickle.loads(pickle.dumps(data.BadImage("a.jpg", "truncated")))
     assert bad.name == "a.jpg" and "a.jpg: truncated" in str(bad) and "on_bad_image='skip'" in str(bad)
