@@ -67,7 +67,9 @@ def not_written(path: AnyPath, error: OSError) -> WriteError:
 
 @contextlib.contextmanager
 def filling(folder: AnyPath) -> Iterator[Path]:
-    """A temporary folder whose files move into `folder`, one by one, when the block ends; none where it fails.
+    """A temporary folder whose files move into `folder`, one by one, when the block ends.
+
+    None does where the block fails, or where one of them would have to replace a folder, which is a WriteError.
 
     >>> with filling("results") as temporary:
     ...     write_text(temporary / "a.txt", "one")
@@ -80,7 +82,11 @@ def filling(folder: AnyPath) -> Iterator[Path]:
         raise not_written(folder, error) from error
     with temporary:
         yield Path(temporary.name)
-        for path in sorted(Path(temporary.name).iterdir()):
+        made = sorted(Path(temporary.name).iterdir())
+        for path in made:
+            if (folder / path.name).is_dir():
+                raise not_written(folder / path.name, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+        for path in made:
             os.replace(path, folder / path.name)
     _sync_folder(folder)
 

@@ -68,6 +68,24 @@ def test_folders_are_made_and_what_is_none_is_a_sentence(writer, tmp_path):
         WRITERS[writer](tmp_path / "a" / "b" / "c.png" / "d.png")
 
 
+def test_a_folder_is_filled_with_all_files_or_none(tmp_path):
+    (tmp_path / "b.txt").mkdir()
+    (tmp_path / "a.txt").write_text("old")
+
+    def fill():
+        with files.filling(tmp_path) as temporary:
+            for name in ("a.txt", "b.txt", "c.txt"):
+                files.write_text(temporary / name, "new")
+
+    with pytest.raises(WriteError, match=r"b.txt was not written \(Is a directory\). Give another place"):
+        fill()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+    (tmp_path / "b.txt").rmdir()
+    fill()
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["new"] * 3
+
+
 def test_a_link_stays_a_link_and_rights_stay(tmp_path):
     real, link = tmp_path / "real.txt", tmp_path / "link.txt"
     real.write_text("old")

@@ -62,9 +62,9 @@ def _fetched(archive, folder):
     from gluon_attn.weights.fetch import fetch
 
     try:
-        return fetch(archive, folder, _find)
+        return fetch(archive, folder, _find, elsewhere="give --output a folder that can be written")
     except GluonAttnError as error:
-        raise DataError(str(error).replace(" or choose another root=", " or choose another --output")) from None
+        raise DataError(str(error)) from None
 
 
 def _find(archive, folder):

@@ -12,6 +12,7 @@ from pathlib import Path
 from gluon_attn.commands import _mxnet_tools as tools
 from gluon_attn.errors import DataError, GluonAttnError
 from gluon_attn.files import filling, write_text
+from gluon_attn.parser import number
 
 SPLITS = {"train": "train", "test": "val"}
 
@@ -22,10 +23,16 @@ def add_arguments(parser):
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="where train.rec, train.idx, val.rec, ... go")
     parser.add_argument(
-        "--resize", type=int, default=0, metavar="N", help="shorter side of the stored images (default: as they are)"
+        "--resize",
+        type=number(least=0),
+        default=0,
+        metavar="N",
+        help="shorter side of the stored images (default: as they are)",
     )
     parser.add_argument("--quality", type=int, default=95, metavar="N", help="of JPEGs that are resized (default: 95)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read (default: 1)")
+    parser.add_argument(
+        "--workers", type=number(least=1), default=1, metavar="N", help="processes that read (default: 1)"
+    )
 
 
 def run(args):
@@ -43,9 +50,9 @@ def run(args):
             if _has_boxes(dataset):
                 _write_boxes(dataset, output, name)
         _pack(output, folder, args)
-        for name, dataset in datasets.items():
-            print(f"{Path(args.output) / name}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
         write_text(output / "classes.txt", "".join(f"{name}\n" for name in dataset.classes))
+    for name, dataset in datasets.items():
+        print(f"{Path(args.output) / name}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
 
 
 def _check(args):

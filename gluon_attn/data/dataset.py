@@ -126,8 +126,8 @@ def _places(indices, count):
     whole = found.ndim == 1 and found.dtype.kind in "iu"
     if not whole or (found.size and not -count <= found.min() <= found.max() < count):
         raise DataError(
-            f"{reprlib.repr(indices)} are no images of a data set of {count}: give whole numbers from 0 to {count - 1}, or one "
-            "truth value for each of them."
+            f"{reprlib.repr(indices)} are no images of a data set of {count}: give whole numbers from 0 to {count - 1}"
+            ", or one truth value for each of them."
         )
     return found
 

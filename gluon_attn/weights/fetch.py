@@ -19,6 +19,7 @@ MIRROR = "GLUON_ATTN_REPO"
 ATTEMPTS = 5
 BACK_OFF = 1.0  # seconds before the second attempt; doubled before each further one
 LOCK_TIMEOUT = 3600  # another process may be fetching the same file on a slow line
+ELSEWHERE = "give root=, or set MXNET_HOME, to a folder that can be written"
 _SILENCE = 1.0  # seconds after which it is said that another process is waited for
 log = logging.getLogger("gluon_attn.weights")
 
@@ -62,14 +63,15 @@ def by_hand(entry, folder):
     )
 
 
-def fetch(entry, folder, find):
+def fetch(entry, folder, find, elsewhere=ELSEWHERE):
     """Download the entry into `folder` under its file name and return the path; one process at a time does it.
 
     `find(entry, folder)` looks again once the lock is ours: another process may have fetched the file meanwhile.
+    `elsewhere` says how the caller is given another folder.
     A failure leaves nothing behind; a download that was interrupted or killed is resumed by the next call.
     """
     target = folder / entry.file_name
-    with _locked(folder, entry):
+    with _locked(folder, entry, elsewhere):
         here = find(entry, folder)
         if here is not None:
             return here
@@ -85,7 +87,7 @@ def fetch(entry, folder, find):
             raise WeightsError(f"Cannot fetch {entry.file_name}: {failure} {by_hand(entry, folder)}") from None
         except OSError as failure:
             _discard(part)
-            raise WeightsError(f"Cannot write {part}: {failure}. Free some space or choose another root=.") from None
+            raise WeightsError(f"Cannot write {part}: {failure}. Free some space, or {elsewhere}.") from None
     return target
 
 
@@ -111,7 +113,7 @@ def _discard(part):
 
 
 @contextlib.contextmanager
-def _locked(folder, entry):
+def _locked(folder, entry, elsewhere):
     """One fetching process a folder; the operating system frees the lock of a process that dies."""
     import portalocker
 
@@ -138,7 +140,7 @@ def _locked(folder, entry):
     except OSError as problem:
         raise WeightsError(
             f"Cannot write into {folder} ({problem.strerror}) to keep {entry.file_name}: "
-            f"give root=, or set MXNET_HOME, to a folder that can be written. {by_hand(entry, folder)}"
+            f"{elsewhere}. {by_hand(entry, folder)}"
         ) from None
     try:
         yield

@@ -51,6 +51,14 @@ def test_another_file_is_not_unpacked(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / tiny_tree.TOP).exists() and not (tmp_path / "tiny-imagenet-200.zip").exists()
 
 
+def test_what_is_no_folder_is_said_in_this_commands_words(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    with serving(CONTENT) as server:
+        assert get(server, tmp_path / "file", monkeypatch) == 2 and not server.requests
+    said = capsys.readouterr().err
+    assert "give --output a folder that can be written" in said and "root=" not in said and "MXNET_HOME" not in said
+
+
 def test_names(capsys):
     assert cli.main(["data", "tiny-imagnet", "--output", "x"]) == 2
     assert "Did you mean 'tiny-imagenet'" in capsys.readouterr().err

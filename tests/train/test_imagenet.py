@@ -106,7 +106,12 @@ def test_a_bad_image_is_named_or_skipped_and_counted(folders, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [(["--resize", "224"], "MXNet's reader then corrupts them"), (["--quality", "0"], "no JPEG quality")],
+    [
+        (["--resize", "224"], "MXNet's reader then corrupts them"),
+        (["--resize", "-5"], "--resize: '-5' cannot be: give a whole number from 0"),
+        (["--workers", "0"], "--workers: '0' cannot be: give a whole number from 1"),
+        (["--quality", "0"], "no JPEG quality"),
+    ],
 )
 def test_packing_mistakes(folders, tmp_path, words, sentence, capsys):
     assert cli.main(["pack", str(folders / "jpeg"), "--output", str(tmp_path), *words]) == 2
