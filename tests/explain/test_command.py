@@ -64,17 +64,17 @@ def test_score_table(weights, tmp_path, capsys, monkeypatch):
 
 
 def test_bad_pictures_are_named_and_left_out(weights, tmp_path, capsys):
-    """As predict does: a stray file in a folder ended the command."""
+    """As predict does: one bad file in a folder ended the command."""
     folder, page = tmp_path / "in", tmp_path / "page.html"
     folder.mkdir()
-    (folder / "._a.png").write_bytes(b"no picture")
+    (folder / "bad.png").write_bytes(b"no picture")
     flags = ["--image", str(folder), "--dataset", "digits", "--html", str(page)]
     assert explain(weights, *flags) == 1 and not page.exists()
     Image.new("RGB", (40, 40)).save(folder / "a.png")
     assert explain(weights, *flags) == 1
     assert re.findall(r'"name": "(.*?)"', page.read_text(encoding="utf-8")) == ["in/a.png"]
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-2].startswith(f"gluon-attn: Cannot read image {folder / '._a.png'}: ")
+    assert lines[-2].startswith(f"gluon-attn: Cannot read image {folder / 'bad.png'}: ")
     assert lines[-1] == "gluon-attn: 1 of 2 pictures could not be read."
 
 
