@@ -154,9 +154,7 @@ def _names(args, count, origin, dataset):
     """The classes' names: a file's, the weights', or the data set's."""
     from gluon_attn.predict import class_names
 
-    known = dataset.classes if dataset and not origin.card else origin.class_names(count)
-    if len(known) != count:  # what does not fit is said where the weights are loaded
-        known = [*known[:count], *(f"class {i}" for i in range(len(known), count))]
+    known = origin.class_names(count, dataset.classes if dataset else ())
     return class_names(count, known, getattr(args, "classes_file", None))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Mapping, Optional, Tuple
 
 from gluon_attn.catalogue.datasets import DATASETS
@@ -24,7 +25,7 @@ def check_classes(card, dataset) -> None:
             f"The network{_trained_on(card)} has {len(ours)} classes and {dataset.name} has {len(theirs)}: choose "
             "weights and data set that belong together."
         )
-    other = _first_other(ours, theirs, _called_otherwise(card, dataset.name))
+    other = _first_other(ours, theirs, _called_otherwise(card, dataset.name, theirs))
     if other:
         raise DataError(
             f"The network was trained on other classes than {dataset.name} has: where it knows {other[0]!r}, there is "
@@ -45,7 +46,8 @@ def check_alike(cards: Mapping) -> None:
                 f"{label} has {len(ours)} classes and {other_label} has {len(theirs)}: compare networks for the same "
                 "classes."
             )
-        alike = _called_otherwise(card, other_card.dataset) or _called_otherwise(other_card, card.dataset)
+        alike = _called_otherwise(card, other_card.dataset, theirs)
+        alike = alike or _called_otherwise(other_card, card.dataset, ours)
         pair = _first_other(ours, theirs, alike)
         if pair:
             raise GluonAttnError(
@@ -73,7 +75,8 @@ def _named(names):
     return not all(name.isdigit() or name.startswith("class ") for name in names)
 
 
-def _called_otherwise(card, dataset):
+def _called_otherwise(card, dataset, theirs):
     """ImageNet's folders are called n01440764, ..., and its classes tench, ...; their order is the same."""
-    record = DATASETS.get(dataset)
+    ids = all(re.fullmatch(r"n\d{8}", name) for name in theirs)  # in whatever data set
+    record = DATASETS.get("imagenet-folder" if ids else dataset)
     return bool(record and record.labels) and (card.dataset == record.labels or card.classes == record.class_names)

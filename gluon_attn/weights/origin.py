@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError, unknown
@@ -95,13 +95,12 @@ class Origin:
         facts = {**usual, **self.preprocessing}
         return Card.of(self.model, facts, self.class_names(classes), arch=arch, source=self.tag or "")
 
-    def class_names(self, classes: int) -> list:
-        """Those that the weights' data set is known by, else numbers."""
+    def class_names(self, classes: int, otherwise: Sequence[str] = ()) -> list:
+        """Those that the weights' data set is known by; where none is known, those given, or numbers."""
         record = DATASETS.get(self.entry.dataset) if self.entry else None
         names = self.card.classes if self.card else record.class_names if record else None
-        if names is None or len(names) != classes:
-            return [f"class {number}" for number in range(classes)]
-        return list(names)
+        names = otherwise if names is None else names
+        return list(names) if len(names) == classes else [f"class {number}" for number in range(classes)]
 
 
 def is_path(text: AnyPath) -> bool:

@@ -87,6 +87,16 @@ def test_a_dry_run_refuses_mistakes(capsys, weights, flags, words):
     assert status == 2 and all(word in err for word in words), err
 
 
+def test_published_weights_know_their_own_classes(capsys, tmp_path):
+    """As many others would pass for them."""
+    for number in range(10):
+        (tmp_path / "val" / f"fruit {number}").mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "val" / f"fruit {number}" / "0.png")
+    flags = ["--model", "cifar_se_resnet20", "--pretrained", "cifar10", "--dataset", "folder", "--data-root", tmp_path]
+    status, out, err = call(capsys, "evaluate", *flags, "--dry-run")
+    assert status == 2 and "where it knows 'airplane', there is 'fruit 0'" in err, out + err
+
+
 @pytest.fixture
 def imagenet(tmp_path):
     """A network with three classes in a file, and seven pictures of three colours as folders and as RecordIO."""

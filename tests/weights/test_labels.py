@@ -29,6 +29,8 @@ IMAGENET = DATASETS["imagenet1k"].class_names
         (("ant", "bee"), "", "imagenet-rec", ["0", "1", "2"], "2 classes and imagenet-rec has 3"),
         (IMAGENET, "", "imagenet-folder", FOLDERS, None),
         (IMAGENET[::-1], "imagenet1k", "imagenet-folder", FOLDERS, None),
+        (IMAGENET, "imagenet1k", "folder", FOLDERS, None),
+        (IMAGENET, "imagenet1k", "folder", [f"fruit {name}" for name in FOLDERS], "Give the folders the names"),
         (IMAGENET[::-1], "", "imagenet-folder", FOLDERS, "Give the folders the names that it knows"),
     ],
 )
