@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from dataclasses import dataclass
@@ -136,16 +137,19 @@ def load_network(args, dataset=None):
 def build_network(args, origin, dataset=None, classes=None):
     """(the network without its weights, the card that says what it knows and how pictures are prepared for it).
 
-    classes : how many there are where neither weights, flags nor `dataset` say it
+    classes : how many there are where neither flags, card, table nor `dataset` say it; by default as many as the file
+        has, as get_model builds it
     """
     from gluon_attn import zoo
     from gluon_attn.recipe.recipe import Recipe
     from gluon_attn.weights.card import Card
 
     spec = zoo.find(args.model)
-    wanted = args.classes or origin.classes or (len(dataset.classes) if dataset else classes or spec.classes)
     arch = {**origin.arch, **Recipe.of({"arch": args.arch}).arch}
-    net = zoo.get_model(args.model, variant=args.variant or origin.tag, classes=wanted, **arch)
+    build = functools.partial(zoo.get_model, args.model, variant=args.variant or origin.tag, **arch)
+    said = args.classes or origin.classes or (len(dataset.classes) if dataset else classes)
+    wanted = said or (origin.path and origin.classes_in_file(build)) or spec.classes
+    net = build(classes=wanted)
     facts, names = preprocessing(args, origin, dataset), _names(args, wanted, origin, dataset)
     return net, Card.of(spec.name, facts, names, arch=zoo.own_arch(net, spec), source=origin.tag or "")
 

@@ -46,7 +46,7 @@ def test_predict_turns_pictures_upright(capsys, weights, pictures, tmp_path):
 def test_predict_takes_names_from_a_file(capsys, weights, pictures, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("\n".join(f"name{i}" for i in range(10)))
-    flags = ["--model", MODEL, "--pretrained", weights, "--classes", 10]
+    flags = ["--model", MODEL, "--pretrained", weights]  # which has no card: the file says how many classes there are
     status, out, _ = call(capsys, "predict", *flags, "--classes-file", names, pictures / "2.png")
     assert status == 0 and out.count("name") == 5
     names.write_text("one\ntwo\n")
