@@ -95,7 +95,7 @@ def get_model(
     variant : a tag whose architecture to build without loading anything; by default that of the pretrained tag
     classes, in_channels : other than the file's: everything else is kept
     ctx, root : where pretrained weights go, and the folder they are looked for in
-    features : True, or names of stages: the list of their outputs instead of logits (models.network.FeatureNetwork)
+    features : True, or stages by name: the list of their outputs instead of logits (models.network.FeatureNetwork)
     norm_layer, norm_kwargs, use_global_stats : as in GluonCV: a class in place of every BatchNorm, what it (or
         BatchNorm) is given, and BatchNorm in inference mode while training too
     arch : what the backbone documents (gate, fuse, stages, reduction, gating, alpha, ...)

@@ -181,7 +181,7 @@ class Network(nn.HybridBlock):
 class FeatureNetwork(Network):
     """A network without its head: (N, in_channels, H, W) -> [output of a stage, ...], a backbone for GluonCV.
 
-    stages : names ('stem', 'stage1', ...), in the order wanted; by default all stages without the stem
+    stages : names ('stem', 'stage1', ...), in the order wanted, or one; by default all stages without the stem
 
     The parameters are those of the network, under the same paths; stages behind the last one wanted are left out.
     """
@@ -189,13 +189,18 @@ class FeatureNetwork(Network):
     def __init__(self, net, stages=None, **kwargs):
         super().__init__(**kwargs)
         every = [f"stage{i + 1}" for i in range(len(net.stages))]
-        self.names = tuple(every if stages is None else stages)
+        self.names = (stages,) if isinstance(stages, str) else tuple(every if stages is None else stages)
         for name in self.names:
             if name not in ("stem", *every):
                 raise unknown("stage", name, ("stem", *every))
+            if self.names.count(name) > 1:
+                raise GluonAttnError(f"features={self.names!r}: {name} stands twice. Name each stage once.")
         deepest = max((every.index(name) + 1 for name in self.names if name != "stem"), default=0)
         self.stem, self.stages = net.stem, sequence(*[net.stages[i] for i in range(deepest)])
         self.branch = net.branch if deepest == len(net.stages) else None
+        self.gives, self.frames = () if self.branch is None else self.branch.gives, net.frames
+        if hasattr(net, "card"):
+            self.card = net.card
 
     def hybrid_forward(self, F, x):
         return list(self.features_at(x, self.names).values())

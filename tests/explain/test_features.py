@@ -47,6 +47,35 @@ def test_all_stages_by_default_and_an_unknown_one_is_refused():
     assert gluon_attn.get_model("cifar_resnet20", features=True).names == ("stage1", "stage2", "stage3")
     with pytest.raises(gluon_attn.GluonAttnError, match="Did you mean 'stage"):
         gluon_attn.get_model("cifar_resnet20", features=["stage5"])
+    with pytest.raises(gluon_attn.GluonAttnError, match="stage1 stands twice"):
+        gluon_attn.get_model("cifar_resnet20", features=["stage1", "stage1"])
+
+
+def test_one_stage_by_its_name():
+    assert gluon_attn.get_model("cifar_resnet20", features="stage2").names == ("stage2",)
+
+
+def test_features_of_weights_have_their_card():
+    net = gluon_attn.get_model("cifar_aff_resnet20", pretrained="digits", features=True)
+    assert net.card == gluon_attn.get_model("cifar_aff_resnet20", pretrained="digits").card
+
+
+def test_features_of_clips():
+    net = build("cifar_pyramid_resnet20", layers=(1, 1, 1), frames=2)
+    x = mx.nd.array(images(3, 2, 3, 32, 32))
+    (got,) = FeatureNetwork(net, "stage3")(x)
+    assert got.shape == (6, 64, 8, 8)
+    np.testing.assert_array_equal(got.asnumpy(), net.features_at(x)["stage3"].asnumpy())
+
+
+def test_what_has_no_head_has_no_logits():
+    net, x = build("cifar_abn_resnet20", layers=(1, 1, 1)), mx.nd.array(images(1, 3, 32, 32))
+    backbone = FeatureNetwork(net)
+    with pytest.raises(gluon_attn.GluonAttnError, match="Unknown stage 'logits'"):
+        backbone.features_at(x, ["logits"])
+    np.testing.assert_array_equal(
+        backbone.features_at(x, ["map"])["map"].asnumpy(), net.features_at(x, ["map"])["map"].asnumpy()
+    )
 
 
 def test_gluoncv_trains_a_detector_on_it():
