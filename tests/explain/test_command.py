@@ -67,6 +67,7 @@ def test_bad_pictures_are_named_and_left_out(weights, tmp_path, capsys):
     """As predict does: one bad file in a folder ended the command."""
     folder, page = tmp_path / "in", tmp_path / "page.html"
     folder.mkdir()
+    (folder / "._a.png").write_bytes(b"hidden")
     (folder / "bad.png").write_bytes(b"no picture")
     flags = ["--image", str(folder), "--dataset", "digits", "--html", str(page)]
     assert explain(weights, *flags) == 1 and not page.exists()
