@@ -31,7 +31,7 @@ def test_info_shows_costs_and_weights(capsys):
     for fact in ("28.088 M", "at 224 x 224", "0.485, 0.456, 0.406", "21.07", "5.60", "sha1:e75ef498", "MIT", "timm"):
         assert fact in out
     assert "weights     none known" in call(capsys, "info", "cbam_resnet34")[1]
-    form = "widths=[16, 64, 128, 176], stem=half, stem_widths=[16], shortcut=conv"
+    form = "widths=(16, 64, 128, 176), stem=half, stem_widths=(16,), shortcut=conv"
     assert f"tiny-imagenet: of a network built with {form}; the costs above" in call(capsys, "info", "resnet18")[1]
     beside = call(capsys, "info", "cifar_resnet20", "resnet18")[1]
     digits, _, photographs = beside.splitlines()[-2].rpartition("  ")
