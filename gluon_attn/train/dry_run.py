@@ -86,11 +86,9 @@ def _data(recipe, known, taught):
 
 
 def _augmentation(recipe, known):
-    policy = (
-        ""
-        if recipe.auto_aug == "none"
-        else recipe.auto_aug + (f" ({recipe.auto_aug_variant})" if recipe.auto_aug_variant != "paper" else "")
-    )
+    policy = "" if recipe.auto_aug == "none" else recipe.auto_aug
+    if policy not in ("", "rand") and recipe.auto_aug_variant != "paper":  # RandAugment has one form
+        policy += f" ({recipe.auto_aug_variant})"
     parts = [
         f"crop {recipe.crop or known.crop}",
         recipe.progressive and "sizes " + ", ".join(f"{v} from epoch {k}" for k, v in recipe.progressive.items()),

@@ -9,8 +9,10 @@ import pytest
 
 import gluon_attn
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train import fit
-from gluon_attn.train.dry_run import plan
+from gluon_attn.train.dry_run import _augmentation, plan
+from gluon_attn.train.inputs import facts
 from tests.train.tiny import tiny
 
 
@@ -78,3 +80,16 @@ def test_missing_weights_are_said_of_student_and_teacher(tmp_path):
     missing = {**taught, "model": "cifar_resnet110", "teacher": "cifar_resnet20", "arch": {}, "image_size": 32}
     assert "'cifar_resnet110'" in plan(tiny(tmp_path, **missing)).splitlines()[-1]
     assert "MISSING" not in plan(tiny(tmp_path, **{**taught, "teacher": "cifar_resnet20", "arch": {}}))
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("imagenet", "mirror, auto-augment imagenet (increasing), r"),
+        ("rand", "auto-augment rand, r"),
+        ("", "mirror, r"),
+    ],
+)
+def test_the_form_of_autoaugment_is_said_where_there_is_one(policy, said):
+    recipe = Recipe(dataset="cifar10", auto_aug=policy, auto_aug_variant="increasing")
+    assert f"{said}eader pil" in _augmentation(recipe, facts(recipe))
