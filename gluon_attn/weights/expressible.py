@@ -79,7 +79,9 @@ def _add_defaults(found, made):
 def _same(net, arch, entry):
     """Whether the entry's network is of that family and form, depth and classes aside."""
     spec = SPECS[entry.model]
-    theirs = form(type(net), {**spec.arch, **entry.arch}) if _family(net) == spec.family else {}
+    if _family(net) != spec.family:
+        return False
+    theirs = form(type(net), {**spec.arch, **entry.arch})
     return {**arch, "layers": None} == {**theirs, "layers": None}
 
 

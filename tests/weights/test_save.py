@@ -83,7 +83,8 @@ def test_there_and_back_is_equal_to_the_bit(name, format, suffix, arch, tmp_path
         ("resnet18", "torchvision", {"widths": (16, 32, 64, 128)}),
         ("resnet18", "torchvision", {"shortcut": "avg"}),
         ("cifar_se_resnet20", "imgclsmob", {"reduction": (16, 16, 8)}),
-        ("cifar_densenet40_k12", "timm", {}),
+        ("cifar_densenet40_k12", "timm", {"layers": (1, 1, 1)}),
+        ("cifar_mobilenet", "abn", {"widths": ((4,), (4,), (4,))}),
     ],
 )
 def test_what_a_format_cannot_express_is_a_sentence(name, format, arch, tmp_path):
