@@ -36,6 +36,7 @@ def main(argv=None):
     return exit_status("train_segmentation.py", lambda: _train(_parse(argv)))
 
 
+@mxnet_explained()
 def _train(args):
     from gluon_attn import zoo
     from gluon_attn.tasks.segmentation.model import METHODS
@@ -77,7 +78,6 @@ def _parse(argv):
     return parser.parse_args(argv)
 
 
-@mxnet_explained()
 def run(args):
     """A folder a method (metrics.json, history.csv, last.params), and segmentation.csv, .md and .png of them all."""
     from gluon_attn import data
