@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Iterator, Mapping, Optional, Sequence, Union
 
-from gluon_attn.errors import WriteError
+from gluon_attn.errors import DataError, WriteError
 
 AnyPath = Union[str, os.PathLike]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -98,6 +98,21 @@ def write_text(path: AnyPath, text: str, errors: str = "strict") -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors=errors)
+
+
+def read_text(path: AnyPath, wanted: str) -> str:
+    """The text that somebody wrote by hand, without the mark that some editors put first.
+
+    wanted : what the file should be, for the error
+
+    >>> read_text("classes.txt", "a text file, a class name a line")
+    'cat\ndog\n'
+    """
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not in UTF-8"
+        raise DataError(f"{path} cannot be read ({reason}): give {wanted}.") from None
 
 
 def write_bytes(path: AnyPath, content: bytes) -> None:

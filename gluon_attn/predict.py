@@ -19,7 +19,7 @@ from gluon_attn.data.dataset import BadImage
 from gluon_attn.data.images import SUFFIXES, pictures_in, read_picture
 from gluon_attn.errors import DataError
 from gluon_attn.figures import new_figure, save_figure
-from gluon_attn.files import AnyPath
+from gluon_attn.files import AnyPath, read_text
 
 if TYPE_CHECKING:
     from mxnet.gluon import HybridBlock
@@ -129,21 +129,13 @@ def class_names(count: int, known: Optional[Sequence[str]] = None, file: Optiona
     (['class 0', 'class 1'], ['cat', 'dog'])
     """
     if file is not None:
-        names = [line.strip() for line in _text(file).splitlines() if line.strip()]
+        text = read_text(file, "a text file, a class name a line")
+        names = [line.strip() for line in text.splitlines() if line.strip()]
     else:
         names = [f"class {i}" for i in range(count)] if known is None else list(known)
     if len(names) != count:
         raise DataError(f"{file or 'The data set'} has {len(names)} class names and the network {count} outputs.")
     return names
-
-
-def _text(file):
-    """What stands in it, without the mark that some editors put first."""
-    try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "it is not in UTF-8"
-        raise DataError(f"{file} cannot be read ({reason}): give a text file, a class name a line.") from None
 
 
 def draw(predictions: Sequence[Prediction], path: AnyPath, columns: int = 8, most: int = 64) -> None:

@@ -13,6 +13,7 @@ from gluon_attn.data.images import SUFFIXES, Encoded, pictures_in, pixels
 from gluon_attn.data.limits import read_content
 from gluon_attn.data.records import Records
 from gluon_attn.errors import DataError
+from gluon_attn.files import read_text
 
 FOLDERS = {"train": "train", "test": "val"}
 CLASSES_FILE = "classes.txt"  # beside a .rec file: the names of its classes, one a line, in the order of the labels
@@ -133,7 +134,7 @@ def _existing(root, name, content):
 
 def _class_names(file):
     """The lines of a file that may be written by hand: its last one may lack its end, or blank ones follow it."""
-    text = file.read_text(encoding="utf-8").rstrip("\n") if file.is_file() else ""
+    text = read_text(file, "the names of its classes, one a line").rstrip("\n") if file.is_file() else ""
     return text.split("\n") if text else []
 
 

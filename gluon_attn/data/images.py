@@ -21,7 +21,7 @@ from gluon_attn.errors import DataError
 # What suffixes of pictures promise. Of Pillow's other formats some start programs, and some hide pictures in pictures.
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-TILE_SIDES = (322, 323)  # TIFF's tags
+BITS, TILE_SIDES = 258, (322, 323)  # TIFF's tags
 ORIENTATION = 0x0112  # EXIF's tag
 # Upright by EXIF: views, of which 6 and 8 are turned by 90 degrees to the right and to the left.
 UPRIGHT = {
@@ -97,7 +97,7 @@ def open_picture(stream, name, length):
     except UnidentifiedImageError:
         raise BadImage(name, f"it is no readable picture of the formats {', '.join(FORMATS)}") from None
     check_pixels(*picture.size, name, length)
-    _refuse_floats(picture, name)
+    _refuse_greys_without_white(picture, name)
     if picture.format == "TIFF":
         sides = [int(picture.tag_v2.get(tag, 1)) for tag in TILE_SIDES]
         check_pixels(*sides, f"{name} (its tiles)", length)
@@ -119,9 +119,18 @@ def reading(name):
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _refuse_floats(picture, name):
-    if picture.mode == "F":
-        raise BadImage(name, "its pixels are floats, of which nobody knows where white is: save it with 8 or 16 bits")
+def _refuse_greys_without_white(picture, name):
+    """Floats and 32-bit greys; Pillow may open 16 bits as the latter, but not from a TIFF."""
+    kind = "floats" if picture.mode == "F" else "32-bit numbers" if picture.mode == "I" and _is_wide(picture) else ""
+    if kind:
+        raise BadImage(name, f"its pixels are {kind}, of which nobody knows where white is: save it with 8 or 16 bits")
+
+
+def _is_wide(picture):
+    if picture.format is None:  # in memory: its values say it
+        low, high = picture.getextrema()
+        return not 0 <= low <= high < 1 << 16
+    return picture.format == "TIFF" and max(picture.tag_v2.get(BITS, (1,))) > 16
 
 
 def to_rgb(picture):
@@ -175,7 +184,7 @@ def as_seen(picture, name="the Pillow image"):
         raise DataError(f"{picture!r} is no picture: give a path, a Pillow image or a uint8 (H, W, 3) array.")
     with reading(name):
         check_pixels(*picture.size, name)
-        _refuse_floats(picture, name)
+        _refuse_greys_without_white(picture, name)
         result = _array(picture, on_white)
         # After loading, as some formats turn themselves and then say so.
         turned = UPRIGHT.get(picture.getexif().get(ORIENTATION))

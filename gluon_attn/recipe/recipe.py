@@ -278,6 +278,11 @@ class Recipe:
     def folder(self):
         return Path(os.path.expanduser(self.output) or f"runs/{self.model}-{self.dataset}-{self.seed}")
 
+    @property
+    def checkpoint(self):
+        """The file that `resume` names, or None where it names none."""
+        return None if self.resume in ("", "auto") else Path(self.resume).expanduser()
+
 
 def _as_flags(values):
     return yaml.safe_dump({name.replace("_", "-"): value for name, value in values.items()}, sort_keys=False)

@@ -36,13 +36,13 @@ def go_on(run, meta):
     The file lies beside the checkpoint, but later epochs may have written another: then the epochs before are no
     longer candidates for the best one (`lost` in their rows), but for the last of them, whose weights the run has.
     """
-    file, named = run.best_file, run.recipe.resume != "auto"
+    file, checkpoint = run.best_file, run.recipe.checkpoint
     # Before it was said, it was the best epoch's.
     file.epoch, file.md5 = meta.get("kept", run.best and run.best["epoch"]), meta.get("kept_md5")
-    if not named or run.rank:
+    if not checkpoint or run.rank:
         return
-    beside = Path(run.recipe.resume).parent / NAME
-    if file.epoch is not None and _is_of(file, beside, run.recipe.resume):
+    beside = checkpoint.parent / NAME
+    if file.epoch is not None and _is_of(file, beside, checkpoint):
         if not file.path.exists():
             with replacing(file.path) as temporary:
                 shutil.copyfile(beside, temporary)
@@ -57,7 +57,7 @@ def _is_of(file, beside, checkpoint):
         return False
     if file.md5 is None:
         newest = Checkpoints(beside.parent).paths()[:1]
-        return [path.name for path in newest] == [Path(checkpoint).name]
+        return [path.name for path in newest] == [checkpoint.name]
     return md5(beside) == file.md5
 
 

@@ -50,6 +50,13 @@ def go_on(run, arrays, meta):
             f"The run in {str(run.folder)!r} was started with {was}: repeat that, or take another --output, or "
             "name the checkpoint file (--resume FILE) to go on under the new settings."
         )
+    known = meta.get("training_images", run.inputs.images)  # an early checkpoint does not say
+    if known != run.inputs.images and run.recipe.resume == "auto":
+        raise GluonAttnError(
+            f"The run in {str(run.folder)!r} had {known} training images, and {run.recipe.dataset} has "
+            f"{run.inputs.images} now: bring them back, take another --output, or name the checkpoint file "
+            "(--resume FILE) to go on with these."
+        )
     if meta.get("threads", threads.taken()) != threads.taken():
         run.log.warn(
             f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "

@@ -84,8 +84,8 @@ class Run:
         found = None
         if self.recipe.resume == "auto":
             found = self.checkpoints.newest(self.log.warn, functools.partial(resume.check_fit, self))
-        elif self.recipe.resume:
-            found = checkpoint.read(self.recipe.resume)
+        elif self.recipe.checkpoint:
+            found = checkpoint.read(self.recipe.checkpoint)
             resume.check_fit(self, *found)
         if found is not None:
             resume.go_on(self, *found)
@@ -213,6 +213,7 @@ class Run:
             epoch=self.epoch,
             batch=self.batch,
             images=self.images,
+            training_images=self.inputs.images,
             history=self.history,
             **self.best_file.facts,
             seconds=self.clock.seconds,

@@ -96,6 +96,12 @@ def test_a_file_of_classes_written_by_hand(records, names, end):
     assert dataset.classes == names and dataset.labels.tolist() == [i % len(names) for i in range(6)]
 
 
+def test_a_file_of_classes_in_another_encoding(records):
+    (records / "classes.txt").write_bytes("chien\nâne\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"classes.txt cannot be read \(it is not in UTF-8\): give the names"):
+        data.get_dataset("imagenet-rec", root=records)
+
+
 def test_records_with_several_labels_give_the_first(tmp_path):
     write_records(tmp_path, "train", [np.array([label, 9.0]) for label in (2, 0, 1)])
     train = data.get_dataset("imagenet-rec", root=tmp_path)

@@ -33,11 +33,15 @@ def test_greys_of_16_bits_keep_their_brightness_and_stand_on_white(monkeypatch, 
         np.testing.assert_array_equal(images.as_seen(opened), expected)
 
 
-def test_pixels_that_are_floats_are_refused():
-    picture = Image.fromarray(GREYS.astype(np.float32) / 65535)
+@pytest.mark.parametrize(
+    ("greys", "kind"),
+    [(GREYS.astype("float32") / 65535, "floats"), (GREYS.astype("int32") * 2, "32-bit numbers")],
+)
+def test_pixels_that_have_no_white_are_refused(greys, kind):
+    picture = Image.fromarray(greys)
     encoded = content(picture, "TIFF")
     for read in (encoded.load, encoded.seen, lambda: images.pixels(encoded), lambda: images.as_seen(picture)):
-        with pytest.raises(BadImage, match="its pixels are floats, .* save it with 8 or 16 bits"):
+        with pytest.raises(BadImage, match=f"its pixels are {kind}, .* save it with 8 or 16 bits"):
             read()
 
 

@@ -40,7 +40,9 @@ def test_elsewhere_the_best_weights_come_along(tmp_path, monkeypatch, said):
     if not said:
         early(checkpoints[3])
     accuracies(monkeypatch, [0.1, 0.7])
-    given = dict(SMALL, epochs=4, lr=0.1, validation=1, resume=str(checkpoints[3]))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    resume = f"~/{checkpoints[3].relative_to(tmp_path)}"
+    given = dict(SMALL, epochs=4, lr=0.1, validation=1, resume=resume)
     metrics = fit(tiny(tmp_path / "b", **given), progress=False)
     assert (tmp_path / "b" / "best.params").read_bytes() == best[1]
     assert (metrics["best_epoch"], metrics["best_accuracy"], metrics["test_accuracy_of_best"]) == (1, 0.5, 0.7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -76,3 +77,16 @@ def test_resume_and_output_are_enough(run, capsys):
     assert "the cosine schedule depends" in capsys.readouterr().err
     assert (run / "recipe.yaml").read_bytes() == kept, "what could not go on has not changed what the run was"
     assert cli.main(["train", "--resume", "auto", "--output", str(run / "nowhere")]) == 2
+
+
+def test_other_pictures_are_another_run(run, pictures, tmp_path, capsys):
+    """Unless the checkpoint is named, which goes on under any settings."""
+    folder, more = tmp_path / "run", tmp_path / "more"
+    shutil.copytree(run, folder)
+    shutil.copytree(pictures, more)
+    for number in range(5):
+        shutil.copy(more / "two" / "1.png", more / "two" / f"new-{number}.png")
+    flags = ["train", "--output", str(folder), "--data-root", str(more), "--resume"]
+    assert cli.main([*flags, "auto"]) == 2
+    assert "had 24 training images, and folder has 28 now: bring them back" in capsys.readouterr().err
+    assert cli.main([*flags, str(max(folder.glob("checkpoint-*.npz")))]) == 0
