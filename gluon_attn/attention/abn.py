@@ -48,7 +48,8 @@ class AttentionBranch(nn.HybridBlock):
         self.score = sequence(GlobalAvgPool(), conv(classes, classes), nn.Flatten())
 
     def hybrid_forward(self, F, x):
-        evidence = self.evidence((self.norm or self.unused_norm)(self.stage(x)))
+        y = (self.norm or self.unused_norm)(self.stage(x))
+        evidence = self.evidence(cpu.fence(F, y) if cpu.trains_on_cpu(self) else y)
         if self.map is None:
             weight = F.sum(F.log(evidence + 1), axis=1, keepdims=True)
         else:

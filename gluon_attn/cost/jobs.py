@@ -5,24 +5,32 @@ from __future__ import annotations
 import mxnet as mx
 
 from gluon_attn import cpu
+from gluon_attn.losses import for_training, parts
 
 
 def training_step(net, batch, size, device=None, optimizer="nag", in_channels=3):
-    """A callable: forward, backward and update of an uninitialised network, as the recipes do it; waits for the end."""
+    """A callable: forward, backward and update of an uninitialised network, as the recipes do it; waits for the end.
+
+    Its loss has all that the network is trained with: both of ABN's cross-entropies, the losses of a pyramid.
+    """
     device = device or mx.cpu()
     net.initialize(mx.init.Xavier(), ctx=device)
-    net.hybridize(static_alloc=True, static_shape=True)
+    flags = dict(static_alloc=True, static_shape=True)
+    net.hybridize(**flags)
+    forward = for_training(net, **flags)
     options = {"learning_rate": 1e-3, "wd": 1e-4, **({"momentum": 0.9} if optimizer in ("nag", "sgd") else {})}
     trainer = mx.gluon.Trainer(net.collect_params(), optimizer, options)
-    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    cross_entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
     images = mx.nd.random.uniform(-1, 1, (batch, in_channels, size, size), ctx=device)
     labels = mx.nd.zeros((batch,), ctx=device)
 
     def step():
         with mx.autograd.record():
-            value = loss(net(images), labels)
-        value.backward()
-        trainer.step(batch, ignore_stale_grad=True)  # ABN: logits do not need the whole branch
+            logits, own = parts(net, forward(images))
+            losses = [cross_entropy(each, labels).sum() for each in logits] + ([] if own is None else [own])
+            loss = sum(losses[1:], losses[0])
+        loss.backward()
+        trainer.step(batch)
         mx.nd.waitall()
 
     return step
