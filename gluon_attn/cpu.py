@@ -104,7 +104,8 @@ def own(F: Any, x: Any) -> Any:
 
     The backward of oneDNN's max pooling reads the places of the maxima as if in the layout that its input has then. In
     a hybridized graph another reader of that input, `reshape` for one, may have re-laid it after the forward pass, and
-    the gradient goes to wrong places. Nobody else reads this copy.
+    the gradient goes to wrong places. Nobody else reads this copy. MXNet computes it in float32, whatever x is: not for
+    float64, which oneDNN does not take.
 
     >>> bool((own(mx.nd, x) == x).min().asscalar())
     True

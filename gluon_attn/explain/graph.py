@@ -40,17 +40,18 @@ class InferenceGraph(mx.gluon.SymbolBlock):
             return super().forward(x, *args)
 
 
-def in_inference(symbol):
+def in_inference(symbol, dtype="float32"):
     """The graph of `symbol` with running statistics and without dropout, whatever the mode it runs in.
 
-    Its max poolings have an input of their own: see `cpu.own`.
+    Its max poolings have an input of their own: see `cpu.own`, which would round float64, where oneDNN has no pooling.
     """
+    shared = dtype in ("float64", np.float64)
     graph = json.loads(symbol.tojson())
     nodes, place = [], []  # the new ones; the new place of each of the old
     for node in graph["nodes"]:
         node["inputs"] = [[place[source], *rest] for source, *rest in node["inputs"]]
         _tell(node)
-        if node["op"] == "Pooling" and node["attrs"].get("pool_type", "max") == "max":
+        if node["op"] == "Pooling" and not shared and node["attrs"].get("pool_type", "max") == "max":
             own = dict(op="LeakyReLU", attrs=dict(act_type="leaky", slope="1"), inputs=node["inputs"])
             nodes.append(dict(own, name=f"{node['name']}_input"))
             node["inputs"] = [[len(nodes) - 1, 0, 0]]
@@ -79,7 +80,7 @@ def subgraph(net, outputs, inputs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "cannot decide type": the parameters exist and have theirs
         variables = [mx.sym.var(name, dtype=dtype) for name in inputs]
-        return InferenceGraph(in_inference(outputs), variables, params=parameters)
+        return InferenceGraph(in_inference(outputs, dtype), variables, params=parameters)
 
 
 def differentiable(net: mx.gluon.HybridBlock) -> InferenceGraph:
