@@ -11,10 +11,10 @@ from gluon_attn import GluonAttnError
 from gluon_attn.deploy import quantize
 
 
-def network(inner, last):
+def network(inner, last, width=96):
     """x -> conv -> gate -> `last`(x, gate): two convolutions over the pooled picture with `inner` channels between."""
     draw = np.random.RandomState(0).randn
-    weights = {"stem": (8, 3, 3, 3), "squeeze": (inner, 8, 1, 1), "expand": (8, inner, 1, 1)}
+    weights = {"stem": (width, 3, 3, 3), "squeeze": (inner, width, 1, 1), "expand": (width, inner, 1, 1)}
     nodes = [
         helper.make_node("Conv", ["data", "stem"], ["x"], name="stem"),
         helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
@@ -27,19 +27,29 @@ def network(inner, last):
         nodes,
         "net",
         [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 8, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", width, 6, 6])],
         [numpy_helper.from_array(draw(*shape).astype("float32"), name) for name, shape in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+GATE = {"squeezed", "gate"}
+
+
 @pytest.mark.parametrize(
-    "inner, last, in_float",
-    [(4, "Add", {"squeezed", "gate"}), (4, "Mul", set()), (4096, "Add", set())],
+    "inner, last, width, in_float",
+    [
+        (4, "Mul", 96, GATE),  # few weights
+        (64, "Add", 96, GATE),
+        (64, "Mul", 96, set()),
+        (4096, "Add", 96, set()),
+        (4, "Mul", 8, set()),  # of few, where all have few
+        (4, "Add", 8, GATE),
+    ],
 )
-def test_a_small_gate_that_is_added_stays_in_float(inner, last, in_float):
+def test_small_gates_stay_in_float_and_larger_ones_that_are_added(inner, last, width, in_float):
     batch = np.random.RandomState(1).randn(4, 3, 8, 8).astype("float32")
-    quantized = quantize(network(inner, last).SerializeToString(), [batch])
+    quantized = quantize(network(inner, last, width).SerializeToString(), [batch])
     onnx.checker.check_model(quantized)
     exact = {output for node in quantized.graph.node if node.op_type == "DequantizeLinear" for output in node.output}
     convolutions = [node for node in quantized.graph.node if node.op_type == "Conv"]
