@@ -105,8 +105,9 @@ def read_text(path: AnyPath, wanted: str) -> str:
 
     wanted : what the file should be, for the error
 
+    >>> write_text("classes.txt", "cat")
     >>> read_text("classes.txt", "a text file, a class name a line")
-    'cat\ndog\n'
+    'cat'
     """
     try:
         return Path(path).expanduser().read_text(encoding="utf-8-sig")
