@@ -246,6 +246,13 @@ def test_gaps_are_judged_by_the_noise_between_seeds():
     assert "`aff_resnet18` (-0.70): worse" in text and "`a` (+0.55): not told apart" in text
 
 
+def test_the_page_says_whether_the_recipe_is_the_best():
+    row = lambda name, top1: dict(setting=name, top1=top1)  # noqa: E731
+    assert photographs_page.tried([]) == "" == photographs_page.tried([row("lr 0.4", "28.0")])
+    assert "is the best of them" in photographs_page.tried([row("recipe", "28.0"), row("lr 0.4", "27.0")])
+    assert "`lr 0.4` is better by 1.5 points" in photographs_page.tried([row("recipe", "27.5"), row("lr 0.4", "29.0")])
+
+
 def test_without_runs_the_page_says_so(tmp_path):
     text = photographs_page.write_page(tmp_path, [], [], [], [], []).read_text()
     assert photographs_page.NOTHING in text and ".png" not in text
