@@ -16,7 +16,7 @@ def check_fit(run, arrays, meta):
     """GluonAttnError where a checkpoint is not one of such a run; one of other settings is for `go_on` to judge."""
     if run.recipe.resume != "auto":
         _refuse_other_optimiser(run, _before(meta)["optimizer"])
-    elif set(_changed(run, meta)) - {"epochs"}:
+    elif set(_changed(run, meta)) - {"epochs"} or _images(run, meta) != run.inputs.images:
         return
     most = dict(batch=len(run.inputs.train), images=run.inputs.images)
     for key, limit in most.items():
@@ -38,6 +38,11 @@ def _changed(run, meta):
     return {k: before[k] for k, v in run.recipe.as_dict().items() if k not in FREE and before[k] != v}
 
 
+def _images(run, meta):
+    """Training images of the checkpoint's run; an early checkpoint does not say."""
+    return meta.get("training_images", run.inputs.images)
+
+
 def go_on(run, arrays, meta):
     """Put the run where the checkpoint was; a run of other settings is refused, or named in the log."""
     before, changed = _before(meta), _changed(run, meta)
@@ -50,7 +55,7 @@ def go_on(run, arrays, meta):
             f"The run in {str(run.folder)!r} was started with {was}: repeat that, or take another --output, or "
             "name the checkpoint file (--resume FILE) to go on under the new settings."
         )
-    known = meta.get("training_images", run.inputs.images)  # an early checkpoint does not say
+    known = _images(run, meta)
     if known != run.inputs.images and run.recipe.resume == "auto":
         raise GluonAttnError(
             f"The run in {str(run.folder)!r} had {known} training images, and {run.recipe.dataset} has "

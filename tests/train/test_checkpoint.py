@@ -12,7 +12,7 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.train import checkpoint, fit
 from gluon_attn.train.checkpoint import Checkpoints
 from gluon_attn.train.run import Run
-from tests.train.tiny import counted_from, tiny, weights
+from tests.train.tiny import counted_from, edited, tiny, weights
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +80,6 @@ def test_a_checkpoint_that_numbers_the_weights_is_read(two_epochs, tmp_path):
     with counted_from(100):
         fit(tiny(folder, resume="auto"), progress=False)
     assert "warning" not in (folder / "train.log").read_text()
-
-
-def edited(path, change):
-    arrays, meta = checkpoint.read(path)
-    arrays = dict(arrays)
-    change(arrays, meta)
-    checkpoint.write(path, arrays, meta)
 
 
 def _first(arrays):

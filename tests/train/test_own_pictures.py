@@ -12,7 +12,7 @@ from PIL import Image
 
 from gluon_attn import cli, data
 from gluon_attn.train import fit
-from tests.train.tiny import TINY, tiny
+from tests.train.tiny import TINY, edited, tiny
 
 
 @pytest.fixture(scope="module")
@@ -89,4 +89,18 @@ def test_other_pictures_are_another_run(run, pictures, tmp_path, capsys):
     flags = ["train", "--output", str(folder), "--data-root", str(more), "--resume"]
     assert cli.main([*flags, "auto"]) == 2
     assert "had 24 training images, and folder has 28 now: bring them back" in capsys.readouterr().err
-    assert cli.main([*flags, str(max(folder.glob("checkpoint-*.npz")))]) == 0
+    newest = max(folder.glob("checkpoint-*.npz"))
+    assert cli.main([*flags, str(newest)]) == 0
+
+
+def test_fewer_pictures_are_no_damage_of_the_checkpoint(run, pictures, tmp_path, capsys):
+    """Also where the run stopped behind the end of what is an epoch now."""
+    folder, fewer = tmp_path / "run", tmp_path / "fewer"
+    shutil.copytree(run, folder)
+    shutil.copytree(pictures, fewer)
+    for path in sorted(fewer.glob("*/[4-9].png")):
+        path.unlink()
+    edited(max(folder.glob("checkpoint-*.npz")), lambda arrays, meta: meta.update(epoch=1, batch=1, images=20))
+    assert cli.main(["train", "--output", str(folder), "--data-root", str(fewer), "--resume", "auto"]) == 2
+    said = capsys.readouterr()
+    assert "had 24 training images, and folder has 9 now" in said.err and "does not fit" not in said.out + said.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mxnet as mx
 
-from gluon_attn.train import Recipe
+from gluon_attn.train import Recipe, checkpoint
 from gluon_attn.weights.files import read_arrays
 
 # One block a stage: 5 convolutions.
@@ -61,3 +61,11 @@ def counted_from(number):
     manager = mx.name.NameManager()
     manager._counter.update(conv=number, batchnorm=number)
     return manager
+
+
+def edited(path, change):
+    """Write a checkpoint as `change(arrays, meta)` makes it."""
+    arrays, meta = checkpoint.read(path)
+    arrays = dict(arrays)
+    change(arrays, meta)
+    checkpoint.write(path, arrays, meta)

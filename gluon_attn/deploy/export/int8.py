@@ -34,7 +34,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from gluon_attn.errors import GluonAttnError
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
-SMALL = 2**11  # weights; a pair of gate convolutions of SE has more from 256 channels on
+SMALL = 2**11  # weights; SE's convolutions, at reduction 16, have more from 256 channels on
 SMALL_INTO_SUM = 2**14
 
 
