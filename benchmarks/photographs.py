@@ -58,10 +58,15 @@ def stored():
 
 
 def grouped(runs):
-    """{label: [(entry, metrics), ...]}: runs that differ in the seed alone stand together; the plain network first."""
+    """{label: [(entry, metrics), ...]}: runs that differ in the seed alone stand together; the plain network first.
+
+    Who was trained for more epochs than the rest stands alone: 'resnet18 epochs=30'.
+    """
     groups = defaultdict(list)
+    usual = min((metrics["epochs"] for _, metrics in runs), default=0)
     for entry, metrics in runs:
-        groups[label_of(entry)].append((entry, metrics))
+        longer = "" if metrics["epochs"] == usual else f" epochs={metrics['epochs']}"
+        groups[label_of(entry) + longer].append((entry, metrics))
     ordered = sorted(groups, key=lambda label: (label != PLAIN, label))
     return {label: sorted(groups[label], key=lambda run: run[1]["seed"]) for label in ordered}
 

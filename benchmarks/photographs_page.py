@@ -213,13 +213,14 @@ def markdown(columns, rows):
 def verdict(table):
     """Each network beside the plain one: a gap is one that Student's t, of the deviation over seeds, tells from 0."""
     plain = next((row for row in table if row["network"] == PLAIN), None)
-    others = [row for row in table if row is not plain]
+    others = [row for row in table if row is not plain and not _longer(row)]
     if plain is None or not others:
         return "" if table else NOTHING
-    again = sum(int(row["seeds"]) - 1 for row in table)
+    alike = [plain, *others]
+    again = sum(int(row["seeds"]) - 1 for row in alike)
     if not again:
         return "One run a network: the noise between seeds is not known yet, so no gap can be read."
-    squares = sum((int(row["seeds"]) - 1) * float(row["top1_std"] or 0) ** 2 for row in table)
+    squares = sum((int(row["seeds"]) - 1) * float(row["top1_std"] or 0) ** 2 for row in alike)
     noise, sure = (squares / again) ** 0.5, float(student.ppf(0.975, again))
     words = {1: [], 0: [], -1: []}
     for row in others:
@@ -231,8 +232,22 @@ def verdict(table):
     return (
         f"The deviation between seeds is {noise:.2f} points, with {again} degree{'s' * (again > 1)} of freedom: by "
         f"Student's t a gap between two single runs counts from {sure * noise * 2**0.5:.1f} points on (95 %). "
-        f"{'; '.join(parts)}."
+        f"{'; '.join(parts)}.{longer(table, plain)}"
     )
+
+
+def longer(table, plain):
+    """What more epochs of the same recipe bring, which is no gap between networks."""
+    said = [
+        f"`{row['model']}` reaches {row['top1']} % after {row['epochs']} epochs ({plain['epochs']} elsewhere)"
+        for row in table
+        if _longer(row)
+    ]
+    return f" Trained longer by the same recipe, {'; '.join(said)}." if said else ""
+
+
+def _longer(row):
+    return "epochs=" in row["network"]
 
 
 def maps_verdict(maps):

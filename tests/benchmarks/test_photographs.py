@@ -45,7 +45,7 @@ def params(tmp_path, monkeypatch):
     return folder
 
 
-def finished_run(root, folder, model, seed=0, accuracy=0.5, **arch):
+def finished_run(root, folder, model, seed=0, accuracy=0.5, epochs=1, **arch):
     """What training leaves, with random weights."""
     mx.random.seed(seed)
     arch = {**ARCH, **arch}
@@ -64,7 +64,7 @@ def finished_run(root, folder, model, seed=0, accuracy=0.5, **arch):
         arch=arch,
         image_size=0,
     )
-    metrics = dict(model=model, dataset="tiny-imagenet", best_epoch=1, last_accuracy=accuracy, seed=seed, epochs=1)
+    metrics = dict(model=model, dataset="tiny-imagenet", best_epoch=1, last_accuracy=accuracy, seed=seed, epochs=epochs)
     metrics.update(
         command="train_imagenet.py --recipe tiny_imagenet", seconds=120.0, threads=2, recipe=recipe, finished="now"
     )
@@ -92,6 +92,17 @@ def test_runs_of_one_network_are_one_row(stored, root):
     net = gluon_attn.get_model("resnet18", classes=3, **ARCH)
     count = sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
     assert plain["parameters"] == count
+
+
+def test_a_run_of_more_epochs_is_a_row_of_its_own(stored, root, params, tmp_path):
+    long = finished_run(root, tmp_path / "runs" / "long", "resnet18", accuracy=0.6, epochs=3)
+    store(long, params, tag="tiny-imagenet-3epochs")
+    rows = photographs.main(["--rounds", "0", "--only", "resnet18"])
+    found = [(row["network"], row["top1"], row["epochs"], row["tag"]) for row in rows]
+    assert found == [
+        ("resnet18", "52.00", 1, "tiny-imagenet"),
+        ("resnet18 epochs=3", "60.00", 3, "tiny-imagenet-3epochs"),
+    ]
 
 
 def test_one_more_network_leaves_the_rows_of_the_others(stored, root):
@@ -244,6 +255,15 @@ def test_gaps_are_judged_by_the_noise_between_seeds():
     row = lambda name, top1: dict(network=name, top1=top1, seeds="3", top1_std="0.30")  # noqa: E731
     text = photographs_page.verdict([row("resnet18", "46.00"), row("aff_resnet18", "45.30"), row("a", "46.55")])
     assert "`aff_resnet18` (-0.70): worse" in text and "`a` (+0.55): not told apart" in text
+
+
+def test_more_epochs_are_no_gap_between_networks():
+    row = lambda name, top1, epochs: dict(  # noqa: E731
+        network=name, model=name.split()[0], top1=top1, seeds="3", top1_std="0.30", epochs=epochs
+    )
+    rows = [row("resnet18", "46.00", "10"), row("a", "46.10", "10")]
+    alone, beside = (photographs_page.verdict(found) for found in (rows, [*rows, row("a epochs=30", "50.00", "30")]))
+    assert beside == alone + " Trained longer by the same recipe, `a` reaches 50.00 % after 30 epochs (10 elsewhere)."
 
 
 def test_the_page_says_whether_the_recipe_is_the_best():
