@@ -11,7 +11,7 @@ import pytest
 import gluon_attn
 from gluon_attn import GluonAttnError, cli, zoo
 from gluon_attn.catalogue.names import SPECS
-from gluon_attn.deploy import export_onnx, export_symbol
+from gluon_attn.deploy import Predictor, export_onnx, export_symbol
 from gluon_attn.deploy.export import check, onnx_graph
 from gluon_attn.deploy.export.onnx_file import verified
 from gluon_attn.deploy.run.onnxruntime_engine import session
@@ -92,6 +92,16 @@ def test_metadata_comes_back(tmp_path):
     assert Card.from_metadata(metadata, path) == _card()
     with pytest.raises(GluonAttnError, match="does not say its model, classes"):
         Card.from_metadata({}, path)
+
+
+@pytest.mark.parametrize("export, name", [(export_onnx, "net.onnx"), (export_symbol, "net-symbol.json")])
+def test_without_a_card_the_networks_own_goes_into_the_file(tmp_path, export, name):
+    net = gluon_attn.get_model("cifar_aff_resnet20", pretrained="digits")
+    export(net, tmp_path / name.replace("-symbol.json", ""), 40)
+    predictor = Predictor(tmp_path / name)
+    assert predictor.card == net.card.but(input_size=40)
+    export(net, tmp_path / name.replace("-symbol.json", ""), 32, card=_card())
+    assert Predictor(tmp_path / name).card.classes == _card().classes
 
 
 def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):

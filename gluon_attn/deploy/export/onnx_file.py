@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 import onnx
 
 from gluon_attn.deploy.export import check, onnx_graph
+from gluon_attn.deploy.export.own_card import own_card
 from gluon_attn.deploy.export.trace import trace
 from gluon_attn.deploy.run.onnxruntime_engine import session
 from gluon_attn.files import AnyPath, write_bytes
@@ -30,13 +31,14 @@ def export_onnx(
 
     Input `images` (batch, in_channels, height, width) float32, normalised; output `logits` (batch, classes), or all
     that the network gives. The batch is free, and so are height and width unless the network is tied to `size`.
-    BatchNorm is folded into convolutions. card (weights.card.Card) goes into the file's metadata. Above `tolerance`
-    nothing is written.
+    BatchNorm is folded into convolutions. card (weights.card.Card; the network's own, where it has one, by default)
+    goes into the file's metadata. Above `tolerance` nothing is written.
 
-    >>> export_onnx(net, "net.onnx", size=32, card=net.card) < 1e-4
+    >>> export_onnx(net, "net.onnx", size=32) < 1e-4
     True
     """
     model, difference = verified(net, size, in_channels, tolerance)
+    card = own_card(net, size, card)
     if card is not None:
         card = card.but(outputs=[output.name for output in model.graph.output])
         onnx.helper.set_model_props(model, card.to_metadata())

@@ -8,6 +8,7 @@ import mxnet as mx
 
 from gluon_attn import cpu
 from gluon_attn.deploy.export import check
+from gluon_attn.deploy.export.own_card import own_card
 from gluon_attn.deploy.export.trace import as_block, names_of, place_of, trace
 from gluon_attn.files import AnyPath, write_text
 from gluon_attn.weights.files import write_checked
@@ -27,9 +28,10 @@ def export_symbol(
 ) -> float:
     """Write PREFIX-symbol.json, PREFIX-0000.params and PREFIX-card.json; the difference from Gluon is returned.
 
-    The graph is the one of inference: nothing in it that only training on a CPU needs.
+    The graph is the one of inference: nothing in it that only training on a CPU needs. card : by default the network's
+    own; where it has none, there is no third file.
 
-    >>> export_symbol(net, "net", size=32, card=net.card) < 1e-4
+    >>> export_symbol(net, "net", size=32) < 1e-4
     True
     """
     symbol = trace(net)
@@ -47,6 +49,7 @@ def export_symbol(
     cpu.finish_relaying()
     write_checked(f"{prefix}-0000.params", lambda path: mx.nd.save(path, arrays))
     write_text(f"{prefix}-symbol.json", symbol.tojson())
+    card = own_card(net, size, card)
     if card is not None:
         names = names_of(net, len(symbol.list_outputs()))
         card.but(outputs=names).write(f"{prefix}-card.json")

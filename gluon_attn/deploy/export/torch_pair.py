@@ -10,6 +10,7 @@ import torch
 
 from gluon_attn.deploy.export import check
 from gluon_attn.deploy.export.named_graph import named_graph
+from gluon_attn.deploy.export.own_card import own_card
 from gluon_attn.deploy.export.trace import names_of, trace
 from gluon_attn.deploy.run.torch_file import write_pair
 from gluon_attn.deploy.run.torch_graph import build
@@ -33,10 +34,10 @@ def export_torch(
 ) -> float:
     """Write `net` as `path` (.safetensors: weights, graph and card), and return the largest difference from Gluon.
 
-    `deploy.load_torch(path)` makes a module of it where there is no MXNet, and `Predictor(path)` serves it. Above
-    `tolerance` nothing is written.
+    `deploy.load_torch(path)` makes a module of it where there is no MXNet, and `Predictor(path)` serves it. card : by
+    default the network's own, if it has one. Above `tolerance` nothing is written.
 
-    >>> export_torch(net, "net.safetensors", size=32, card=net.card)
+    >>> export_torch(net, "net.safetensors", size=32)
     >>> module = deploy.load_torch("net.safetensors")
     """
     graph, arrays, _ = named_graph(net)
@@ -53,6 +54,7 @@ def export_torch(
     names = names_of(net, len(graph.outputs)) if len(graph.outputs) == 1 or hasattr(net, "gives") else None
     if card is not None and names is None:
         raise GluonAttnError(f"{type(net).__name__} does not say what it gives: set its `gives`, a name an output.")
+    card = own_card(net, size, card) if names else None
     metadata = {"outputs": json.dumps(names)} if names else {}
     metadata.update(card.but(outputs=names).to_metadata() if card is not None else {})
     Path(path).parent.mkdir(parents=True, exist_ok=True)
