@@ -60,13 +60,13 @@ def stored():
 def grouped(runs):
     """{label: [(entry, metrics), ...]}: runs that differ in the seed alone stand together; the plain network first.
 
-    Who was trained for more epochs than the rest stands alone: 'resnet18 epochs=30'.
+    Who was trained for other epochs than most stands alone: 'resnet18 epochs=30'.
     """
     groups = defaultdict(list)
-    usual = min((metrics["epochs"] for _, metrics in runs), default=0)
+    usual = statistics.mode(metrics["epochs"] for _, metrics in runs) if runs else 0
     for entry, metrics in runs:
-        longer = "" if metrics["epochs"] == usual else f" epochs={metrics['epochs']}"
-        groups[label_of(entry) + longer].append((entry, metrics))
+        other = "" if metrics["epochs"] == usual else f" epochs={metrics['epochs']}"
+        groups[label_of(entry) + other].append((entry, metrics))
     ordered = sorted(groups, key=lambda label: (label != PLAIN, label))
     return {label: sorted(groups[label], key=lambda run: run[1]["seed"]) for label in ordered}
 

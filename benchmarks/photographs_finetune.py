@@ -17,7 +17,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks.common import ROOT, options, show, write
-from benchmarks.photographs import asked, label_of
+from benchmarks.photographs import asked
 
 SEEDS = 3
 SCRATCH = {"pretrained": "", "new_head": False, "head_lr": 1.0}
@@ -38,7 +38,7 @@ def main(argv=None):
 
 
 def row_of(label, entry, setting, args):
-    found = [run(entry, setting, seed, args) for seed in range(SEEDS)]
+    found = [run(label, entry, setting, seed, args) for seed in range(SEEDS)]
     accuracies = [100 * metrics["test_accuracy_of_best"] for metrics in found]
     low, high = (100 * end for end in found[0]["test_accuracy_of_best_interval"])
     return {
@@ -52,12 +52,12 @@ def row_of(label, entry, setting, args):
     }
 
 
-def run(entry, setting, seed, args):
+def run(label, entry, setting, seed, args):
     """metrics.json of one training, which is not repeated where it has ended before."""
     from gluon_attn.recipe.recipe import Recipe
     from gluon_attn.train import fit
 
-    network, name = (words.replace(" ", "_").replace(",", "") for words in (label_of(entry), setting))
+    network, name = (words.replace(" ", "_").replace(",", "") for words in (label, setting))
     folder = Path(args.output) / network / f"{name}-{seed}"
     values = {
         "model": entry.model,

@@ -213,7 +213,7 @@ def markdown(columns, rows):
 def verdict(table):
     """Each network beside the plain one: a gap is one that Student's t, of the deviation over seeds, tells from 0."""
     plain = next((row for row in table if row["network"] == PLAIN), None)
-    others = [row for row in table if row is not plain and not _longer(row)]
+    others = [row for row in table if row is not plain and not _other_epochs(row, plain)]
     if plain is None or not others:
         return "" if table else NOTHING
     alike = [plain, *others]
@@ -232,22 +232,22 @@ def verdict(table):
     return (
         f"The deviation between seeds is {noise:.2f} points, with {again} degree{'s' * (again > 1)} of freedom: by "
         f"Student's t a gap between two single runs counts from {sure * noise * 2**0.5:.1f} points on (95 %). "
-        f"{'; '.join(parts)}.{longer(table, plain)}"
+        f"{'; '.join(parts)}.{other_epochs(table, plain)}"
     )
 
 
-def longer(table, plain):
-    """What more epochs of the same recipe bring, which is no gap between networks."""
-    said = [
-        f"`{row['model']}` reaches {row['top1']} % after {row['epochs']} epochs ({plain['epochs']} elsewhere)"
+def other_epochs(table, plain):
+    """What more epochs of the same recipe bring, or fewer, which is no gap between networks: a sentence a row."""
+    return "".join(
+        f" Trained {'longer' if int(row['epochs']) > int(plain['epochs']) else 'shorter'} by the same recipe, "
+        f"`{row['model']}` reaches {row['top1']} % after {row['epochs']} epochs ({plain['epochs']} elsewhere)."
         for row in table
-        if _longer(row)
-    ]
-    return f" Trained longer by the same recipe, {'; '.join(said)}." if said else ""
+        if _other_epochs(row, plain)
+    )
 
 
-def _longer(row):
-    return "epochs=" in row["network"]
+def _other_epochs(row, plain):
+    return plain is not None and row.get("epochs") != plain.get("epochs")
 
 
 def maps_verdict(maps):

@@ -105,6 +105,33 @@ def test_a_run_of_more_epochs_is_a_row_of_its_own(stored, root, params, tmp_path
     ]
 
 
+def test_a_short_run_leaves_the_other_rows_their_names(stored, root, params, tmp_path):
+    for seed in range(5):  # beside two of cbam_resnet18 and inv_se_resnet18, and two seeds, of one epoch
+        run = finished_run(root, tmp_path / "runs" / f"more{seed}", "resnet18", seed=seed, epochs=3)
+        store(run, params, tag=f"tiny-imagenet-more{seed}")
+    rows = photographs.main(["--rounds", "0", "--only", "resnet18"])
+    assert [(row["network"], row["seeds"]) for row in rows] == [("resnet18", 5), ("resnet18 epochs=1", 2)]
+
+
+def test_each_row_is_fine_tuned_in_a_folder_of_its_own(stored, root, params, tmp_path, monkeypatch):
+    long = finished_run(root, tmp_path / "runs" / "long", "resnet18", epochs=3)
+    store(long, params, tag="tiny-imagenet-3epochs")
+    started = []
+
+    def fit(recipe, progress):
+        started.append((recipe.output, recipe.pretrained))
+        (tmp_path / recipe.output).mkdir(parents=True)
+        interval = dict(test_accuracy_of_best_interval=[0.4, 0.6])
+        metrics = dict(finished="now", test_accuracy_of_best=0.5, seconds=1.0, **interval)
+        (tmp_path / recipe.output / "metrics.json").write_text(json.dumps(metrics))
+
+    monkeypatch.setattr("gluon_attn.train.fit", fit)
+    words = ["--pictures", str(root), "--only", "resnet18", "--output", str(tmp_path / "tuned")]
+    rows = photographs_finetune.main(words)
+    assert len({folder for folder, _ in started}) == len(started) == len(rows) * photographs_finetune.SEEDS
+    assert {"tiny-imagenet", "tiny-imagenet-3epochs"} < {pretrained for _, pretrained in started}
+
+
 def test_one_more_network_leaves_the_rows_of_the_others(stored, root):
     photographs.main(["--rounds", "0", "--only", "resnet18,cbam_resnet18"])
     photographs.main(["--rounds", "0", "--only", "inv_*"])
