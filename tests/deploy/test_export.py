@@ -104,6 +104,20 @@ def test_without_a_card_the_networks_own_goes_into_the_file(tmp_path, export, na
     assert Predictor(tmp_path / name).card.classes == _card().classes
 
 
+def test_the_own_card_stays_out_where_the_network_takes_other_channels(tmp_path):
+    net = gluon_attn.get_model("cifar_aff_resnet20", pretrained="digits", in_channels=1)
+    export_onnx(net, tmp_path / "net.onnx", 32, in_channels=1)
+    with pytest.raises(GluonAttnError, match="does not say its model, classes"):
+        Predictor(tmp_path / "net.onnx")
+
+
+def test_no_card_of_another_network_stays_beside_symbol_files(tmp_path):
+    export_symbol(build("cifar_se_resnet20", classes=4), tmp_path / "net", 32, card=_card())
+    export_symbol(build("cifar_resnet20", classes=4), tmp_path / "net", 32)
+    with pytest.raises(GluonAttnError, match="does not say its model, classes"):
+        Predictor(tmp_path / "net-symbol.json")
+
+
 def test_a_wrong_graph_is_not_written(tmp_path, monkeypatch):
     trace = onnx_graph.trace
     monkeypatch.setattr(onnx_graph, "trace", lambda net, name: trace(net, name) * 1.001)

@@ -38,7 +38,7 @@ def export_onnx(
     True
     """
     model, difference = verified(net, size, in_channels, tolerance)
-    card = own_card(net, size, card)
+    card = own_card(net, size, in_channels, card)
     if card is not None:
         card = card.but(outputs=[output.name for output in model.graph.output])
         onnx.helper.set_model_props(model, card.to_metadata())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 import mxnet as mx
@@ -29,7 +30,7 @@ def export_symbol(
     """Write PREFIX-symbol.json, PREFIX-0000.params and PREFIX-card.json; the difference from Gluon is returned.
 
     The graph is the one of inference: nothing in it that only training on a CPU needs. card : by default the network's
-    own; where it has none, there is no third file.
+    own; where it has none, there is no third file, and one of an export before is removed.
 
     >>> export_symbol(net, "net", size=32) < 1e-4
     True
@@ -49,10 +50,13 @@ def export_symbol(
     cpu.finish_relaying()
     write_checked(f"{prefix}-0000.params", lambda path: mx.nd.save(path, arrays))
     write_text(f"{prefix}-symbol.json", symbol.tojson())
-    card = own_card(net, size, card)
+    card = own_card(net, size, in_channels, card)
+    card_file = Path(f"{prefix}-card.json")
     if card is not None:
         names = names_of(net, len(symbol.list_outputs()))
-        card.but(outputs=names).write(f"{prefix}-card.json")
+        card.but(outputs=names).write(card_file)
+    else:  # one of an export before: this network would be served under the name and classes of that
+        card_file.unlink(missing_ok=True)
     return found
 
 

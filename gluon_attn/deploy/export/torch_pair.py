@@ -54,7 +54,7 @@ def export_torch(
     names = names_of(net, len(graph.outputs)) if len(graph.outputs) == 1 or hasattr(net, "gives") else None
     if card is not None and names is None:
         raise GluonAttnError(f"{type(net).__name__} does not say what it gives: set its `gives`, a name an output.")
-    card = own_card(net, size, card) if names else None
+    card = own_card(net, size, in_channels, card) if names else None
     metadata = {"outputs": json.dumps(names)} if names else {}
     metadata.update(card.but(outputs=names).to_metadata() if card is not None else {})
     Path(path).parent.mkdir(parents=True, exist_ok=True)
