@@ -22,6 +22,7 @@ import re
 import shlex
 import socket
 import subprocess
+import sys
 
 from gluon_attn.commands._job import Host, Member, run_together
 from gluon_attn.errors import GluonAttnError
@@ -50,15 +51,16 @@ def run(args):
         raise GluonAttnError("Nothing to launch: put -- and the training command at the end.")
     _check(args, command)
     hosts = _read_hosts(args.hostfile) if args.hostfile else []
-    members = _members(args, command, hosts)
-    if args.dry_run:
-        for member in members:
-            variables = [f"{name}={value}" for name, value in member.environment.items()]
-            print(f"{member.role} on {_place(member)}: {shlex.join([*variables, *member.command])}")
-        return 0
-    if args.sync_to:
-        _sync(hosts, args.sync_to)
-    return run_together(members)
+    with _reserved_port() as port:
+        members = _members(args, command, hosts, port)
+        if args.dry_run:
+            for member in members:
+                variables = [f"{name}={value}" for name, value in member.environment.items()]
+                print(f"{member.role} on {_place(member)}: {shlex.join([*variables, *member.command])}")
+            return 0
+        if args.sync_to:
+            _sync(hosts, args.sync_to)
+        return run_together(members)
 
 
 def _check(args, command):
@@ -106,13 +108,13 @@ def _host(line, path):
     return Host(found.group(1), found.group(2) and int(found.group(2)))
 
 
-def _members(args, command, hosts):
+def _members(args, command, hosts, port):
     """The job's processes: the scheduler here, then servers and workers on the machines in turn."""
     servers = args.servers or args.workers
     address = _own_address(hosts)
     shared = {
         "DMLC_PS_ROOT_URI": address,
-        "DMLC_PS_ROOT_PORT": str(_free_port()),
+        "DMLC_PS_ROOT_PORT": str(port),
         "DMLC_NUM_WORKER": str(args.workers),
         "DMLC_NUM_SERVER": str(servers),
     }
@@ -156,11 +158,26 @@ def _own_address(hosts):
     )
 
 
-def _free_port():
+@contextlib.contextmanager
+def _reserved_port():
+    """A free port for the scheduler, kept from other jobs until this one ends.
+
+    The scheduler binds it seconds later. A port that was only looked at is by then another job's, whose workers this
+    one's would join.
+    """
     for port in _PORTS:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            return port
+        with socket.socket() as held:
+            try:
+                held.bind(("", port))
+            except OSError:
+                continue
+            if sys.platform.startswith("linux"):
+                # From here on only sockets with the same option can have the port: ZeroMQ's has it, the one above not.
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            else:  # other systems have other rules, and might keep it from the scheduler, too
+                held.close()
+            yield port
+            return
     raise GluonAttnError(f"No port from {_PORTS[0]} to {_PORTS[-1]} is free for the scheduler: end some other job.")
 
 

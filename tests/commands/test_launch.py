@@ -188,6 +188,24 @@ def test_the_end_of_one_process_is_that_of_all(role, name, sleeping):
     assert job.returncode == 1 and processes_with(word) == []
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux keeps a port that a scheduler can bind")
+def test_jobs_started_at_once_have_ports_of_their_own(tmp_path):
+    """None of the schedulers has bound its port yet, and then each binds it as ZeroMQ does; a job's end frees it."""
+    wait = "import json, os, sys, time, socket; port = int(os.environ['DMLC_PS_ROOT_PORT']); " + (
+        "os.environ['DMLC_ROLE'] == 'scheduler' or time.sleep(99); time.sleep(1); own = socket.socket(); "
+        "own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); own.bind(('127.0.0.1', port)); own.listen(1); "
+        "open(os.path.join(sys.argv[1], str(port)), 'w').close(); time.sleep(99)"
+    )
+    command = ["-n", 1, "--", sys.executable, "-c", wait, tmp_path, "dist_sync"]
+    jobs = [launch(*command) for _ in range(3)]
+    wait_until(lambda: len(os.listdir(tmp_path)) == 3)
+    for job in jobs:
+        job.terminate()
+        job.communicate(timeout=20)
+    with socket.socket() as free:
+        free.bind(("", min(int(name) for name in os.listdir(tmp_path))))
+
+
 @pytest.mark.slow
 def test_who_ignores_sigterm_is_killed(tmp_path):
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP.replace("os.fork(); ", "")
