@@ -7,7 +7,7 @@ python -m benchmarks.attention_cost --mode training --only "cifar_c*"      # tho
 from __future__ import annotations
 
 from benchmarks import plots
-from benchmarks.common import DOCS, RESULTS, chosen, options, processor, read, show, write
+from benchmarks.common import DOCS, RESULTS, chosen, options, processor, processor_of, read, show, write
 from gluon_attn.files import write_text
 
 # backbone, batch of a training step and of inference, and whether memory is measured (a process a network)
@@ -64,11 +64,11 @@ def _names(backbone):
 
 def _with_known(fresh, order):
     """The rows measured now and, of what the file holds, the others of this processor; in the order of a whole run."""
-    rows = [{**row, "processor": processor()} for row in fresh]
+    rows = list(fresh)
     now = {(row["network"], row["mode"]) for row in rows}
     for row in read(RESULTS / "attention_cost.csv"):
         key = (row["network"], row["mode"])
-        if key in order and key not in now and row.get("processor") == processor():
+        if key in order and key not in now and processor().items() <= row.items():
             rows.append({column: row[column] for column in rows[0]})
     return sorted(rows, key=lambda row: order[row["network"], row["mode"]])
 
@@ -79,7 +79,7 @@ def _same(name, backbone):
 
 def markdown(rows):
     """A page with one line a network: ratios to its plain backbone."""
-    how = dict(processor=rows[0]["processor"], cores=rows[0]["cores_of_mxnet"], clock=rows[0]["clock"])
+    how = dict(processor=processor_of(rows[0]), cores=rows[0]["cores_of_mxnet"], clock=rows[0]["clock"])
     lines = [PAGE.format(**how), "| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
     by = {(row["network"], row["mode"]): row for row in rows}
     for name in dict.fromkeys(row["network"] for row in rows):

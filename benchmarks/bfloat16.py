@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import add_torch, options, read, show, write
-from benchmarks.deploy_speed import chosen, processor, step_of, updates_of
+from benchmarks.deploy_speed import chosen, step_of, updates_of
 
 # network, keywords, batch, side, and whether the images come from files
 TABLE = (
@@ -63,7 +63,7 @@ def _row(size, turns):
         "torch_images_per_second": torch,
         "ratio_to_torch": torch and ours / torch,
     }
-    return {"size": size, "amx": amx, **{key: f"{n:.2f}" if n else "" for key, n in numbers.items()}, **processor()}
+    return {"size": size, "amx": amx, **{key: f"{n:.2f}" if n else "" for key, n in numbers.items()}}
 
 
 def _in_a_process(index, engine, folder, args):

@@ -8,6 +8,7 @@ import fnmatch
 import glob
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -63,14 +64,14 @@ def add_torch():
 
 
 def write(name, rows, args, unique=()):
-    """results/NAME.csv, every row with the clock, the cores and the machine it was measured on.
+    """results/NAME.csv, every row with the CPU, the clock, the cores and the machine it was measured on.
 
     What the file holds of other `--threads` stays, so that one command a number of threads fills one table; with
     `unique`, so does what has other values there, in the columns of the new rows.
     """
     asked = str(args.threads or "default")
     machine = {"clock": args.clock, "threads": asked, "cores_of_mxnet": threads.taken(), "cores": os.cpu_count()}
-    rows = [{**row, **machine, "machine": platform.machine()} for row in rows]
+    rows = [{**row, **processor(), **machine, "machine": platform.machine()} for row in rows]
     path = RESULTS / f"{name}.csv"
     measured = {_place(row, ("threads", *unique)) for row in rows}
     known = [row for row in read(path) if row.keys() == rows[0].keys() or unique]
@@ -87,15 +88,21 @@ def _place(row, keys):
 
 
 def processor():
-    """Its name and the widest instructions that oneDNN has kernels for, as "AMD EPYC, AVX2"."""
+    """The CPU's model and the widest of its instructions, {'cpu', 'isa'}; '' where they are not known."""
     try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return f"{platform.processor() or platform.machine()}, unknown instructions"
-    known = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = known.get("flags", "").split()
-    widest = next((isa for isa in INSTRUCTIONS if isa in flags), "")
-    return f"{known.get('model name', platform.machine())}, {widest.replace('_', '-').upper() or 'no AVX2'}"
+        return {"cpu": platform.processor() or platform.machine(), "isa": ""}
+    model, flags = re.search(r"model name\s*: (.*)", text), text.split()
+    return {
+        "cpu": model.group(1).strip() if model else platform.machine(),
+        "isa": next((isa for isa in INSTRUCTIONS if isa in flags), ""),
+    }
+
+
+def processor_of(row):
+    """The CPU that a row of a table was measured on, as words; '' where the row is from before they were written."""
+    return ", ".join(filter(None, (row.get("cpu"), row.get("isa"))))
 
 
 def read(path):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import io
-import re
 import shutil
 
 from benchmarks.common import add_torch, options, show, write
@@ -172,23 +171,10 @@ def timed(name, batch, mode, engines, args, aims):
                 "ratio": f"{time.faster_than(times['plain']):.2f}",
                 "target": aims.get(key) or "",
                 "spread": f"{time.spread:.2f}",
-                **processor(),
             }
         )
         for key, time in times.items()
     ]
-
-
-def processor():
-    """The CPU's model and the widest vector instructions it has."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            text = stream.read()
-    except OSError:
-        return {"cpu": "", "isa": ""}
-    model, flags = re.search(r"model name\s*: (.*)", text), text.split()
-    widest = [name for name in ("amx_tile", "avx512_bf16", "avx512f", "avx2") if name in flags]
-    return {"cpu": model.group(1).strip() if model else "", "isa": widest[0] if widest else ""}
 
 
 if __name__ == "__main__":

@@ -6,22 +6,20 @@ weights does, and after it. All three draw the same random numbers, so ours and 
 pictures: the largest difference before AutoAugment is reported (its operations are compared in tests/data). All three
 keep freed memory, as a process with a `data.Loader` does; the plain ones gain from it, too.
 
-    python benchmarks/input_pipeline.py            # writes results/input_pipeline.csv
+    python -m benchmarks.input_pipeline            # writes results/input_pipeline.csv
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 import io
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
+from benchmarks.common import options, show, write
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data._memory import keep_freed_memory
 from gluon_attn.data.auto_augment import GREY, AutoAugment
@@ -119,24 +117,25 @@ def largest_difference(files, count):
     return worst
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=200, help="images a round")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quality", type=int, default=90, help="of the JPEGs")
-    parser.add_argument("--output", type=Path, default=Path("results/input_pipeline.csv"))
-    args = parser.parse_args()
+def main(argv=None):
+    args = options(__doc__, argv, rounds=7, images=200, quality=90, clock="cpu")
     keep_freed_memory()
     files = jpegs(args.quality)
     rates, difference = measure(files, args.images, args.rounds), largest_difference(files, args.images)
-    args.output.parent.mkdir(exist_ok=True)
-    with open(args.output, "w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["pipeline", "images_per_second_per_core", "gluon_attn_is_faster_by", "kilobytes_a_jpeg"])
-        for name, rate in rates.items():
-            size = sum(map(len, files)) / len(files) / 1000
-            rows.writerow([name, f"{rate:.0f}", f"{rates['gluon_attn'] / rate:.2f}", f"{size:.0f}"])
-    print(args.output.read_text() + f"largest difference before AutoAugment: {difference} grey level(s)")
+    size = sum(map(len, files)) / len(files) / 1000
+    rows = [
+        show(
+            {
+                "pipeline": name,
+                "images_per_second_per_core": f"{rate:.0f}",
+                "gluon_attn_is_faster_by": f"{rates['gluon_attn'] / rate:.2f}",
+                "kilobytes_a_jpeg": f"{size:.0f}",
+            }
+        )
+        for name, rate in rates.items()
+    ]
+    write("input_pipeline", rows, args)
+    print(f"largest difference before AutoAugment: {difference} grey level(s)")
 
 
 if __name__ == "__main__":

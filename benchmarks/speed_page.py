@@ -5,7 +5,7 @@ python -m benchmarks.speed_page
 
 from __future__ import annotations
 
-from benchmarks.common import DOCS, RESULTS, read
+from benchmarks.common import DOCS, RESULTS, processor_of, read
 from gluon_attn.files import write_text
 
 TOP = """# Speed
@@ -63,11 +63,13 @@ batch and in the square of the side; the devices cpu:0 to cpu:3 share the same c
 until the cores are busy. Columns: results/growth.csv.
 """
 
+CPU = ("CPU", "cpu")
 TRAINING = (
     ("network", "network"),
     ("batch", "batch"),
     ("pixels", "size"),
     ("MXNet's cores", "cores_of_mxnet"),
+    CPU,
     ("plain, images/s", "plain_images_per_second"),
     ("ours", "images_per_second"),
     ("ratio", "ratio"),
@@ -81,7 +83,7 @@ BFLOAT16 = (
     ("batch", "batch"),
     ("pixels", "size"),
     ("MXNet's cores", "cores_of_mxnet"),
-    ("CPU", "cpu"),
+    CPU,
     ("AMX", "amx"),
     ("our float32, images/s", "float32_images_per_second"),
     ("our bfloat16", "images_per_second"),
@@ -120,18 +122,17 @@ def main():
 def table(rows, columns):
     """Markdown of the (heading, key) columns; a cell that was not measured yet is empty."""
     lines = [[heading for heading, _ in columns], ["---"] + ["---:"] * (len(columns) - 1)]
-    lines += [[row.get(key, "") for _, key in columns] for row in rows]
+    lines += [[processor_of(row) if key == "cpu" else row.get(key, "") for _, key in columns] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def engines_side_by_side(rows):
     """One row a network, batch and number of cores, and its columns."""
     columns = [("network", "network"), ("batch", "batch"), ("MXNet's cores", "cores_of_mxnet")]
-    columns += [("CPU", "processor"), ("plain MXNet, images/s", "plain")]
+    columns += [CPU, ("plain MXNet, images/s", "plain")]
     wide = {}
     for row in rows:
         one = wide.setdefault((row["network"], row["batch"], row["cores_of_mxnet"]), dict(row))
-        one["processor"] = f"{row['cpu']}, {row['isa']}" if row["cpu"] else ""
         engine = row["engine"]
         aim = f" ({row['target']})" if row["target"] and row["threads"] == "default" else ""
         one[engine] = row["images_per_second"] if engine == "plain" else row["ratio"] + aim
