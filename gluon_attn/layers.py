@@ -18,23 +18,31 @@ def conv(
     groups: int = 1,
     bias: bool = False,
     dilation: int = 1,
+    pixel: bool = False,
+    weight_initializer: Any = None,
 ) -> nn.HybridBlock:
     """A convolution that keeps the size at stride 1 (padding = dilation * (kernel - 1) / 2).
+
+    pixel : its maps have one pixel, and a BatchNorm follows
 
     >>> conv(16, 32, kernel=3, stride=2)._kwargs["pad"]
     (1, 1)
     """
-    kind = GroupedConv2D if cpu.narrow(in_channels // groups, groups, cpu.group_width()) else nn.Conv2D
-    return kind(
-        channels,
-        kernel,
+    layer = dict(
         strides=stride,
         padding=dilation * (kernel - 1) // 2,
         dilation=dilation,
         groups=groups,
         use_bias=bias,
         in_channels=in_channels,
+        weight_initializer=weight_initializer,
     )
+    if cpu.narrow(in_channels // groups, groups, cpu.group_width()):
+        return GroupedConv2D(channels, kernel, **layer)
+    before, after = cpu.fences(in_channels, channels, kernel, groups, pixel)
+    if before or after:
+        return FencedConv2D(channels, kernel, before=before, after=after, **layer)
+    return nn.Conv2D(channels, kernel, **layer)
 
 
 def batch_norm(channels: int, zero_gamma: bool = False, **kwargs: Any) -> nn.BatchNorm:
@@ -107,6 +115,19 @@ class GroupedConv2D(nn.Conv2D):
         weight, groups = cpu.in_wide_groups(F, weight, self.weight.shape, groups, cpu.group_width())
         inputs = (x, weight) if bias is None else (x, weight, bias)
         return F.Convolution(*inputs, name="fwd", **{**self._kwargs, "num_group": groups})
+
+
+class FencedConv2D(nn.Conv2D):
+    """nn.Conv2D that is trained on a CPU between plain memory layouts: of what enters, what leaves, or both."""
+
+    def __init__(self, *args, before=False, after=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._before, self._after = before, after
+
+    def hybrid_forward(self, F, x, *args, **kwargs):
+        trained = cpu.trains_on_cpu(self)
+        y = super().hybrid_forward(F, cpu.fence(F, x) if trained and self._before else x, *args, **kwargs)
+        return cpu.fence(F, y) if trained and self._after else y
 
 
 class PlaneConv2D(nn.Conv2D):

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import cpu, matrix_units
+from gluon_attn import cpu, devices, matrix_units
 from gluon_attn.attention.lip import InstanceNorm
 from gluon_attn.deploy.export.named_graph import named_graph
 from gluon_attn.deploy.export.trace import trace
-from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, PlaneConv2D, conv
+from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, PlaneConv2D, batch_norm, conv, sequence
 from tests.helpers import build, images, randomise
+
+needs_bfloat16 = pytest.mark.skipif(not devices._has_bfloat16(), reason="this CPU has no bfloat16")
+needs_matrix_units = pytest.mark.skipif(matrix_units.missing() != "", reason=f"matrix units: {matrix_units.missing()}")
 
 
 def _training_step(block, *inputs):
@@ -155,18 +158,26 @@ def test_wide_and_plain_convolutions_stay_what_they_were():
 
 
 STEP = """
+from gluon_attn import matrix_units
+matrix_units.take("{dtype}", "{amx}")
+assert matrix_units.taken() == ("{amx}" == "auto"), matrix_units.words()
+import mxnet as mx
 import gluon_attn
 from gluon_attn.catalogue.names import SPECS
 from gluon_attn.cost.jobs import training_step
+from gluon_attn.devices import prepare_arithmetic
 from tests.helpers import shallow, smallest
-names = sorted({smallest(spec.attention) for spec in SPECS.values()})
-for name in ["cifar_aff_resnext38_32x4d", "resnet18", "abn_resnet18", *names]:
+prepare_arithmetic("{dtype}", [mx.cpu()])
+names = sorted({{smallest(spec.attention) for spec in SPECS.values()}})
+more = ["cifar_aff_resnext38_32x4d", "cifar_densenet40_k12", "resnet18", "abn_resnet18"]
+for name in [*more, *{wide}, *names]:
     arch, side = shallow(name), 32 if name.startswith("cifar") else 64
     if side == 64 and "map_size" in SPECS[name].arch:
         arch["map_size"] = (16, 8, 4, 2)
     # 24 channels fill a block of 8, and none of 16: a convolution to so many classes has another layout than the rest.
-    training_step(gluon_attn.get_model(name, **{"classes": 24, **arch}), 8, side)()
+    training_step(gluon_attn.get_model(name, **{{"classes": 24, **arch}}), 8, side)()
 """
+WIDE = ["resnet50", "resnext50_32x4d", "aff_resnet50", "iaff_resnext50_32x4d"]  # what the matrix units were made for
 
 
 def _kernels(code):
@@ -181,32 +192,45 @@ def _kernels(code):
 
 @pytest.mark.skipif(os.environ.get("MXNET_MKLDNN_ENABLED") == "0", reason="oneDNN is switched off")
 @pytest.mark.skipif(not mx.runtime.Features().is_enabled("MKLDNN"), reason="this MXNet is built without oneDNN")
-@pytest.mark.ci  # imports everything anew
-def test_no_reference_kernel_in_a_training_step():
+@pytest.mark.parametrize(
+    ("dtype", "amx"),
+    [
+        pytest.param("float32", "off", marks=pytest.mark.ci),  # imports everything anew, as all do
+        pytest.param("bfloat16", "off", marks=[pytest.mark.ci, needs_bfloat16]),
+        pytest.param("bfloat16", "auto", marks=[pytest.mark.slow, needs_matrix_units]),  # seen in an emulator alone
+    ],
+)
+def test_no_reference_kernel_in_a_training_step(dtype, amx):
+    kernels = _kernels(STEP.format(dtype=dtype, amx=amx, wide=WIDE if amx == "auto" else []))
     kinds = ("batch_normalization", "convolution", "pooling_v2")
-    assert not [(kind, kernel) for kind, kernel in _kernels(STEP) if kind in kinds and "ref" in kernel]
+    assert not [(kind, kernel) for kind, kernel in kernels if kind in kinds and "ref" in kernel]
+    amx_convolutions = [
+        kernel for kind, kernel in kernels if kind == "convolution" and "avx512_core_amx_bf16" in kernel
+    ]
+    assert bool(amx_convolutions) == (amx == "auto")
 
 
-BFLOAT16_STEP = """
-from gluon_attn import matrix_units
-matrix_units.take("bfloat16")
-assert matrix_units.taken(), matrix_units.words()
-import mxnet as mx
-import gluon_attn
-from gluon_attn.cost.jobs import training_step
-from gluon_attn.devices import prepare_arithmetic
-prepare_arithmetic("bfloat16", [mx.cpu()])
-training_step(gluon_attn.get_model({name!r}, layers=(1, 1, 1, 1), classes=10), 8, 64)()
-"""
+@pytest.mark.parametrize("sizes", [(16, 16, 3), (16, 32, 1), (32, 16, 3), (8, 16, 1), (32, 48, 1)])
+def test_a_convolution_between_plain_layouts_is_the_same(sizes, monkeypatch):
+    """Where matrix units have no kernel its neighbours' BatchNorm gets the plain layout; nowhere else is it touched."""
+    before, after, kernel = sizes
+    x = images(4, before, 1 if kernel == 1 else 6, 1 if kernel == 1 else 5)
 
+    def block():
+        return randomise(sequence(conv(before, after, kernel, pixel=kernel == 1), batch_norm(after)))
 
-@pytest.mark.slow  # not for its time: it was written where there is no AMX, and never ran
-@pytest.mark.skipif(matrix_units.missing() != "", reason=f"matrix units: {matrix_units.missing()}")
-@pytest.mark.parametrize("name", ["resnet50", "resnext50_32x4d", "aff_resnet50", "iaff_resnext50_32x4d"])
-def test_no_reference_kernel_in_a_training_step_on_matrix_units(name):
-    kernels = _kernels(BFLOAT16_STEP.format(name=name))
-    assert any(kind == "convolution" and "avx512_core_amx_bf16" in kernel for kind, kernel in kernels)
-    assert not [(kind, kernel) for kind, kernel in kernels if kernel.startswith(("bnorm_ref", "ref:any"))]
+    plain = block()
+    assert "slice_axis" not in _operators(plain)
+    monkeypatch.setattr(matrix_units, "taken", lambda: True)
+    fenced = block()
+    with cpu.inference_graphs():
+        assert "slice_axis" not in _operators(fenced)
+    assert "slice_axis" in _operators(fenced)
+    assert type(conv(64, 64, 3)) is mx.gluon.nn.Conv2D and type(conv(3, 16, 3)) is mx.gluon.nn.Conv2D
+    expected, found = _training_step(plain, x), _training_step(fenced, x)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5 * abs(value).max(), err_msg=name)
 
 
 def test_a_network_trains_alike_with_and_without():

@@ -8,10 +8,9 @@ from mxnet.gluon import nn
 from gluon_attn.attention.announce import announce
 from gluon_attn.attention.positions import attend, flat, unflat
 from gluon_attn.errors import GluonAttnError, unknown
-from gluon_attn.layers import Conv3D, MaxPool2D, MaxPool3D, batch_norm
+from gluon_attn.layers import Conv3D, MaxPool2D, MaxPool3D, batch_norm, conv
 
 FORMS = ("embedded", "gaussian", "dot", "concat")
-_CONV = {2: nn.Conv2D, 3: Conv3D}
 _POOL = {2: lambda: MaxPool2D(2, 2), 3: lambda: MaxPool3D((1, 2, 2), (1, 2, 2))}
 
 
@@ -41,7 +40,7 @@ class NonLocal(nn.HybridBlock):
         super().__init__(**kwargs)
         if form not in FORMS:
             raise unknown("form of non-local attention", form, FORMS)
-        if dims not in _CONV:
+        if dims not in _POOL:
             raise GluonAttnError(f"dims={dims!r}: non-local blocks have 2 (images) or 3 (clips) dimensions.")
         inner = max(channels // 2, 1) if inner is None else inner
         self.form = form
@@ -50,7 +49,9 @@ class NonLocal(nn.HybridBlock):
 
         def pointwise(before, after, bias=True):
             init = mx.init.Normal(0.01)
-            return _CONV[dims](after, 1, use_bias=bias, in_channels=before, weight_initializer=init)
+            if dims == 3:
+                return Conv3D(after, 1, use_bias=bias, in_channels=before, weight_initializer=init)
+            return conv(before, after, bias=bias, weight_initializer=init)
 
         if form != "gaussian":
             self.theta, self.phi = pointwise(channels, inner), pointwise(channels, inner)
