@@ -14,7 +14,6 @@ from gluon_attn import matrix_units
 from gluon_attn.scoped import Scoped
 
 BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
-RGB = 3  # channels of a picture, whose gradient nobody asks for
 _words = Scoped(None)  # None: by where the network lives
 _network = Scoped(None)  # the one that is traced
 
@@ -100,20 +99,21 @@ def fence(F: Any, x: Any) -> Any:
     return F.slice_axis(x, axis=0, begin=0, end=None)
 
 
-def fences(in_channels: int, channels: int, kernel: int, groups: int = 1, pixel: bool = False) -> Tuple[bool, bool]:
+def fences(in_channels: int, channels: int, kernel: int, groups: int = 1, of: str = "maps") -> Tuple[bool, bool]:
     """Whether to fence what enters a convolution before a BatchNorm, and what leaves it: on matrix units alone.
 
     Their convolutions are channels-last. They have none for the gradient of an input by 16 channels or fewer, nor for a
     1x1 of so few input channels: these run in a blocked layout, and a BatchNorm with data in one and a gradient in the
     other has no kernel but its reference (`bnorm_ref`), 200 times as slow. What comes in the plain layout is re-laid to
-    the other's. On maps of one `pixel` oneDNN takes the layouts for equal, re-lays neither, and has no kernel either.
+    the other's. On maps of one pixel (`of` 'pixel') oneDNN takes the layouts for equal, re-lays neither, and has no
+    kernel either. A 'picture' has no gradient.
 
     >>> fences(16, 16, 3)  # without matrix units
     (False, False)
     """
     if not matrix_units.taken() or groups > 1:
         return False, False
-    return channels <= BLOCK and in_channels > RGB, pixel or (kernel == 1 and in_channels <= BLOCK)
+    return channels <= BLOCK and of != "picture", of == "pixel" or (kernel == 1 and in_channels <= BLOCK)
 
 
 def own(F: Any, x: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, List, Sequence
 
+from gluon_attn import mixed_precision
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.matrix_units import cpu_flags
 
@@ -45,9 +46,6 @@ def _device(word):
     return mx.Context(kind, number)
 
 
-_CONCAT = ("Concat", "concat")
-
-
 def check_arithmetic(dtype: str, devices: Sequence[mx.Context]) -> None:
     """Refuse a `--dtype` that the devices do not have.
 
@@ -74,12 +72,7 @@ def prepare_arithmetic(dtype: str, devices: Sequence[mx.Context]) -> None:
     if dtype == "float16":
         os.environ.setdefault("MXNET_SAFE_ACCUMULATION", "1")  # sums of float16 in float32, as the published runs
     if dtype == "bfloat16":
-        from mxnet.contrib import amp
-        from mxnet.contrib.amp.lists import symbol_bf16
-
-        # AMP casts nothing for a concat in bfloat16, which takes one type: DenseNet's and Attention Augmented's fail.
-        symbol_bf16.WIDEST_TYPE_CASTS += [name for name in _CONCAT if name not in symbol_bf16.WIDEST_TYPE_CASTS]
-        amp.init(target_dtype="bfloat16")  # for the rest of this process: MXNet cannot undo it
+        mixed_precision.switch_on()
 
 
 def _has_bfloat16():

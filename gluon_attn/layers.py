@@ -6,7 +6,7 @@ from typing import Any, Mapping, Union
 
 from mxnet.gluon import nn
 
-from gluon_attn import cpu
+from gluon_attn import cpu, mixed_precision
 from gluon_attn.errors import GluonAttnError
 
 
@@ -18,12 +18,12 @@ def conv(
     groups: int = 1,
     bias: bool = False,
     dilation: int = 1,
-    pixel: bool = False,
+    of: str = "maps",
     weight_initializer: Any = None,
 ) -> nn.HybridBlock:
     """A convolution that keeps the size at stride 1 (padding = dilation * (kernel - 1) / 2).
 
-    pixel : its maps have one pixel, and a BatchNorm follows
+    of : 'picture', where the network begins; 'pixel', of maps that have one and stand before a BatchNorm; or 'maps'
 
     >>> conv(16, 32, kernel=3, stride=2)._kwargs["pad"]
     (1, 1)
@@ -39,9 +39,11 @@ def conv(
     )
     if cpu.narrow(in_channels // groups, groups, cpu.group_width()):
         return GroupedConv2D(channels, kernel, **layer)
-    before, after = cpu.fences(in_channels, channels, kernel, groups, pixel)
+    before, after = cpu.fences(in_channels, channels, kernel, groups, of)
     if before or after:
         return FencedConv2D(channels, kernel, before=before, after=after, **layer)
+    if of == "picture" and mixed_precision.picture_in_float32():
+        return PictureConv2D(channels, kernel, **layer)
     return nn.Conv2D(channels, kernel, **layer)
 
 
@@ -128,6 +130,14 @@ class FencedConv2D(nn.Conv2D):
         trained = cpu.trains_on_cpu(self)
         y = super().hybrid_forward(F, cpu.fence(F, x) if trained and self._before else x, *args, **kwargs)
         return cpu.fence(F, y) if trained and self._after else y
+
+
+class PictureConv2D(nn.Conv2D):
+    """nn.Conv2D in float32, in a network that is trained in bfloat16 (`mixed_precision.picture_in_float32`)."""
+
+    def hybrid_forward(self, F, x, weight, bias=None):
+        inputs = (x, weight) if bias is None else (x, weight, bias)
+        return mixed_precision.convolution(F)(*inputs, name="fwd", **self._kwargs)
 
 
 class PlaneConv2D(nn.Conv2D):

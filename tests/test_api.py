@@ -23,13 +23,14 @@ DIGITS = ROOT / "docs" / "digits"
 PACKAGES = ("", "attention", "data", "deploy", "explain", "register", "train", "weights", "zoo")
 SHOWN = re.findall(r"automodule:: gluon_attn\.(.+)", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
 BASES = ("accuracy", "cpu", "devices", "errors", "figures", "files", "layers", "parser", "plugins", "predict", "scoped")
-BASES += ("matrix_units", "threads", "recipe.files", "catalogue.arguments", "catalogue.datasets", "catalogue.names")
-BASES += ("attention.slots",)
+BASES += ("matrix_units", "mixed_precision", "threads", "recipe.files", "attention.slots")
+BASES += ("catalogue.arguments", "catalogue.datasets", "catalogue.names")
 # Examples that a test cannot run: what they need is not here.
 ELSEWHERE = {
     "NativeLoader": "ImageNet",
     "announce": "the inside of a block",
     "create_model": "another library",
+    "switch_on": "cannot be undone",
     "draw": "slow",
     "export_onnx": "slow; tests/deploy/test_export.py",
     "verified": "slow; tests/deploy/test_export.py",

@@ -37,6 +37,7 @@ LAYERS = (
         "figures",
         "devices",
         "matrix_units",
+        "mixed_precision",
         "threads",
         "layers",
         "losses",

@@ -210,6 +210,39 @@ def test_no_reference_kernel_in_a_training_step(dtype, amx):
     assert bool(amx_convolutions) == (amx == "auto")
 
 
+PICTURE = """
+import sys
+import mxnet as mx
+import numpy as np
+import gluon_attn
+from gluon_attn import mixed_precision
+from gluon_attn.cost.jobs import training_step
+from gluon_attn.devices import prepare_arithmetic
+from gluon_attn.layers import conv
+prepare_arithmetic("bfloat16", [mx.cpu()])
+first, x = conv(3, 32, 7, 2, of="picture"), mx.nd.array(np.random.RandomState(0).randn(2, 3, 16, 16))
+first.initialize()
+net = gluon_attn.get_model("resnet18", layers=(1, 1, 1, 1), classes=16)
+net.initialize()
+stem = net.features_at(x)["stem"].dtype
+assert first(x).dtype == np.float32 and "bfloat16" in str(stem), stem
+wanted = mixed_precision.convolution(mx.nd)(x, first.weight.data(), **first._kwargs).asnumpy()
+assert abs(first(x).asnumpy() - wanted).max() < 1e-5
+training_step(net, 8, 64)()
+"""
+
+
+_GEMM = ("convolution", "x64:gemm")
+
+
+@needs_bfloat16
+@pytest.mark.ci  # imports everything anew
+def test_a_picture_is_convolved_in_float32_where_bfloat16_has_no_kernel_for_it():
+    kernels = _kernels(PICTURE)
+    assert not [kernel for kind, kernel in kernels if "ncsp_bnorm" in kernel or (kind, kernel[:8]) == _GEMM]
+    assert ("batch_normalization", "bnorm_jit:avx512_core_bf16") in kernels
+
+
 @pytest.mark.parametrize("sizes", [(16, 16, 3), (16, 32, 1), (32, 16, 3), (8, 16, 1), (32, 48, 1)])
 def test_a_convolution_between_plain_layouts_is_the_same(sizes, monkeypatch):
     """Where matrix units have no kernel its neighbours' BatchNorm gets the plain layout; nowhere else is it touched."""
@@ -217,7 +250,9 @@ def test_a_convolution_between_plain_layouts_is_the_same(sizes, monkeypatch):
     x = images(4, before, 1 if kernel == 1 else 6, 1 if kernel == 1 else 5)
 
     def block():
-        return randomise(sequence(conv(before, after, kernel, pixel=kernel == 1), batch_norm(after)))
+        return randomise(
+            sequence(conv(before, after, kernel, of="pixel" if kernel == 1 else "maps"), batch_norm(after))
+        )
 
     plain = block()
     assert "slice_axis" not in _operators(plain)
@@ -226,7 +261,7 @@ def test_a_convolution_between_plain_layouts_is_the_same(sizes, monkeypatch):
     with cpu.inference_graphs():
         assert "slice_axis" not in _operators(fenced)
     assert "slice_axis" in _operators(fenced)
-    assert type(conv(64, 64, 3)) is mx.gluon.nn.Conv2D and type(conv(3, 16, 3)) is mx.gluon.nn.Conv2D
+    assert type(conv(64, 64, 3)) is mx.gluon.nn.Conv2D and type(conv(3, 16, 3, of="picture")) is mx.gluon.nn.Conv2D
     expected, found = _training_step(plain, x), _training_step(fenced, x)
     assert expected.keys() == found.keys()
     for name, value in expected.items():

@@ -21,19 +21,19 @@ class MultiScaleContext(nn.HybridBlock):
     def __init__(self, channels, reduction=16, **kwargs):
         super().__init__(**kwargs)
         self.local_branch = sequence(*_bottleneck(channels, reduction))
-        self.global_branch = sequence(GlobalAvgPool(), *_bottleneck(channels, reduction, pixel=True))
+        self.global_branch = sequence(GlobalAvgPool(), *_bottleneck(channels, reduction, of="pixel"))
 
     def hybrid_forward(self, F, x):
         return cpu.broadcast(F, self, "add", self.local_branch(x), self.global_branch(x))
 
 
-def _bottleneck(channels, reduction, pixel=False):
+def _bottleneck(channels, reduction, of="maps"):
     inner = squeezed(channels, reduction)
     return (
-        conv(channels, inner, bias=True, pixel=pixel),
+        conv(channels, inner, bias=True, of=of),
         batch_norm(inner),
         relu(),
-        conv(inner, channels, bias=True, pixel=pixel),
+        conv(inner, channels, bias=True, of=of),
         batch_norm(channels),
     )
 

@@ -142,25 +142,25 @@ def avg_shortcut(in_channels, channels, stride, normalise):
 
 def imagenet_stem(in_channels, width):
     """7x7/2, BN, ReLU, max pool 3x3/2."""
-    return width, sequence(conv(in_channels, width, 7, 2), batch_norm(width), relu(), MaxPool2D(3, 2, 1))
+    return width, sequence(conv(in_channels, width, 7, 2, of="picture"), batch_norm(width), relu(), MaxPool2D(3, 2, 1))
 
 
 def deep_stem(in_channels, first, second, third):
     """Three 3x3 (the first strided), each BN and ReLU, then max pool 3x3/2: the `d` form."""
-    layers = []
-    for before, after, stride in ((in_channels, first, 2), (first, second, 1), (second, third, 1)):
-        layers += [conv(before, after, 3, stride), batch_norm(after), relu()]
+    layers = [conv(in_channels, first, 3, 2, of="picture"), batch_norm(first), relu()]
+    for before, after in ((first, second), (second, third)):
+        layers += [conv(before, after, 3), batch_norm(after), relu()]
     return third, sequence(*layers, MaxPool2D(3, 2, 1))
 
 
 def cifar_stem(in_channels, width):
     """3x3, BN, ReLU at full size."""
-    return width, sequence(conv(in_channels, width, 3), batch_norm(width), relu())
+    return width, sequence(conv(in_channels, width, 3, of="picture"), batch_norm(width), relu())
 
 
 def half_stem(in_channels, width):
     """3x3/2, BN, ReLU, no pooling: for images of about 64x64."""
-    return width, sequence(conv(in_channels, width, 3, 2), batch_norm(width), relu())
+    return width, sequence(conv(in_channels, width, 3, 2, of="picture"), batch_norm(width), relu())
 
 
 def preact_stem(in_channels, width):
@@ -169,4 +169,4 @@ def preact_stem(in_channels, width):
     # beta stays 0, yet has a gradient: MXNet updates running statistics on a CPU in the backward pass alone, and would
     # leave out that of a layer without any (trained with the batch's statistics, used with mean 0 and variance 1).
     whiten.beta.lr_mult = whiten.beta.wd_mult = 0.0
-    return width, sequence(whiten, conv(in_channels, width, 3))
+    return width, sequence(whiten, conv(in_channels, width, 3, of="picture"))

@@ -84,7 +84,7 @@ class DenseNet(Network):
                 channels = kept
             return channels, stage
 
-        stem = stem_width, sequence(conv(in_channels, stem_width, 3))
+        stem = stem_width, sequence(conv(in_channels, stem_width, 3, of="picture"))
         assemble(self, slots, stem, make_stage, (1,) * count, classes, outputs, normalise=norm)
 
 

@@ -15,7 +15,9 @@ BATCH_NORM = dict(epsilon=1e-3, momentum=0.99)
 
 def biased_stem(in_channels, width):
     """3x3 with bias, BN, ReLU at full size."""
-    return width, sequence(conv(in_channels, width, 3, bias=True), batch_norm(width, **BATCH_NORM), relu())
+    return width, sequence(
+        conv(in_channels, width, 3, bias=True, of="picture"), batch_norm(width, **BATCH_NORM), relu()
+    )
 
 
 def biased_body(in_channels, width, stride, zero_gamma):

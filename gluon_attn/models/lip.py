@@ -11,7 +11,9 @@ from gluon_attn.models.blocks import Block, bottleneck_body, residual
 
 def lip_stem(in_channels, width):
     """7x7/2, BN, ReLU, importance pool."""
-    return width, sequence(conv(in_channels, width, 7, 2), batch_norm(width), relu(), SimplifiedLIP(width))
+    return width, sequence(
+        conv(in_channels, width, 7, 2, of="picture"), batch_norm(width), relu(), SimplifiedLIP(width)
+    )
 
 
 class LIPBlock(nn.HybridBlock):

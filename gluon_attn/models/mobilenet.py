@@ -18,10 +18,10 @@ class ReLU6(nn.HybridBlock):
         return F.clip(x, 0, 6)
 
 
-def convolved(in_channels, channels, kernel=1, stride=1, groups=1):
+def convolved(in_channels, channels, kernel=1, stride=1, groups=1, of="maps"):
     """Convolution, BN, ReLU6."""
     norm = batch_norm(channels, **keras.BATCH_NORM)
-    return conv(in_channels, channels, kernel, stride, groups), norm, ReLU6()
+    return conv(in_channels, channels, kernel, stride, groups, of=of), norm, ReLU6()
 
 
 class MobileNet(Network):
@@ -64,6 +64,6 @@ class MobileNet(Network):
                 channels, stride = width, 1
             return channels, stage
 
-        stem = stem_width, sequence(*convolved(in_channels, stem_width, 3))
+        stem = stem_width, sequence(*convolved(in_channels, stem_width, 3, of="picture"))
         strides = (1,) + (2,) * (count - 1)
         assemble(self, slots, stem, make_stage, strides, classes, outputs, dropout=dropout)

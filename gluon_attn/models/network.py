@@ -7,7 +7,7 @@ from typing import Any, Optional, Tuple
 
 from mxnet.gluon import nn
 
-from gluon_attn import cpu
+from gluon_attn import cpu, mixed_precision
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, norm_relu, sequence
 from gluon_attn.models.output import features_of, output_of, put_features, put_output
@@ -145,7 +145,7 @@ class Network(nn.HybridBlock):
         last = f"stage{len(self.stages)}"
         reads = self.reads or (last,)
         values = {}
-        x = self.stem(x if self.frames == 1 else x.reshape((-3, 0, 0, 0)))
+        x = mixed_precision.after_picture(self.stem(x if self.frames == 1 else x.reshape((-3, 0, 0, 0))))
         yield "stem", x
         for number, stage in enumerate(self.stages, start=1):
             if self.branch is not None and f"stage{number}" == last:

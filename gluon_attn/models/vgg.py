@@ -44,9 +44,9 @@ class VGG(Network):
                 stage.add(sequence(GlobalAvgPool(), conv(channels, channels, bias=True), relu()))
             return channels, stage
 
-        stem = width, convolved(in_channels, width)
+        stem = width, convolved(in_channels, width, of="picture")
         assemble(self, slots, stem, make_stage, (1, 2, 2, 2), classes, outputs, attended=(1, 2, 3))
 
 
-def convolved(in_channels, channels):
-    return sequence(conv(in_channels, channels, 3), batch_norm(channels), relu())
+def convolved(in_channels, channels, of="maps"):
+    return sequence(conv(in_channels, channels, 3, of=of), batch_norm(channels), relu())

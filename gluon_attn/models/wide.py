@@ -10,7 +10,7 @@ from gluon_attn.models.blocks import Block
 
 def bare_stem(in_channels, width):
     """3x3 at full size; BN and ReLU are the first block's."""
-    return width, sequence(conv(in_channels, width, 3))
+    return width, sequence(conv(in_channels, width, 3, of="picture"))
 
 
 def wide_body(in_channels, width, stride, dropout=0.0):
