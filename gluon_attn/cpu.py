@@ -198,13 +198,12 @@ def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str
         (N, C, H, 1)
 
     The gradient of a broadcast is a sum, and MXNet's sum unravels the index of every element: half of the training
-    step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product. For
-    inference alone that is quicker where a row of x has several weights, which is all but the 'positions'.
+    step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product.
 
     >>> broadcast(mx.nd, net, "mul", x, mx.nd.ones((len(x), 3, 1, 1))).shape == x.shape
     True
     """
-    if plain(block) or (over == "positions" and not trains_on_cpu(block)):
+    if plain(block):
         return getattr(F, f"broadcast_{operation}")(x, weight)
     return getattr(F, f"elemwise_{operation}")(x, repeated(F, block, weight, x, over))
 
@@ -220,10 +219,11 @@ def repeated(F: Any, block: Any, weight: Any, x: Any, over: str = "positions") -
         return weight
     matrix = (-3, 0, 0) if over in ("height", "width") else (0, 0, -1)  # (N C, H, W) or (N, C, HW)
     rows, weight = F.reshape(x, matrix), F.reshape(weight, matrix)
+    dot = F.linalg_gemm2 if runs_forward() else F.batch_dot
     if over in ("positions", "width"):
-        product = F.batch_dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
+        product = dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
     else:
-        product = F.batch_dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
+        product = dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
     return F.reshape_like(product, x)
 
 
@@ -306,6 +306,8 @@ def instance_norm(F: Any, block: Any, x: Any, gamma: Any, beta: Any, eps: float)
         return F.InstanceNorm(x, gamma, beta, eps=eps)
 
     def mean(values):
+        if runs_forward():  # its backward has no kernel but the reference
+            return F.Pooling(values, kernel=(1, 1), global_pool=True, pool_type="avg")
         return F.contrib.AdaptiveAvgPooling2D(values, output_size=1)
 
     centred = broadcast(F, block, "sub", x, mean(x))

@@ -25,7 +25,8 @@ class ImportancePool(nn.HybridBlock):
         else:
             weight = F.exp(logits - STEEPNESS / 2)
         announce(self, weight)
-        how = "avg" if cpu.plain(self) else "sum"  # in the quotient the same, and MXNet's own is quicker than oneDNN's
+        # In the quotient the same; where it is trained MXNet's own, which oneDNN has not, is quicker.
+        how = "sum" if cpu.trains_on_cpu(self) else "avg"
 
         def pool(values):
             return F.Pooling(values, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type=how)
