@@ -34,7 +34,7 @@ CLASSES = 10
 
 
 def main(argv=None):
-    given = dict(rounds=1, networks="", amx="auto", workers=1, images=6400, shrink=1, only="", engine="", folder="")
+    given = dict(rounds=2, networks="", amx="auto", workers=1, images=6400, shrink=1, only="", engine="", folder="")
     args = options(__doc__, argv, **given)
     if args.engine:
         print(json.dumps(measured(*TABLE[int(args.only)], args)))
