@@ -10,8 +10,8 @@ from gluon_attn.files import write_text
 
 TOP = """# Speed
 
-Written by `make bench`, and `python -m benchmarks training_speed deploy_speed --threads 2` for the rows with two cores
-of MXNet, by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios are medians of one run, in which
+Written by `make bench`, and `python -m benchmarks training_speed deploy_speed bfloat16 --threads 2` for the rows with two
+cores of MXNet, by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios are medians of one run, in which
 all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing elsewhere.
 
 MXNet by itself takes half of the cores; `--threads` gives it all of them. onnxruntime has two in every row: beside
@@ -30,8 +30,7 @@ Ours beside the plain formulation (GluonCV's own network; for AFF and iAFF the t
 Every engine on the same network and weights, beside the plain formulation, hybridized, in MXNet. The engine torch, and
 "PyTorch's file", which is `torch.onnx.export` of the same network, are measured where torch is installed
 (`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks deploy_speed --threads 2`); channels last, `torch.compile` with its
-default backend. A CPU that is not named is another one than those that are. Spreads are in results/deploy_speed.csv;
-where other work was on the machine, they are large.
+default backend. Spreads are in results/deploy_speed.csv; where other work was on the machine, they are large.
 
 {deployment}
 
@@ -40,8 +39,7 @@ A step of training (SGD with momentum, float32):
 {stepping}
 
 Training in bfloat16 (`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks bfloat16 --threads 2`), beside our float32 and,
-where it was measured, beside PyTorch's bfloat16; "AMX" says whether matrix units were taken. A row that says nothing
-there is from before they were.
+where it was measured, beside PyTorch's bfloat16; "AMX" says whether matrix units were taken.
 
 {bfloat16}
 
