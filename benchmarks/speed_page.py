@@ -10,9 +10,10 @@ from gluon_attn.files import write_text
 
 TOP = """# Speed
 
-Written by `make bench`, and `python -m benchmarks training_speed deploy_speed bfloat16 --threads 2` for the rows with two
-cores of MXNet, by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios are medians of one run, in which
-all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing elsewhere.
+Written by `make bench`, and `python -m benchmarks training_speed deploy_speed bfloat16 --threads 2` for the rows with
+two cores of MXNet, by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios are medians of one run,
+in which all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing
+elsewhere.
 
 MXNet by itself takes half of the cores; `--threads` gives it all of them. onnxruntime has two in every row: beside
 MXNet as it comes, which is what the aims were set against, it has twice the cores, and the fair ratio is that of the
