@@ -211,11 +211,10 @@ def test_no_reference_kernel_in_a_training_step(dtype, amx):
 
 
 PICTURE = """
-import sys
 import mxnet as mx
 import numpy as np
 import gluon_attn
-from gluon_attn import mixed_precision
+from gluon_attn import explain, mixed_precision
 from gluon_attn.cost.jobs import training_step
 from gluon_attn.devices import prepare_arithmetic
 from gluon_attn.layers import conv
@@ -224,8 +223,9 @@ first, x = conv(3, 32, 7, 2, of="picture"), mx.nd.array(np.random.RandomState(0)
 first.initialize()
 net = gluon_attn.get_model("resnet18", layers=(1, 1, 1, 1), classes=16)
 net.initialize()
-stem = net.features_at(x)["stem"].dtype
-assert first(x).dtype == np.float32 and "bfloat16" in str(stem), stem
+stem, stage = (net.features_at(x)[name].dtype for name in ("stem", "stage1"))
+assert first(x).dtype == stem == np.float32 and "bfloat16" in str(stage), (stem, stage)
+assert np.isfinite(explain.gradcam(net, x, stage="stem")).all()
 wanted = mixed_precision.convolution(mx.nd)(x, first.weight.data(), **first._kwargs).asnumpy()
 assert abs(first(x).asnumpy() - wanted).max() < 1e-5
 training_step(net, 8, 64)()

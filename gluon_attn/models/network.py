@@ -145,8 +145,9 @@ class Network(nn.HybridBlock):
         last = f"stage{len(self.stages)}"
         reads = self.reads or (last,)
         values = {}
-        x = mixed_precision.after_picture(self.stem(x if self.frames == 1 else x.reshape((-3, 0, 0, 0))))
+        x = self.stem(x if self.frames == 1 else x.reshape((-3, 0, 0, 0)))
         yield "stem", x
+        x = mixed_precision.after_picture(x)
         for number, stage in enumerate(self.stages, start=1):
             if self.branch is not None and f"stage{number}" == last:
                 x, *given = self.branch(x)
