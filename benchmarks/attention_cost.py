@@ -65,10 +65,10 @@ def _names(backbone):
 def _with_known(fresh, order):
     """The rows measured now and, of what the file holds, the others of this processor; in the order of a whole run."""
     rows = list(fresh)
-    now = {(row["network"], row["mode"]) for row in rows}
+    now, here = {(row["network"], row["mode"]) for row in rows}, processor().items()
     for row in read(RESULTS / "attention_cost.csv"):
         key = (row["network"], row["mode"])
-        if key in order and key not in now and processor().items() <= row.items():
+        if key in order and key not in now and here <= row.items():
             rows.append({column: row[column] for column in rows[0]})
     return sorted(rows, key=lambda row: order[row["network"], row["mode"]])
 

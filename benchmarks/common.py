@@ -15,6 +15,7 @@ from pathlib import Path
 from gluon_attn import threads
 from gluon_attn.errors import unknown
 from gluon_attn.files import write_csv
+from gluon_attn.matrix_units import cpu_flags
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTRUCTIONS = ("amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2")  # the widest first
@@ -93,7 +94,7 @@ def processor():
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return {"cpu": platform.processor() or platform.machine(), "isa": ""}
-    model, flags = re.search(r"model name\s*: (.*)", text), text.split()
+    model, flags = re.search(r"model name\s*: (.*)", text), cpu_flags() or ()
     return {
         "cpu": model.group(1).strip() if model else platform.machine(),
         "isa": next((isa for isa in INSTRUCTIONS if isa in flags), ""),

@@ -9,23 +9,23 @@ from typing import Any, Dict
 
 from gluon_attn import cpu, matrix_units
 
-_WIDENED = ("Concat", "concat")
 _before: Dict[Any, Any] = {}  # {mx.nd, mx.sym: their Convolution before it was patched}
 
 
 def switch_on() -> None:
-    """Let this process train in bfloat16; once, before a network is built.
+    """Let this process train in bfloat16, before a network is built; nothing where it does.
 
     >>> switch_on()
     """
+    if _before:
+        return
     import mxnet as mx
     from mxnet.contrib import amp
     from mxnet.contrib.amp.lists import symbol_bf16
 
+    _before.update({F: F.Convolution for F in (mx.nd, mx.sym)})
     # AMP casts nothing for a concat in bfloat16, which takes one type: DenseNet's and Attention Augmented's fail.
-    symbol_bf16.WIDEST_TYPE_CASTS += [name for name in _WIDENED if name not in symbol_bf16.WIDEST_TYPE_CASTS]
-    if not _before:
-        _before.update({F: F.Convolution for F in (mx.nd, mx.sym)})
+    symbol_bf16.WIDEST_TYPE_CASTS += ["Concat", "concat"]
     amp.init(target_dtype="bfloat16")
 
 

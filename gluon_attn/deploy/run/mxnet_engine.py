@@ -11,6 +11,7 @@ import numpy as np
 from gluon_attn.deploy.run.engines import place_of_logits
 from gluon_attn.deploy.run.symbol_file import INPUT, load_symbol
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.matrix_units import cpu_flags
 
 TOLERANCE = 1e-3  # of the largest logit: float32 sums in another order
 _FUSED = {"Convolution", "BatchNorm", "Activation", "Pooling"}  # what oneDNN's fusions expect before a sum
@@ -94,11 +95,8 @@ def _names(block, metadata, where):
 
 def _has_vnni():
     """Whether the CPU adds products of bytes in 32 bits; True where the system does not say."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            return "vnni" in stream.read()
-    except OSError:
-        return True
+    flags = cpu_flags()
+    return flags is None or any("vnni" in flag for flag in flags)
 
 
 def _quantized(block, batches):
