@@ -10,9 +10,9 @@ from typing import Dict
 import mxnet as mx
 import numpy as np
 
-from gluon_attn import cpu
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.mixed_precision import plain_graph
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Co
     4.089184256
     """
     refuse_no_count(size=size, in_channels=in_channels)
-    with cpu.inference_graphs():
+    with plain_graph(net):
         graph = net(mx.sym.Variable("data"))
     return _sum_up(_node_costs(graph, net, (in_channels, size, size)), count_parameters(net))
 
@@ -63,7 +63,7 @@ def check_size(net: mx.gluon.HybridBlock, *sizes: int, in_channels: int = 3) -> 
     >>> check_size(gluon_attn.get_model("cifar_ge_resnet20"), 32)
     """
     refuse_no_count(in_channels=in_channels)
-    with cpu.inference_graphs():
+    with plain_graph(net):
         graph = _group(net(mx.sym.Variable("data")))
     for size in sizes:
         refuse_no_count(size=size)
@@ -82,7 +82,7 @@ def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3)
     result, before, parameters_before = {}, Counter(), 0
     for name in names:
         data = mx.sym.Variable("data")
-        with cpu.inference_graphs():
+        with plain_graph(net):
             graph = net(data) if name == "head" else net.features_at(data, [name])[name]
         # Not the first nodes: a head that reads several stages (LTPA) is computed among them.
         costs = Counter(_node_costs(graph, net, (in_channels, size, size)))

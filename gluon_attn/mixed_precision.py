@@ -1,15 +1,17 @@
 """Training in bfloat16 by MXNet's AMP, which makes operators cast what they are given; and what is kept out of it.
 
-AMP patches the operators of a process, for good, and networks that are built afterwards use the patched ones.
+AMP patches the operators of a process, and networks that are built afterwards use the patched ones.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import contextlib
+from typing import Any, Dict, Iterator, Tuple
 
 from gluon_attn import cpu, matrix_units
 
-_before: Dict[Any, Any] = {}  # {mx.nd, mx.sym: their Convolution before it was patched}
+_patched: Dict[Tuple[Any, str], Tuple[Any, Any]] = {}  # {(module, operator): (as it was, as AMP has it)}
+_off = False
 
 
 def switch_on() -> None:
@@ -17,16 +19,65 @@ def switch_on() -> None:
 
     >>> switch_on()
     """
-    if _before:
+    if _patched:
         return
     import mxnet as mx
+    from mxnet.base import _OP_NAME_PREFIX_LIST
     from mxnet.contrib import amp
     from mxnet.contrib.amp.lists import symbol_bf16
 
-    _before.update({F: F.Convolution for F in (mx.nd, mx.sym)})
     # AMP casts nothing for a concat in bfloat16, which takes one type: DenseNet's and Attention Augmented's fail.
     symbol_bf16.WIDEST_TYPE_CASTS += ["Concat", "concat"]
+    names = ("op", "_internal", *(prefix[1:-1] for prefix in _OP_NAME_PREFIX_LIST))
+    modules = {id(m): m for F in (mx.nd, mx.sym) for m in (F, *(getattr(F, name) for name in names))}.values()
+    before = [(module, dict(vars(module))) for module in modules]
     amp.init(target_dtype="bfloat16")
+    for module, operators in before:
+        patched = {name: getattr(module, name) for name in operators if getattr(module, name) is not operators[name]}
+        _patched.update({(module, name): (operators[name], new) for name, new in patched.items()})
+
+
+@contextlib.contextmanager
+def switched_off(net: Any) -> Iterator[None]:
+    """Within it, operators are as they were before AMP, and `net` runs each of its own: an export is of float32.
+
+    A network that was hybridized keeps the graph that it trains with. Of the process, not of the thread: another that
+    builds or traces a network meanwhile gets it in float32.
+
+    >>> with switched_off(net):
+    ...     net(x).dtype
+    <class 'numpy.float32'>
+    """
+    global _off
+    if _off or not _patched:
+        yield
+        return
+    active: Dict[Any, bool] = {}
+    net.apply(lambda block: active.update({block: getattr(block, "_active", False)}))
+    _off = True
+    try:
+        for block in active:
+            block._active = False
+        for (module, name), (operator, _) in _patched.items():
+            setattr(module, name, operator)
+        yield
+    finally:
+        _off = False
+        for (module, name), (_, operator) in _patched.items():
+            setattr(module, name, operator)
+        for block, was in active.items():
+            block._active = was
+
+
+@contextlib.contextmanager
+def plain_graph(net: Any) -> Iterator[None]:
+    """Within it, `net` is traced as files and counts need it: for inference, in the plain words, in float32.
+
+    >>> with plain_graph(net):
+    ...     symbol = net(mx.sym.Variable("data"))
+    """
+    with cpu.inference_graphs(), switched_off(net):
+        yield
 
 
 def picture_in_float32() -> bool:
@@ -39,7 +90,7 @@ def picture_in_float32() -> bool:
     >>> picture_in_float32()  # nothing is trained in bfloat16
     False
     """
-    return bool(_before) and not matrix_units.taken()
+    return bool(_patched) and not _off and not matrix_units.taken()
 
 
 def convolution(F: Any) -> Any:
@@ -48,7 +99,7 @@ def convolution(F: Any) -> Any:
     >>> convolution(mx.nd) is mx.nd.Convolution
     True
     """
-    return _before.get(F, F.Convolution)
+    return _patched.get((F, "Convolution"), (F.Convolution,))[0]
 
 
 def after_picture(x: Any) -> Any:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import mxnet as mx
 import numpy as np
+import pytest
 
 import gluon_attn
+from gluon_attn import devices
 from gluon_attn.attention.slots import PLACES, accepted
 from gluon_attn.catalogue.names import SPECS
+
+needs_bfloat16 = pytest.mark.skipif(not devices._has_bfloat16(), reason="this CPU has no bfloat16")
 
 
 def randomise(net, seed=0):
@@ -108,3 +116,13 @@ def numeric_gradient(function, x, step=1e-5):
         down[index] -= step
         gradient[index] = (function(up) - function(down)) / (2 * step)
     return gradient
+
+
+def kernels_of(code):
+    """The (kind, implementation) of all that oneDNN runs for this program."""
+    environment = dict(os.environ, DNNL_VERBOSE="1", PYTHONWARNINGS="ignore")
+    run = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    lines = (row.split(",") for row in run.stdout.splitlines())
+    kernels = {(line[3], line[4]) for line in lines if line[1:2] == ["exec"]}
+    assert any(kind == "batch_normalization" for kind, _ in kernels), "DNNL_VERBOSE printed nothing"
+    return kernels

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 
 import mxnet as mx
@@ -13,14 +11,13 @@ import numpy as np
 import pytest
 
 import gluon_attn
-from gluon_attn import cpu, devices, matrix_units
+from gluon_attn import cpu, matrix_units
 from gluon_attn.attention.lip import InstanceNorm
 from gluon_attn.deploy.export.named_graph import named_graph
 from gluon_attn.deploy.export.trace import trace
 from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, PlaneConv2D, batch_norm, conv, sequence
-from tests.helpers import build, images, randomise
+from tests.helpers import build, images, kernels_of, needs_bfloat16, randomise
 
-needs_bfloat16 = pytest.mark.skipif(not devices._has_bfloat16(), reason="this CPU has no bfloat16")
 needs_matrix_units = pytest.mark.skipif(matrix_units.missing() != "", reason=f"matrix units: {matrix_units.missing()}")
 
 
@@ -179,16 +176,6 @@ for name in {names} or [*more, *names]:
 """
 
 
-def _kernels(code):
-    """The (kind, implementation) of all that oneDNN runs for this program."""
-    environment = dict(os.environ, DNNL_VERBOSE="1", PYTHONWARNINGS="ignore")
-    run = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    lines = (row.split(",") for row in run.stdout.splitlines())
-    kernels = {(line[3], line[4]) for line in lines if line[1:2] == ["exec"]}
-    assert any(kind == "batch_normalization" for kind, _ in kernels), "DNNL_VERBOSE printed nothing"
-    return kernels
-
-
 @pytest.mark.skipif(os.environ.get("MXNET_MKLDNN_ENABLED") == "0", reason="oneDNN is switched off")
 @pytest.mark.skipif(not mx.runtime.Features().is_enabled("MKLDNN"), reason="this MXNet is built without oneDNN")
 @pytest.mark.parametrize(
@@ -200,7 +187,7 @@ def _kernels(code):
     ],
 )
 def test_no_reference_kernel_in_a_training_step(dtype, amx):
-    kernels = _kernels(STEP.format(dtype=dtype, amx=amx, names=[]))
+    kernels = kernels_of(STEP.format(dtype=dtype, amx=amx, names=[]))
     kinds = ("batch_normalization", "convolution", "pooling_v2")
     assert not [(kind, kernel) for kind, kernel in kernels if kind in kinds and "ref" in kernel]
     amx_convolutions = [
@@ -213,42 +200,9 @@ def test_no_reference_kernel_in_a_training_step(dtype, amx):
 @needs_matrix_units
 @pytest.mark.parametrize("name", ["resnet50", "resnext50_32x4d", "aff_resnet50", "iaff_resnext50_32x4d"])
 def test_no_reference_kernel_in_a_training_step_on_matrix_units(name):
-    kernels = _kernels(STEP.format(dtype="bfloat16", amx="auto", names=[name]))
+    kernels = kernels_of(STEP.format(dtype="bfloat16", amx="auto", names=[name]))
     assert any(kind == "convolution" and "avx512_core_amx_bf16" in kernel for kind, kernel in kernels)
     assert not [(kind, kernel) for kind, kernel in kernels if kernel.startswith(("bnorm_ref", "ref:any"))]
-
-
-PICTURE = """
-import mxnet as mx
-import numpy as np
-import gluon_attn
-from gluon_attn import explain, mixed_precision
-from gluon_attn.cost.jobs import training_step
-from gluon_attn.devices import prepare_arithmetic
-from gluon_attn.layers import conv
-prepare_arithmetic("bfloat16", [mx.cpu()])
-first, x = conv(3, 32, 7, 2, of="picture"), mx.nd.array(np.random.RandomState(0).randn(2, 3, 16, 16))
-first.initialize()
-net = gluon_attn.get_model("resnet18", layers=(1, 1, 1, 1), classes=16)
-net.initialize()
-stem, stage = (net.features_at(x)[name].dtype for name in ("stem", "stage1"))
-assert first(x).dtype == stem == np.float32 and "bfloat16" in str(stage), (stem, stage)
-assert np.isfinite(explain.gradcam(net, x, stage="stem")).all()
-wanted = mixed_precision.convolution(mx.nd)(x, first.weight.data(), **first._kwargs).asnumpy()
-assert abs(first(x).asnumpy() - wanted).max() < 1e-5
-training_step(net, 8, 64)()
-"""
-
-
-_GEMM = ("convolution", "x64:gemm")
-
-
-@needs_bfloat16
-@pytest.mark.ci  # imports everything anew
-def test_a_picture_is_convolved_in_float32_where_bfloat16_has_no_kernel_for_it():
-    kernels = _kernels(PICTURE)
-    assert not [kernel for kind, kernel in kernels if "ncsp_bnorm" in kernel or (kind, kernel[:8]) == _GEMM]
-    assert ("batch_normalization", "bnorm_jit:avx512_core_bf16") in kernels
 
 
 @pytest.mark.parametrize("sizes", [(16, 16, 3), (16, 32, 1), (32, 16, 3), (8, 16, 1), (32, 48, 1)])

@@ -12,9 +12,10 @@ import pytest
 from gluon_attn import devices
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.files import read_arrays
+from tests.helpers import needs_bfloat16
 
 
-@pytest.mark.skipif(not devices._has_bfloat16(), reason="this CPU has no bfloat16")
+@needs_bfloat16
 def test_bfloat16_learns_and_keeps_float32_weights(tmp_path):
     arch = "layers=[1,1,1],widths=[8,8,16],stem_widths=[8]"
     command = [sys.executable, "train_cifar.py", "--dataset", "digits", "--model", "cifar_resnet20", "--arch", arch]
@@ -36,7 +37,7 @@ print(network.finite(net))
 """
 
 
-@pytest.mark.skipif(not devices._has_bfloat16(), reason="this CPU has no bfloat16")
+@needs_bfloat16
 def test_the_words_for_the_cpu_are_known_to_amp():
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", STEP], stdout=subprocess.PIPE, text=True, timeout=120)
     assert (run.returncode, run.stdout.split()[-1:]) == (0, ["True"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mxnet as mx
 import numpy as np
 
+from gluon_attn import mixed_precision
 from gluon_attn.deploy.export.trace import place_of
 from gluon_attn.deploy.run.symbol_file import INPUT, output_shapes
 from gluon_attn.errors import GluonAttnError
@@ -22,7 +23,8 @@ def difference(net, run, size, in_channels=3, batches=(1, 3), sizes=None):
         for side in sizes or (size,):
             images = np.random.RandomState(side + batch).uniform(-2, 2, (batch, in_channels, side, side))
             images = images.astype("float32")
-            expected = net(mx.nd.array(images, ctx=place_of(net)))
+            with mixed_precision.switched_off(net):
+                expected = net(mx.nd.array(images, ctx=place_of(net)))
             expected = list(expected) if isinstance(expected, (list, tuple)) else [expected]
             for wanted, found in zip(expected, run(images)):
                 wanted = wanted.asnumpy()

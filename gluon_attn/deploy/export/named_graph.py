@@ -13,6 +13,7 @@ from gluon_attn import cpu
 from gluon_attn.deploy.run.mxnet_engine import INPUT
 from gluon_attn.deploy.run.symbol_json import Graph, read_graph
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.mixed_precision import plain_graph
 
 
 def named_graph(net, inputs=None):
@@ -73,7 +74,7 @@ def _renamed(node, names, fixed):
 def _traced(net, inputs):
     variables = [mx.sym.Variable(name) for name in _input_names(net, inputs)]
     try:
-        with cpu.inference_graphs():
+        with plain_graph(net):
             return net(*variables)
     except (AttributeError, NotImplementedError, TypeError, ValueError) as problem:
         raise GluonAttnError(

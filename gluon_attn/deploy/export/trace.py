@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import mxnet as mx
 
-from gluon_attn import cpu
 from gluon_attn.deploy.run.symbol_file import INPUT
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.mixed_precision import plain_graph
 from gluon_attn.models.network import output_names
 
 
 def trace(net, name=INPUT):
-    """The network as a Symbol of one variable; nothing in it that only training on a CPU needs."""
-    with cpu.inference_graphs():
+    """The network as a Symbol of one variable; nothing in it that only training on a CPU, or in bfloat16, needs."""
+    with plain_graph(net):
         outputs = net(mx.sym.Variable(name))
     return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
 
