@@ -9,6 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from gluon_attn import GluonAttnError
 from gluon_attn.deploy import quantize
+from gluon_attn.deploy.export import bias_correction
+from gluon_attn.deploy.run.onnxruntime_engine import session
 
 
 def network(inner, last, width=96):
@@ -89,3 +91,102 @@ def test_what_is_no_model(tmp_path, content):
 def test_int8_is_not_made_int8_again():
     with pytest.raises(GluonAttnError, match="is int8 already"):
         quantize(quantize(network(4, "Add"), [BATCH + 1]), [BATCH])
+
+
+def classifier(bias=True, groups=1, channels=32, classes=5):
+    """images -> convolution, ReLU, convolution, ReLU -> mean of the map -> dense -> logits; no node has a name."""
+    draw = np.random.RandomState(0).randn
+    weights = {"first": (channels, 3, 3, 3), "second": (128, channels // groups, 3, 3), "dense": (classes, 128)}
+    weights.update({"first_bias": (channels,), "second_bias": (128,), "dense_bias": (classes,)} if bias else {})
+    values = {name: draw(*shape).astype("float32") / np.prod(shape[1:]) ** 0.5 for name, shape in weights.items()}
+
+    def inputs(data, name):
+        return [data, name, f"{name}_bias"] if bias else [data, name]
+
+    nodes = [
+        helper.make_node("Conv", inputs("images", "first"), ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", inputs("b", "second"), ["c"], group=groups),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", inputs("f", "dense"), ["logits"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 12, 12])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def given(model, edge, batches):
+    """What the model computes at that edge."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.graph.output.append(onnx.ValueInfoProto(name=edge))
+    running = session(model.SerializeToString())
+    return np.concatenate([running.run([edge], {"images": batch})[0] for batch in batches])
+
+
+def pictures(*sizes):
+    return [np.random.RandomState(n).rand(n, 3, 12, 12).astype("float32") for n in sizes]
+
+
+def second_from_float(int8, x):
+    """The second convolution of the int8 model on x of the float one, rounded as the int8 model rounds: (y, step)."""
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in int8.graph.initializer}
+    makers = {output: node for node in int8.graph.node for output in node.output}
+    node = next(node for node in int8.graph.node if node.name == "c")
+    scale, zero = (values[name] for name in makers[node.input[0]].input[1:])
+    weight, bias = (makers[name].input for name in node.input[1:])
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "weight", "bias"], ["y"], group=node.attribute[-1].i)],
+        "one",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array((values[weight[0]] * values[weight[1]].reshape(-1, 1, 1, 1)), "weight"),
+            numpy_helper.from_array((values[bias[0]] * values[bias[1]]).astype("float32"), "bias"),
+        ],
+    )
+    one = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    rounded = np.clip(np.round(x / scale) + zero, 0, 255).astype("float32") - zero
+    return session(one.SerializeToString()).run(None, {"x": rounded * scale})[0], values[bias[1]]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_every_channel_keeps_its_mean(bias, groups, monkeypatch):
+    model, batches = classifier(bias, groups), pictures(5, 16, 40)
+    x, wanted = given(model, "b", batches), given(model, "c", batches).mean((0, 2, 3))
+    found, step = second_from_float(quantize(model, batches), x)
+    assert (abs(found.mean((0, 2, 3)) - wanted) < 0.51 * step + 1e-6).all()
+    monkeypatch.setattr(bias_correction, "correct", lambda *_: None)
+    found, _ = second_from_float(quantize(model, batches), x)
+    assert abs(found.mean((0, 2, 3)) - wanted).max() > 20 * step.max()  # there was something to correct
+
+
+def test_a_classifier_stays_in_float_and_the_model_as_it_was():
+    model = classifier()
+    before, batches = model.SerializeToString(), pictures(8)
+    quantized = quantize(model, batches)
+    assert model.SerializeToString() == before
+    makers = {output: node for node in quantized.graph.node for output in node.output}
+    assert makers["logits"].op_type == "Gemm" and makers["logits"].input[1] == "dense"
+    assert np.unique(given(quantized, "logits", batches)).size == 40
+
+
+def test_nodes_are_kept_in_float_by_name():
+    kept = quantize(classifier(), pictures(8), keep_float=["c"])
+    assert next(node for node in kept.graph.node if node.name == "c").input[1] == "second"
+    with pytest.raises(GluonAttnError, match="Unknown node 'second'.* Choices: a, .*keep_float="):
+        quantize(classifier(), pictures(8), keep_float=["second"])
+
+
+@pytest.mark.parametrize("sizes, count", [([1] * 200, 64), ([16] * 20, 64), ([500, 500], 1000), ([7], 7), ([8, 0], 8)])
+def test_biases_are_corrected_on_images_from_everywhere(sizes, count):
+    chosen = bias_correction._some([np.full((size, 1), place) for place, size in enumerate(sizes)])
+    assert sum(map(len, chosen)) == count
+    assert chosen[0][0, 0] == 0 and chosen[-1][0, 0] == max(place for place, size in enumerate(sizes) if size)

@@ -15,6 +15,9 @@ them in int8 and 44.62 % without (92.6 and 93.9 % of its answers are then those 
 ones are as quick as their weights are read, and SE's, whose result is a factor, lose nothing in int8: in float
 se_resnet50 took 1.09 times as long, and its file grew by a quarter.
 
+So does the classifier, whose logits would be rounded to 8 bits, too, and biases are corrected (bias_correction.py):
+of resnet18 on Tiny ImageNet 95.4 % of the answers are those of float32 without the two, 97.2 % with them, at one speed.
+
 Weights keep 7 of their 8 bits: with 8, a CPU without VNNI saturates, and cifar_aff_resnet20 had 95.5 % of the test
 digits right where it has 99.25 % in float32, and 99.0 % with 7 (97.25 and 99.0 % in OpenVINO).
 """
@@ -31,7 +34,9 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.deploy.export import bias_correction
+from gluon_attn.deploy.export.node_names import name_nodes
+from gluon_attn.errors import GluonAttnError, unknown
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
 SMALL = 2**11  # weights; SE's convolutions, at reduction 16, have more from 256 channels on
@@ -57,9 +62,11 @@ def quantize(
     >>> deploy.export_onnx(net, "net.onnx", size=32)
     >>> onnx.save(quantize("net.onnx", [x.asnumpy()]), "int8.onnx")
     """
-    model = _opened(model)
+    model = onnx.ModelProto.FromString(_opened(model).SerializeToString())  # a copy, to be changed
+    name_nodes(model.graph)
     batches = _checked(batches, model.graph.input[0])
-    keep_float = [*keep_float, *_small(model), *_into_sums(model)]
+    keep_float = [*_known(keep_float, model), *_small(model), *_into_sums(model), *_classifiers(model)]
+    bias_correction.give_biases(model, but=keep_float)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     quiet = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # its advice to pre-process does not apply: BatchNorm is folded
@@ -83,6 +90,7 @@ def quantize(
         finally:
             logging.getLogger().setLevel(quiet)
         quantized = onnx.load(small)
+    bias_correction.correct(quantized, model, batches)
     onnx.helper.set_model_props(quantized, {**metadata, "precision": '"int8"'})
     return quantized
 
@@ -126,7 +134,7 @@ def _small(model):
     weights = _weights(model)
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     small = [node for node in convolutions if weights(node) <= SMALL]
-    return [_named(node) for node in small] if len(small) < len(convolutions) else []
+    return [node.name for node in small] if len(small) < len(convolutions) else []
 
 
 def _weights(model):
@@ -135,10 +143,19 @@ def _weights(model):
     return lambda node: known.get(node.input[1], math.inf)
 
 
-def _named(node):
-    """Its name, given to one that has none."""
-    node.name = node.name or node.output[0]
-    return node.name
+def _known(keep_float, model):
+    """`keep_float`, of which each is the name of a node."""
+    names = {node.name for node in model.graph.node}
+    for name in keep_float:
+        if name not in names:
+            raise unknown("node", name, names, remedy="keep_float= takes names of the model's nodes.")
+    return keep_float
+
+
+def _classifiers(model):
+    """Names of the dense layers whose outputs are the model's: their logits would be rounded to 8 bits, too."""
+    outputs = {value.name for value in model.graph.output}
+    return [node.name for node in model.graph.node if node.op_type == "Gemm" and node.output[0] in outputs]
 
 
 def _into_sums(model):
@@ -156,7 +173,7 @@ def _into_sums(model):
         if node is None or shapes.get(node.output[0], [])[2:] != [1, 1]:
             continue
         if node.op_type == "Conv" and weights(node) <= SMALL_INTO_SUM:
-            found.append(_named(node))
+            found.append(node.name)
         if node.op_type == "Relu" or node.name in found:
             ends.append(node.input[0])
     return found

@@ -14,6 +14,7 @@ from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
 
 from gluon_attn import cpu
 from gluon_attn.deploy.export.converters import OPSET
+from gluon_attn.deploy.export.node_names import name_nodes
 from gluon_attn.deploy.export.trace import names_of, trace
 from gluon_attn.errors import GluonAttnError
 
@@ -45,6 +46,7 @@ def to_onnx(net, size, in_channels=3, dynamic_size=True):
     model = _folded(model)
     _widen_groups(model.graph)
     _rename_outputs(model.graph, names_of(net, len(model.graph.output)))
+    name_nodes(model.graph)
     onnx.checker.check_model(model)
     return model
 
