@@ -9,6 +9,7 @@ import contextlib
 from typing import Any, Dict, Iterator, Tuple
 
 from gluon_attn import cpu, matrix_units
+from gluon_attn.hybridization import unhybridized
 
 _patched: Dict[Tuple[Any, str], Tuple[Any, Any]] = {}  # {(module, operator): (as it was, as AMP has it)}
 _off = False
@@ -52,21 +53,16 @@ def switched_off(net: Any) -> Iterator[None]:
     if _off or not _patched:
         yield
         return
-    active: Dict[Any, bool] = {}
-    net.apply(lambda block: active.update({block: getattr(block, "_active", False)}))
     _off = True
     try:
-        for block in active:
-            block._active = False
         for (module, name), (operator, _) in _patched.items():
             setattr(module, name, operator)
-        yield
+        with unhybridized(net):
+            yield
     finally:
         _off = False
         for (module, name), (_, operator) in _patched.items():
             setattr(module, name, operator)
-        for block, was in active.items():
-            block._active = was
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ DIGITS = ROOT / "docs" / "digits"
 PACKAGES = ("", "attention", "data", "deploy", "explain", "register", "train", "weights", "zoo")
 SHOWN = re.findall(r"automodule:: gluon_attn\.(.+)", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
 BASES = ("accuracy", "cpu", "devices", "errors", "figures", "files", "layers", "parser", "plugins", "predict", "scoped")
-BASES += ("matrix_units", "mixed_precision", "threads", "recipe.files", "attention.slots")
+BASES += ("matrix_units", "mixed_precision", "hybridization", "threads", "recipe.files", "attention.slots")
 BASES += ("catalogue.arguments", "catalogue.datasets", "catalogue.names")
 # Examples that a test cannot run: what they need is not here.
 ELSEWHERE = {

@@ -38,6 +38,7 @@ LAYERS = (
         "devices",
         "matrix_units",
         "mixed_precision",
+        "hybridization",
         "threads",
         "layers",
         "losses",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any, Optional, Tuple
 
+import mxnet as mx
 from mxnet.gluon import nn
 
 from gluon_attn import cpu, mixed_precision
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, norm_relu, sequence
+from gluon_attn.models import refused
 from gluon_attn.models.output import features_of, output_of, put_features, put_output
 
 
@@ -124,6 +126,13 @@ class Network(nn.HybridBlock):
                 "'ltpa' and 'pyramid' give their maps besides."
             )
         self.outputs = outputs
+
+    def forward(self, x, *args):
+        try:
+            return super().forward(x, *args)
+        except mx.MXNetError:
+            refused.explain(self, x)
+            raise
 
     def hybrid_forward(self, F, x):
         return self.give(x, self.gives) if self.outputs == "all" else self.give(x, ("logits",))[0]

@@ -17,9 +17,8 @@ import math
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import helper, numpy_helper
-
-from gluon_attn.deploy.run.onnxruntime_engine import session
 
 IMAGES = 64  # at least so many where there are as many: with 200 the logits were as near
 _INT8 = "int8/"  # what the quantised network's names begin with, where it runs beside the float one
@@ -30,7 +29,8 @@ def correct(quantized, plain, batches):
     layers = _layers(quantized, plain)
     if not layers:
         return
-    running = session(_side_by_side(quantized, plain, layers).SerializeToString())
+    both = _side_by_side(quantized, plain, layers)
+    running = onnxruntime.InferenceSession(both.SerializeToString(), providers=["CPUExecutionProvider"])
     batches = _some(batches)
     totals = [0.0] * len(layers)
     for batch in batches:
