@@ -44,6 +44,12 @@ where it was measured, beside PyTorch's bfloat16; "AMX" says whether matrix unit
 
 {bfloat16}
 
+Where trainings end, in bfloat16 and float32 (`python -m benchmarks.bfloat16_losses`): the last epoch's training loss
+and test accuracy, means over the seeds, with the least and the most; `within` counts the seeds in bfloat16 that end
+within float32's, and t is the difference of the two means in its standard errors.
+
+{losses}
+
 ## Accuracy in bfloat16 and int8
 
 Top-1 of the stored networks in float32, bfloat16 and int8 (calibrated on training images), and how often float32 and
@@ -89,6 +95,21 @@ BFLOAT16 = (
     ("to our float32, ratio", "ratio"),
     ("to PyTorch's bfloat16, ratio", "ratio_to_torch"),
 )
+LOSSES = (
+    ("recipe", "recipe"),
+    ("network", "network"),
+    ("seeds", "seeds"),
+    ("float32, loss", "float32_loss"),
+    ("least", "float32_least"),
+    ("most", "float32_most"),
+    ("bfloat16, loss", "bfloat16_loss"),
+    ("least", "bfloat16_least"),
+    ("most", "bfloat16_most"),
+    ("within", "within"),
+    ("t", "t"),
+    ("float32, top-1 %", "float32_top1"),
+    ("bfloat16", "bfloat16_top1"),
+)
 INT8 = (
     ("network", "network"),
     ("weights", "pretrained"),
@@ -104,8 +125,8 @@ INT8 = (
 
 
 def main():
-    names = ("training_speed", "deploy_speed", "bfloat16", "int8_accuracy")
-    training, deployment, bfloat16, int8 = (read(RESULTS / f"{name}.csv") for name in names)
+    names = ("training_speed", "deploy_speed", "bfloat16", "bfloat16_losses", "int8_accuracy")
+    training, deployment, bfloat16, losses, int8 = (read(RESULTS / f"{name}.csv") for name in names)
     by_mode = {mode: [row for row in deployment if row["mode"] == mode] for mode in ("inference", "training")}
     page = TOP.format(
         cores=training[0]["cores"],
@@ -113,6 +134,7 @@ def main():
         deployment=table(*engines_side_by_side(by_mode["inference"])),
         stepping=table(*engines_side_by_side(by_mode["training"])) if by_mode["training"] else "Not measured yet.",
         bfloat16=table(bfloat16, BFLOAT16),
+        losses=table(losses, LOSSES),
         int8=table(int8, INT8),
     )
     write_text(DOCS / "speed.md", page)
