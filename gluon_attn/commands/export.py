@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 
 from gluon_attn.commands.loading import add_network_arguments, load_network, named_dataset, take_run
 from gluon_attn.errors import GluonAttnError, unknown
@@ -22,6 +23,9 @@ def add_arguments(parser):
         metavar="FILE",
         help="net (.onnx or .safetensors is added), or the prefix of symbol files",
     )
+    parser.add_argument("--precision", default="float32", metavar="float32|int8", help="of --format onnx")
+    words = "for int8: a few hundred pictures of the kind that will be classified, a folder or a file"
+    parser.add_argument("--calibration", metavar="PATH", help=words)
     parser.add_argument("--devices", default="cpu:0", metavar="D", help="where it is checked (default: %(default)s)")
     words = "whose class names and normalisation these are, where the weights do not say"
     parser.add_argument("--dataset", metavar="NAME", help=words)
@@ -39,15 +43,51 @@ def add_arguments(parser):
 def run(args):
     if args.format not in FORMATS:
         raise unknown("format", args.format, FORMATS)
+    _check_precision(args)
     from gluon_attn import deploy
 
     take_run(args)
     output = written_as(args.output, args.format)
     loaded = load_network(args, named_dataset(args))
     export = getattr(deploy, f"export_{args.format}")
-    found = export(loaded.net, output, loaded.card.input_size, card=loaded.card, tolerance=args.tolerance)
+
+    def exported(path):
+        return export(loaded.net, path, loaded.card.input_size, card=loaded.card, tolerance=args.tolerance)
+
+    if args.precision == "int8":
+        found, said = _in_int8(exported, output, args.calibration)
+    else:
+        found, said = exported(output), ""
     name = output if SUFFIXES[args.format] else f"{output}-symbol.json"
-    print(f"{name}: largest difference from Gluon {found:.2g} of the largest output")
+    print(f"{name}: largest difference from Gluon {found:.2g} of the largest output{said}")
+
+
+def _check_precision(args):
+    if args.precision not in ("float32", "int8"):
+        raise unknown("precision", args.precision, ("float32", "int8"))
+    if args.precision == "int8" and args.format != "onnx":
+        raise GluonAttnError(f"--precision int8 is for --format onnx; this is {args.format}.")
+    if args.precision == "int8" and not args.calibration:
+        raise GluonAttnError("--precision int8 needs --calibration PATH: pictures of the kind that will be classified.")
+    if args.precision != "int8" and args.calibration:
+        raise GluonAttnError("--calibration is for --precision int8.")
+
+
+def _in_int8(exported, output, calibration):
+    """Write `output`, of what `exported` writes: (the float file's difference from Gluon, what rounding changed)."""
+    from gluon_attn.deploy.run.predictor import Predictor, calibration_images
+    from gluon_attn.files import write_bytes
+
+    pictures = calibration_images(calibration)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = os.path.join(folder, "plain.onnx")
+        found = exported(plain)
+        exact = Predictor(plain, engine="onnxruntime")
+        rounded = Predictor(plain, engine="onnxruntime", precision="int8", calibration=pictures)
+    answers = (predictor.logits(pictures).argmax(axis=1) for predictor in (exact, rounded))
+    same = sum(one == other for one, other in zip(*answers))
+    write_bytes(output, rounded.engine.source.source)
+    return found, f"; in int8 it answers {same} of the {len(pictures)} pictures as before"
 
 
 def written_as(output, format):

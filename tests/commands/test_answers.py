@@ -120,12 +120,28 @@ def test_export_adds_the_suffix(capsys, weights, tmp_path):
     assert repr(gluon_attn.deploy.Predictor(tmp_path / "net.onnx", engine="onnxruntime")).count("\n") == 0
 
 
+def test_export_in_int8_is_what_quantize_makes(capsys, tmp_path):
+    flags = ["export", "--model", MODEL, "--pretrained", "digits", "--precision", "int8"]
+    status, out, _ = call(capsys, *flags, "--calibration", "docs/digits", "-o", tmp_path / "net")
+    assert status == 0 and "in int8 it answers 10 of the 10 pictures as before" in out
+    predict = gluon_attn.deploy.Predictor(tmp_path / "net.onnx", engine="onnxruntime")
+    assert predict.precision == "int8" and [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+    given = dict(pretrained="digits", engine="onnxruntime", precision="int8", calibration="docs/digits")
+    found, pictures = gluon_attn.deploy.Predictor(MODEL, **given), ["docs/digits/digit-3.png"]
+    assert (predict.logits(pictures) == found.logits(pictures)).all()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--dataset", "clutter"], "were trained on digits: leave out --dataset clutter"),
         (["--batch-size", 4], "There is no option --batch-size"),
         (["--dtype", "float16"], "There is no option --dtype"),
+        (["--precision", "int8"], "--precision int8 needs --calibration PATH"),
+        (["--calibration", "docs/digits"], "--calibration is for --precision int8"),
+        (["--precision", "bfloat16"], "Choices: float32, int8"),
+        (["--precision", "int8", "--calibration", "docs/digits", "--format", "torch"], "is for --format onnx"),
+        (["--precision", "int8", "--calibration", "gluon_attn/deploy/run"], "No pictures below"),
     ],
 )
 def test_export_has_no_flag_that_it_would_pass_over(capsys, tmp_path, flags, said):
