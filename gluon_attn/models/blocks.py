@@ -13,7 +13,7 @@ from typing import Callable
 from mxnet.gluon import nn
 
 from gluon_attn.attention.plain import Identity
-from gluon_attn.layers import MaxPool2D, batch_norm, conv, relu, sequence
+from gluon_attn.layers import batch_norm, conv, relu, sequence
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ def avg_shortcut(in_channels, channels, stride, normalise):
 
 def imagenet_stem(in_channels, width):
     """7x7/2, BN, ReLU, max pool 3x3/2."""
-    return width, sequence(conv(in_channels, width, 7, 2, of="picture"), batch_norm(width), relu(), MaxPool2D(3, 2, 1))
+    first = conv(in_channels, width, 7, 2, of="picture")
+    return width, sequence(first, batch_norm(width), relu(), nn.MaxPool2D(3, 2, 1))  # which alone reads what it takes
 
 
 def deep_stem(in_channels, first, second, third):
@@ -150,7 +151,7 @@ def deep_stem(in_channels, first, second, third):
     layers = [conv(in_channels, first, 3, 2, of="picture"), batch_norm(first), relu()]
     for before, after in ((first, second), (second, third)):
         layers += [conv(before, after, 3), batch_norm(after), relu()]
-    return third, sequence(*layers, MaxPool2D(3, 2, 1))
+    return third, sequence(*layers, nn.MaxPool2D(3, 2, 1))
 
 
 def cifar_stem(in_channels, width):
