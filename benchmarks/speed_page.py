@@ -98,6 +98,7 @@ BFLOAT16 = (
 LOSSES = (
     ("recipe", "recipe"),
     ("network", "network"),
+    CPU,
     ("seeds", "seeds"),
     ("float32, loss", "float32_loss"),
     ("least", "float32_least"),

@@ -168,6 +168,31 @@ def test_every_channel_keeps_its_mean(bias, groups, monkeypatch):
     assert abs(found.mean((0, 2, 3)) - wanted).max() > 20 * step.max()  # there was something to correct
 
 
+def test_layers_that_share_a_bias_are_corrected_one_by_one():
+    """Two convolutions of one weight and one bias, of different inputs, as the branches of CBAM's gate are."""
+    model = classifier()
+    again = [helper.make_node("Conv", ["b", "second", "second_bias"], ["c"], group=1)]
+    again += [helper.make_node("Mul", ["b", "half"], ["b2"]), helper.make_node("Relu", ["b2"], ["b3"])]
+    again += [
+        helper.make_node("Conv", ["b3", "second", "second_bias"], ["c2"]),
+        helper.make_node("Max", ["c", "c2"], ["m"]),
+    ]
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.3), "half"))
+    nodes = list(model.graph.node)
+    nodes[2:3] = again
+    nodes[nodes.index(next(node for node in nodes if node.output[0] == "d"))].input[0] = "m"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    before, batches = model.SerializeToString(), pictures(16)
+    quantized = quantize(model, batches)
+    assert model.SerializeToString() == before
+    biases = {n.name: n.input[2] for n in quantized.graph.node if n.op_type == "Conv" and n.name in ("c", "c2")}
+    assert len(set(biases.values())) == 2
+    found, step = second_from_float(quantized, given(model, "b", batches))
+    wanted = given(model, "c", batches).mean((0, 2, 3))
+    assert (abs(found.mean((0, 2, 3)) - wanted) < 0.51 * step + 1e-6).all()
+
+
 def test_a_classifier_stays_in_float_and_the_model_as_it_was():
     model = classifier()
     before, batches = model.SerializeToString(), pictures(8)

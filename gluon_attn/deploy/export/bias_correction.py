@@ -48,15 +48,25 @@ def correct(quantized, plain, batches):
 
 
 def give_biases(model, but=()):
-    """Give every convolution, but those of these names, a bias to correct: of zeros where it has none."""
-    values = _values(model)
+    """Give every convolution and dense layer, but those of these names, a bias of its own to correct.
+
+    Zeros where it has none, and a copy where layers share one, as the two branches of CBAM's gate do.
+    """
+    values, taken = _values(model), set()
     for node in model.graph.node:
-        wanted = node.op_type == "Conv" and node.input[1] in values and node.name not in but
-        if wanted and not (len(node.input) > 2 and node.input[2]):
-            zeros = np.zeros(values[node.input[1]].dims[0], "float32")
-            name = f"{node.output[0]}/bias"
-            model.graph.initializer.append(numpy_helper.from_array(zeros, name))
-            node.input[:] = [*node.input[:2], name]
+        if node.op_type not in ("Conv", "Gemm") or node.name in but or node.input[1] not in values:
+            continue
+        bias = node.input[2] if len(node.input) > 2 else ""
+        if bias in taken:
+            copy = numpy_helper.to_array(values[bias])
+        elif not bias and node.op_type == "Conv":
+            copy = np.zeros(values[node.input[1]].dims[0], "float32")
+        else:
+            taken.update({bias} & set(values))
+            continue
+        name = f"{node.output[0]}/bias"
+        model.graph.initializer.append(numpy_helper.from_array(copy, name))
+        node.input[:] = [*node.input[:2], name]
 
 
 def _some(batches):
