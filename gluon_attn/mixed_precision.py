@@ -6,6 +6,7 @@ AMP patches the operators of a process, and networks that are built afterwards u
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Any, Dict, Iterator, Tuple
 
 from gluon_attn import cpu, matrix_units
@@ -63,6 +64,16 @@ def switched_off(net: Any) -> Iterator[None]:
         _off = False
         for (module, name), (_, operator) in _patched.items():
             setattr(module, name, operator)
+
+
+def patched_by_others() -> bool:
+    """Whether this process has called MXNet's `amp.init` itself, whose casts nobody here can take out again.
+
+    >>> patched_by_others()
+    False
+    """
+    module = sys.modules.get("mxnet.contrib.amp.amp")
+    return bool(getattr(module, "_amp_initialized", False)) and not _patched
 
 
 @contextlib.contextmanager

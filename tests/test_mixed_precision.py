@@ -73,3 +73,27 @@ assert complexity(gluon_attn.get_model("cifar_aff_resnet20"), 32) == counted
 def test_what_a_process_that_trains_in_bfloat16_exports_and_counts_is_float32(tmp_path):
     run = subprocess.run([sys.executable, "-c", EXPORT], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert run.returncode == 0, run.stderr
+
+
+OTHERS = """
+import mxnet as mx
+from mxnet.contrib import amp
+amp.init(target_dtype="bfloat16")
+import gluon_attn
+from gluon_attn import deploy
+net = gluon_attn.get_model("cifar_resnet20", classes=10)
+net.initialize()
+for export in (deploy.export_onnx, deploy.export_symbol):
+    try:
+        export(net, "net", 32)
+    except gluon_attn.GluonAttnError as problem:
+        assert "has called amp.init(): every network" in str(problem), problem
+    else:
+        raise AssertionError
+"""
+
+
+def test_after_amp_of_ones_own_an_export_is_a_sentence(tmp_path):
+    run = subprocess.run([sys.executable, "-c", OTHERS], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert run.returncode == 0, run.stderr
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mxnet as mx
+import numpy as np
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.hybridization import unhybridized
@@ -25,8 +26,8 @@ def explain(net, x):
         last = x.shape[-1] == channels
         remedy = "swapaxes(-1, -2).swapaxes(-2, -3) moves the channels there" if last else "in_channels= is its keyword"
         raise GluonAttnError(f"The network takes images ({form}) and got {x.shape}: {remedy}.")
-    if x.dtype != first.dtype:
-        word, other = (getattr(dtype, "__name__", str(dtype)) for dtype in (first.dtype, x.dtype))
+    word, other = (np.dtype(dtype).name for dtype in (first.dtype, x.dtype))
+    if word != other:
         raise GluonAttnError(
             f"The network computes in {word} and got images of {other}: give it x.astype('{word}'), normalised as its "
             "card says (card.transform() does both)."

@@ -210,8 +210,11 @@ def test_nodes_are_kept_in_float_by_name():
         quantize(classifier(), pictures(8), keep_float=["second"])
 
 
-@pytest.mark.parametrize("sizes, count", [([1] * 200, 64), ([16] * 20, 64), ([500, 500], 1000), ([7], 7), ([8, 0], 8)])
+@pytest.mark.parametrize(
+    "sizes, count", [([1] * 200, 64), ([16] * 20, 64), ([500, 500], 1000), ([7], 7), ([0, 8, 0], 8)]
+)
 def test_biases_are_corrected_on_images_from_everywhere(sizes, count):
     chosen = bias_correction._some([np.full((size, 1), place) for place, size in enumerate(sizes)])
     assert sum(map(len, chosen)) == count
-    assert chosen[0][0, 0] == 0 and chosen[-1][0, 0] == max(place for place, size in enumerate(sizes) if size)
+    assert chosen[0][0, 0] == min(place for place, size in enumerate(sizes) if size)
+    assert chosen[-1][0, 0] == max(place for place, size in enumerate(sizes) if size)

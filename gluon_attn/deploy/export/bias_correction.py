@@ -71,9 +71,10 @@ def give_biases(model, but=()):
 
 def _some(batches):
     """Batches of `IMAGES` in all, from everywhere in their order."""
+    batches = [batch for batch in batches if len(batch)]
     count = math.ceil(IMAGES * len(batches) / sum(map(len, batches)))
     places = np.linspace(0, len(batches) - 1, min(max(count, 2), len(batches)))
-    return [batches[int(place)] for place in places if len(batches[int(place)])]
+    return [batches[int(place)] for place in places]
 
 
 def _values(model):

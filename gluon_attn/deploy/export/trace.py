@@ -6,12 +6,18 @@ import mxnet as mx
 
 from gluon_attn.deploy.run.symbol_file import INPUT
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.mixed_precision import plain_graph
+from gluon_attn.mixed_precision import patched_by_others, plain_graph
 from gluon_attn.models.network import output_names
 
 
 def trace(net, name=INPUT):
     """The network as a Symbol of one variable; nothing in it that only training on a CPU, or in bfloat16, needs."""
+    if patched_by_others():
+        raise GluonAttnError(
+            "This process has called amp.init(): every network that is traced in it holds AMP's casts. Save the "
+            "weights and export in another process. Where `mixed_precision.switch_on()` did it, as in training by "
+            "--dtype bfloat16, they can be left out."
+        )
     with plain_graph(net):
         outputs = net(mx.sym.Variable(name))
     return mx.sym.Group(list(outputs)) if isinstance(outputs, (tuple, list)) else outputs
