@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from typing import Any, Dict, Iterator, Tuple
 
 from gluon_attn import cpu, matrix_units
@@ -14,6 +15,7 @@ from gluon_attn.hybridization import unhybridized
 
 _patched: Dict[Tuple[Any, str], Tuple[Any, Any]] = {}  # {(module, operator): (as it was, as AMP has it)}
 _off = False
+_turns = threading.RLock()  # of those that switch it off
 
 
 def switch_on() -> None:
@@ -43,27 +45,28 @@ def switch_on() -> None:
 def switched_off(net: Any) -> Iterator[None]:
     """Within it, operators are as they were before AMP, and `net` runs each of its own: an export is of float32.
 
-    A network that was hybridized keeps the graph that it trains with. Of the process, not of the thread: another that
-    builds or traces a network meanwhile gets it in float32.
+    A network that was hybridized keeps the graph that it trains with. Of the process, not of the thread: threads that
+    switch it off take turns, and another that builds or traces a network meanwhile gets it in float32.
 
     >>> with switched_off(net):
     ...     net(x).dtype
     <class 'numpy.float32'>
     """
     global _off
-    if _off or not _patched:
+    if not _patched:
         yield
         return
-    _off = True
-    try:
-        for (module, name), (operator, _) in _patched.items():
-            setattr(module, name, operator)
-        with unhybridized(net):
+    with _turns, unhybridized(net):
+        before, _off = _off, True
+        try:
+            for (module, name), (operator, _) in _patched.items():
+                setattr(module, name, operator)
             yield
-    finally:
-        _off = False
-        for (module, name), (_, operator) in _patched.items():
-            setattr(module, name, operator)
+        finally:
+            _off = before
+            if not before:
+                for (module, name), (_, operator) in _patched.items():
+                    setattr(module, name, operator)
 
 
 def patched_by_others() -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 
 import mxnet as mx
 import numpy as np
@@ -183,3 +185,21 @@ def test_command(tmp_path, capsys):
     assert card.classes == tuple("0123456789") and card.input_size == 32
     assert cli.main(["export", *arguments, "--format", "onxx", "-o", str(output)]) == 2
     assert "'onnx'" in capsys.readouterr().err
+
+
+def test_exports_in_threads_are_each_right_and_leave_the_terminal(tmp_path):
+    """What converters print is caught by changing sys.stdout, which two at once would leave caught."""
+    nets = [build("cifar_resnet20", seed, classes=4, layers=(1, 1, 1)) for seed in range(3)]
+    terminal, found = sys.stdout, {}
+
+    def work(number):
+        for _ in range(2):
+            found[number] = export_onnx(nets[number], tmp_path / f"{number}.onnx", 32)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sys.stdout is terminal
+    assert sorted(found) == [0, 1, 2] and max(found.values()) < 1e-4

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import tempfile
+import threading
 
 import mxnet as mx
 import onnx
@@ -19,6 +20,7 @@ from gluon_attn.deploy.export.trace import names_of, trace
 from gluon_attn.errors import GluonAttnError
 
 INPUT = "images"
+_ONE_AT_A_TIME = threading.Lock()
 _IR_VERSION = 8  # of the onnx releases that know the opset; a newer one would shut out older runtimes
 
 
@@ -29,8 +31,8 @@ def to_onnx(net, size, in_channels=3, dynamic_size=True):
     cpu.finish_relaying()
     used = set(symbol.list_inputs())
     sides = ("height", "width") if dynamic_size else (size, size)
-    # Some converters print what they convert.
-    with _checked_as(OPSET), contextlib.redirect_stdout(io.StringIO()):
+    # Some converters print what they convert. Both are of the process: two threads would put back each other's.
+    with _ONE_AT_A_TIME, _checked_as(OPSET), contextlib.redirect_stdout(io.StringIO()):
         graph = MXNetGraph().create_onnx_graph_proto(
             symbol,
             {name: value for name, value in parameters.items() if name in used},
