@@ -1,12 +1,13 @@
-"""A value that holds within a `with`, in one thread."""
+"""What holds within a `with`, in one thread."""
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import pytest
 
-from gluon_attn.scoped import Scoped
+from gluon_attn.scoped import Scoped, quiet
 
 
 def test_it_holds_within_one_with_of_one_thread():
@@ -20,3 +21,18 @@ def test_it_holds_within_one_with_of_one_thread():
             raise KeyError
         seen.append(scoped.value)
     assert seen == ["default", "inner", "outer"] and scoped.value == "default"
+
+
+def test_a_logger_is_quiet_in_one_thread(caplog):
+    log = logging.getLogger("gluon_attn.test")
+    log.setLevel(logging.INFO)
+    with pytest.raises(KeyError), quiet(log):
+        log.warning("not heard")
+        log.error("an error")
+        thread = threading.Thread(target=lambda: log.info("another's"))
+        thread.start()
+        thread.join()
+        raise KeyError
+    log.info("afterwards")
+    assert caplog.messages == ["an error", "another's", "afterwards"]
+    assert log.level == logging.INFO and not log.filters

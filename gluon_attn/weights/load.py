@@ -13,6 +13,7 @@ import numpy as np
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError
 from gluon_attn.files import AnyPath
+from gluon_attn.scoped import quiet
 from gluon_attn.weights import layouts as maps
 from gluon_attn.weights.adapt import (
     adapt_channels,
@@ -120,12 +121,8 @@ def quietly() -> Iterator[None]:
     >>> with quietly():
     ...     load_weights(net, weights.choose("cifar_aff_resnet20", "digits").path)
     """
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
+    with quiet(log):
         yield
-    finally:
-        log.setLevel(level)
 
 
 def translate(

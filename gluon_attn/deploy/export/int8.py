@@ -37,6 +37,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from gluon_attn.deploy.export import bias_correction
 from gluon_attn.deploy.export.node_names import name_nodes
 from gluon_attn.errors import GluonAttnError, unknown
+from gluon_attn.scoped import quiet
 
 QUANTIZED = ("Conv", "Gemm", "Relu")
 SMALL = 2**11  # weights; SE's convolutions, at reduction 16, have more from 256 channels on
@@ -68,27 +69,23 @@ def quantize(
     keep_float = [*_known(keep_float, model), *_small(model), *_into_sums(model), *_classifiers(model)]
     bias_correction.give_biases(model, but=keep_float)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    quiet = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # its advice to pre-process does not apply: BatchNorm is folded
-    with tempfile.TemporaryDirectory() as folder:
+    # Not heard: onnxruntime's advice to pre-process, which does not apply, since BatchNorm is folded.
+    with quiet(logging.getLogger()), tempfile.TemporaryDirectory() as folder:
         plain, small = (os.path.join(folder, name) for name in ("plain.onnx", "int8.onnx"))
         onnx.save(model, plain)
-        try:
-            quantize_static(
-                plain,
-                small,
-                _Batches(model.graph.input[0].name, batches),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(operators),
-                nodes_to_exclude=list(keep_float),
-                per_channel=True,
-                reduce_range=True,  # 7 bits: CPUs without VNNI add pairs of products in 16 bits, which saturate
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-            )
-        finally:
-            logging.getLogger().setLevel(quiet)
+        quantize_static(
+            plain,
+            small,
+            _Batches(model.graph.input[0].name, batches),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(operators),
+            nodes_to_exclude=list(keep_float),
+            per_channel=True,
+            reduce_range=True,  # 7 bits: CPUs without VNNI add pairs of products in 16 bits, which saturate
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
         quantized = onnx.load(small)
     bias_correction.correct(quantized, model, batches)
     onnx.helper.set_model_props(quantized, {**metadata, "precision": '"int8"'})
