@@ -10,11 +10,12 @@ one goes on where it stopped. Differences: t is that of Welch (the difference of
 from __future__ import annotations
 
 import json
-import math
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from scipy.stats import ttest_ind
 
 from benchmarks.common import ROOT, chosen, options, read, show, write
 
@@ -40,15 +41,10 @@ def row_of(recipe, args):
         row[f"{dtype}_loss"] = f"{statistics.mean(losses[dtype]):.4f}"
         row[f"{dtype}_least"], row[f"{dtype}_most"] = (f"{end(losses[dtype]):.4f}" for end in (min, max))
         row[f"{dtype}_top1"] = f"{100 * statistics.mean(top1 for _, top1 in ends):.2f}"
-    row["t"] = f"{welch(*losses.values()):.2f}" if args.seeds > 1 else ""
+    between = ttest_ind(losses["bfloat16"], losses["float32"], equal_var=False).statistic if args.seeds > 1 else ""
+    row["t"] = between and f"{between:.2f}"
     within = sum(min(losses["float32"]) <= loss <= max(losses["float32"]) for loss in losses["bfloat16"])
     return {**row, "within": within}
-
-
-def welch(before, after):
-    """The difference of two means in standard errors."""
-    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (before, after)))
-    return (statistics.mean(after) - statistics.mean(before)) / error
 
 
 def trained(recipe, dtype, seed, args):

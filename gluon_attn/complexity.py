@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict
+from typing import Dict, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -63,11 +63,20 @@ def check_size(net: mx.gluon.HybridBlock, *sizes: int, in_channels: int = 3) -> 
     >>> check_size(gluon_attn.get_model("cifar_ge_resnet20"), 32)
     """
     refuse_no_count(in_channels=in_channels)
-    with plain_graph(net):
-        graph = _group(net(mx.sym.Variable("data")))
     for size in sizes:
         refuse_no_count(size=size)
-        _infer(graph, net, (in_channels, size, size))
+    check_images(net, *((in_channels, size, size) for size in sizes))
+
+
+def check_images(net: mx.gluon.HybridBlock, *shapes: Tuple[int, int, int]) -> None:
+    """GluonAttnError where the network cannot take images (channels, height, width) of one of the shapes.
+
+    >>> check_images(gluon_attn.get_model("cifar_ge_resnet20"), (3, 32, 32))
+    """
+    with plain_graph(net):
+        graph = _group(net(mx.sym.Variable("data")))
+    for shape in shapes:
+        _infer(graph, net, shape)
 
 
 def stage_complexity(net: mx.gluon.HybridBlock, size: int, in_channels: int = 3) -> Dict[str, Complexity]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.models.network import logits_of
+from gluon_attn.models.refused import taking
 
 # What an operator that behaves otherwise in training is told so that it does not: {operator: arguments}.
 _INFERENCE = {
@@ -130,20 +131,6 @@ def stage_name(net, stage):
             f"stage={stage} does not exist: the stages are {', '.join(names)} (0 to {len(names) - 1})."
         )
     return names[stage]
-
-
-@contextlib.contextmanager
-def taking(*inputs):
-    """A sentence for inputs that a network does not take, such as (H, W, 3) or float64: MXNet names an operator."""
-    try:
-        yield
-    except mx.MXNetError as problem:
-        given = " and ".join(f"x of shape {x.shape} and {np.dtype(x.dtype).name}" for x in inputs)
-        reason = str(problem).strip().splitlines()[-1].rpartition("Error in operator ")[2]
-        raise GluonAttnError(
-            f"The network does not take {given} ({reason}): give float32 batches (N, channels, H, W) of its own number "
-            "of channels, such as `net.card.transform()` makes."
-        ) from problem
 
 
 class SinglePlace(GluonAttnError):

@@ -16,7 +16,8 @@ from gluon_attn.attention.announce import listening
 from gluon_attn.attention.gating import Gating
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, enlarge
-from gluon_attn.explain.graph import built_once, subgraph, taking
+from gluon_attn.explain.graph import built_once, subgraph
+from gluon_attn.models.refused import taking
 
 KINDS = ("channel", "plane", "full", "rows", "columns", "positions", "channels", "branches")
 AXES = ("rows", "columns")  # maps along one axis of the picture: two of them make one of places

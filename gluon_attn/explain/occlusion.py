@@ -10,8 +10,8 @@ import numpy as np
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target, finish
-from gluon_attn.explain.graph import taking
 from gluon_attn.models.network import logits_of
+from gluon_attn.models.refused import taking
 
 
 def occlusion(

@@ -24,8 +24,8 @@ from scipy.stats import spearmanr
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, as_target
-from gluon_attn.explain.graph import taking
 from gluon_attn.models.network import logits_of
+from gluon_attn.models.refused import taking
 
 STEPS = 16  # pictures of a deletion or insertion curve, after the first
 

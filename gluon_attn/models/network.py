@@ -11,8 +11,8 @@ from mxnet.gluon import nn
 from gluon_attn import cpu, mixed_precision
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import GlobalAvgPool, norm_relu, sequence
-from gluon_attn.models import refused
 from gluon_attn.models.output import features_of, output_of, put_features, put_output
+from gluon_attn.models.refused import refuse
 
 
 def output_names(net: Any) -> Optional[Tuple[str, ...]]:
@@ -130,8 +130,8 @@ class Network(nn.HybridBlock):
     def forward(self, x, *args):
         try:
             return super().forward(x, *args)
-        except mx.MXNetError:
-            refused.explain(self, x)
+        except mx.MXNetError as problem:
+            refuse(self, x, problem)
             raise
 
     def hybrid_forward(self, F, x):

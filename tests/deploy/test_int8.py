@@ -203,6 +203,25 @@ def test_a_classifier_stays_in_float_and_the_model_as_it_was():
     assert np.unique(given(quantized, "logits", batches)).size == 40
 
 
+def test_a_classifier_with_a_softmax_behind_it_stays_in_float():
+    model = classifier()
+    model.graph.node[-1].output[0] = "scores"
+    model.graph.node.append(helper.make_node("Softmax", ["scores"], ["logits"], axis=1))
+    quantized = quantize(model, pictures(8))
+    assert next(node for node in quantized.graph.node if node.name == "scores").input[1] == "dense"
+    assert next(node for node in quantized.graph.node if node.name == "c").input[1] != "second"
+
+
+def test_every_node_has_a_name_of_its_own():
+    """Though one is called as another's output is, or two are called alike."""
+    model = classifier()
+    model.graph.node[1].name = model.graph.node[3].name = "c"  # what the second convolution gives
+    kept = quantize(model, pictures(8), keep_float=["c_"])
+    assert next(node for node in kept.graph.node if node.output[0] == "c").input[1] == "second"
+    names = [node.name for node in kept.graph.node]
+    assert len(names) == len(set(names))
+
+
 def test_nodes_are_kept_in_float_by_name():
     kept = quantize(classifier(), pictures(8), keep_float=["c"])
     assert next(node for node in kept.graph.node if node.name == "c").input[1] == "second"

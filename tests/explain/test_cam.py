@@ -184,13 +184,9 @@ def test_mistakes_are_sentences(arguments, sentence):
 @pytest.mark.parametrize(
     ("x", "sentence"),
     [
-        # Of parts of a network, and (behind the bar) where all of it is called.
-        (
-            np.zeros((32, 32, 3)),
-            r"take x of shape \(1, 32, 32, 3\) and float32 .*Shape inconsistent|and got .*, 32, 3\)",
-        ),
-        (mx.nd.zeros((1, 1, 32, 32)), r"does not take x of shape \(1, 1, 32, 32\)|and got \(1, 1, 32, 32\)"),
-        (mx.nd.zeros((1, 3, 32, 32), dtype="float64"), "float64 .*uniform type.*: give float32|got images of float64"),
+        (np.zeros((32, 32, 3)), r"does not take x of shape \(1, 32, 32, 3\) and float32 .*Shape inconsistent"),
+        (mx.nd.zeros((1, 1, 32, 32)), r"does not take x of shape \(1, 1, 32, 32\)"),
+        (mx.nd.zeros((1, 3, 32, 32), dtype="float64"), "and float64 .*uniform type.*: give float32 batches"),
         (np.zeros((0, 3, 32, 32)), r"x has shape \(0, 3, 32, 32\): give one image"),
         (np.zeros((32, 32)), r"x has shape \(32, 32\): give one image"),
     ],

@@ -18,6 +18,7 @@ CASES = [
     ("cifar_ge_resnet20", (2, 3, 48, 48), "float32", "tied to maps of 32x32 .* got 48x48"),
     ("cifar_danet_resnet20", (3, 32, 32), "float32", r"x.expand_dims\(0\)"),
     ("cifar_densenet40_k12", (2, 4, 32, 32), "float32", "in_channels="),
+    ("cifar_resnet20", (2, 3, 32, 32), "float64", "computes in float32 and got images of float64"),
 ]
 
 
@@ -34,6 +35,24 @@ def test_images_that_the_network_cannot_take(name, shape, dtype, said, hybridize
         net(mx.nd.zeros(shape, dtype=dtype)).wait_to_read()
     assert net._active == hybridized
     assert (net(images) == before).asnumpy().all()
+
+
+def test_pictures_too_small_for_a_pooling():
+    net = gluon_attn.get_model("resnet18d", classes=4)
+    net.initialize()
+    for hybridized in (False, True):
+        if hybridized:
+            net.hybridize()
+        with pytest.raises(GluonAttnError, match="cannot take images of 3x1x64"):
+            net(mx.nd.zeros((2, 3, 1, 64))).wait_to_read()
+
+
+def test_a_network_in_another_type_says_its_own():
+    net = gluon_attn.get_model("cifar_resnet20", classes=4)
+    net.initialize()
+    net.cast("float64")
+    with pytest.raises(GluonAttnError, match="computes in float64 and got images of float32"):
+        net(mx.nd.zeros((2, 3, 32, 32))).wait_to_read()
 
 
 def test_clips_have_frames():

@@ -58,14 +58,15 @@ def give_biases(model, but=()):
             continue
         bias = node.input[2] if len(node.input) > 2 else ""
         if bias in taken:
-            copy = numpy_helper.to_array(values[bias])
+            own = numpy_helper.to_array(values[bias])
         elif not bias and node.op_type == "Conv":
-            copy = np.zeros(values[node.input[1]].dims[0], "float32")
+            own = np.zeros(values[node.input[1]].dims[0], "float32")
         else:
-            taken.update({bias} & set(values))
+            if bias in values:
+                taken.add(bias)
             continue
         name = f"{node.output[0]}/bias"
-        model.graph.initializer.append(numpy_helper.from_array(copy, name))
+        model.graph.initializer.append(numpy_helper.from_array(own, name))
         node.input[:] = [*node.input[:2], name]
 
 
@@ -101,10 +102,9 @@ def _side_by_side(quantized, plain, layers):
     """A model of both networks, the layers in int8 given what those in float are, and the mean errors for outputs."""
     from onnx.compose import add_prefix
 
-    both, other = onnx.ModelProto(), add_prefix(quantized, _INT8)
-    both.CopyFrom(quantized)  # for its opsets
-    for field in ("node", "initializer", "input", "output", "value_info", "sparse_initializer"):
-        both.graph.ClearField(field)
+    other = add_prefix(quantized, _INT8)
+    empty = helper.make_graph([], "both", [], [])
+    both = helper.make_model(empty, opset_imports=quantized.opset_import, ir_version=quantized.ir_version)
     makers = _makers(other)
     for floating, node in layers:
         rounding = makers[makers[_INT8 + node.input[0]].input[0]]

@@ -150,9 +150,18 @@ def _known(keep_float, model):
 
 
 def _classifiers(model):
-    """Names of the dense layers whose outputs are the model's: their logits would be rounded to 8 bits, too."""
-    outputs = {value.name for value in model.graph.output}
-    return [node.name for node in model.graph.node if node.op_type == "Gemm" and node.output[0] in outputs]
+    """Names of the dense layers behind which there is no other layer, but a softmax for one: they give the logits."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    ends, found, seen = [value.name for value in model.graph.output], set(), set()
+    while ends:
+        name = ends.pop()
+        node = None if name in seen else makers.get(name)
+        seen.add(name)
+        if node is not None and node.op_type == "Gemm":
+            found.add(node.name)
+        elif node is not None and node.op_type != "Conv":
+            ends.extend(node.input)
+    return sorted(found)
 
 
 def _into_sums(model):
