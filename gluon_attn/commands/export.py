@@ -23,7 +23,8 @@ def add_arguments(parser):
         metavar="FILE",
         help="net (.onnx or .safetensors is added), or the prefix of symbol files",
     )
-    parser.add_argument("--precision", default="float32", metavar="float32|int8", help="of --format onnx")
+    words = "of the numbers in a file of --format onnx (default: float32)"
+    parser.add_argument("--precision", default="float32", metavar="float32|int8", help=words)
     words = "for int8: a few hundred pictures of the kind that will be classified, a folder or a file"
     parser.add_argument("--calibration", metavar="PATH", help=words)
     parser.add_argument("--devices", default="cpu:0", metavar="D", help="where it is checked (default: %(default)s)")
