@@ -242,40 +242,51 @@ def reduced(F: Any, block: Any, operation: str, x: Any, axis: Any) -> Any:
 
     MXNet's own unravel the index of every element, forward and backward. Its pooling of channels-last rows (not
     oneDNN's) runs along the memory, and a mean is a product with a row of ones, in a tenth of the time and less.
-    Numbers that are none: a maximum of NaN stays NaN where it is trained, and one of +inf becomes NaN there; in the
-    'forward' words a maximum passes over NaN, as every max pooling of MXNet does.
 
     >>> reduced(mx.nd, net, "max", x, axis=1).shape
     (2, 1, 32, 32)
     """
-    trained = trains_on_cpu(block)
     if plain(block):
         return getattr(F, operation)(x, axis=axis, keepdims=True)
-    if not trained and axis == (2, 3):
+    if trains_on_cpu(block) and operation == "max":
+        return max_and_mean(F, block, x, axis)[0]
+    if not trains_on_cpu(block) and axis == (2, 3):
         return F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type={"max": "max", "mean": "avg"}[operation])
     rows = _rows(F, x, axis)
-    if operation == "mean":
-        return _unrolled(F, _totals(F, rows, axis, mean=True), x, axis)
-    if not trained:
-        return _unrolled(F, _pooled(F, rows, "max"), x, axis)
-    largest = _pooled(F, F.BlockGrad(rows), "max")
-    # `max` gives its whole gradient to each of several equal maxima, the pooling to the first. So does the sum of
-    # max(x, largest): it is added with its gradient and taken away without, which is 0.
-    total = _totals(F, F.maximum(rows, F.BlockGrad(F.broadcast_like(largest, rows))), axis)
-    return _unrolled(F, largest + (total - F.BlockGrad(total)), x, axis)
+    return _unrolled(F, _mean(F, rows, axis) if operation == "mean" else _pooled(F, rows, "max"), x, axis)
 
 
-def _totals(F, rows, axis, mean=False):
-    """The sums, or means, of rows (A, L, B) over L: (A, 1, B)."""
+def max_and_mean(F: Any, block: Any, x: Any, axis: Any) -> tuple:
+    """Both of `reduced`, of the same values.
+
+    Of several equal maxima the first has the whole gradient, as with PyTorch's max pooling and its `max` over a
+    dimension, which the released codes take; in the plain words each of them has it (MXNet's `max`).
+    Numbers that are none: a maximum of NaN stays NaN where it is trained, and one of +inf becomes NaN there; in the
+    'forward' words a maximum passes over NaN, as every max pooling of MXNet does.
+
+    >>> largest, mean = max_and_mean(mx.nd, net, x, axis=1)
+    """
+    if not trains_on_cpu(block):
+        mean = mean_of_map(F, block, x) if axis == (2, 3) else reduced(F, block, "mean", x, axis)
+        return reduced(F, block, "max", x, axis), mean
+    rows = _rows(F, x, axis)
+    mean = _mean(F, rows, axis)
+    largest = _pooled(F, rows, "max") + F.BlockGrad(0 * mean)
+    return _unrolled(F, largest, x, axis), _unrolled(F, mean, x, axis)
+
+
+def _mean(F, rows, axis):
+    """That of rows (A, L, B) over L: (A, 1, B)."""
     if axis == 2:
-        return _pooled(F, rows, "avg" if mean else "sum")
-    weight = F.ones_like(F.slice(rows, begin=(0, 0, 0), end=(1, None, 1)))
-    if mean:
-        weight = F.broadcast_div(weight, F.sum(weight, axis=1, keepdims=True))
+        return _pooled(F, rows, "avg")
+    ones = F.ones_like(F.slice(rows, begin=(0, 0, 0), end=(1, None, 1)))
+    # Divided at the end: 1 / L itself would be rounded where it is multiplied in bfloat16.
     if axis == 1:
-        row, kernel = F.expand_dims(rows, axis=3), F.expand_dims(weight, axis=3)
-        return F.reshape(F.Convolution(row, kernel, kernel=(1, 1), num_filter=1, no_bias=True), (0, 0, -1))
-    return F.expand_dims(F.FullyConnected(rows, F.flatten(weight), num_hidden=1, no_bias=True), axis=2)
+        row, kernel = F.expand_dims(rows, axis=3), F.expand_dims(ones, axis=3)
+        sums = F.reshape(F.Convolution(row, kernel, kernel=(1, 1), num_filter=1, no_bias=True), (0, 0, -1))
+    else:
+        sums = F.expand_dims(F.FullyConnected(rows, F.flatten(ones), num_hidden=1, no_bias=True), axis=2)
+    return F.broadcast_div(sums, F.sum(ones, keepdims=True))
 
 
 def _rows(F, x, axis):
@@ -293,19 +304,21 @@ def _pooled(F, rows, how):
     return F.Pooling(rows, kernel=(1,), global_pool=True, pool_type=how, layout="NWC")
 
 
-def mean_of_map(F: Any, x: Any) -> Any:
+def mean_of_map(F: Any, block: Any, x: Any) -> Any:
     """The mean of x (N, C, H, W) over H and W: (N, C, 1, 1).
 
     Not GlobalAvgPool2D's but in inference: its backward falls to oneDNN's reference kernel when its input and its
     gradient have different memory layouts (36 % of a training step of the CIFAR AFF-ResNet-32). Nor `mean`, half as
-    fast.
+    fast as the adaptive pooling of the plain words, which a product with ones in turn beats by 3 to 7 % of a step.
 
-    >>> mean_of_map(mx.nd, x).shape[2:]
+    >>> mean_of_map(mx.nd, net, x).shape[2:]
     (1, 1)
     """
     if runs_forward():
         return F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type="avg")
-    return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
+    if not trains_on_cpu(block):
+        return F.contrib.AdaptiveAvgPooling2D(x, output_size=1)
+    return reduced(F, block, "mean", x, (2, 3))
 
 
 def instance_norm(F: Any, block: Any, x: Any, gamma: Any, beta: Any, eps: float) -> Any:
@@ -320,7 +333,7 @@ def instance_norm(F: Any, block: Any, x: Any, gamma: Any, beta: Any, eps: float)
     if plain(block):
         return F.InstanceNorm(x, gamma, beta, eps=eps)
 
-    centred = broadcast(F, block, "sub", x, mean_of_map(F, x))
-    scale = F.broadcast_mul(F.rsqrt(mean_of_map(F, F.square(centred)) + eps), F.reshape(gamma, (1, -1, 1, 1)))
+    centred = broadcast(F, block, "sub", x, mean_of_map(F, block, x))
+    scale = F.broadcast_mul(F.rsqrt(mean_of_map(F, block, F.square(centred)) + eps), F.reshape(gamma, (1, -1, 1, 1)))
     shift = F.broadcast_add(F.zeros_like(scale), F.reshape(beta, (1, -1, 1, 1)))
     return broadcast(F, block, "add", broadcast(F, block, "mul", centred, scale), shift)

@@ -203,4 +203,4 @@ class GlobalAvgPool(nn.HybridBlock):
     """(N, C, H, W) -> (N, C, 1, 1), the mean over H and W (`cpu.mean_of_map`)."""
 
     def hybrid_forward(self, F, x):
-        return cpu.mean_of_map(F, x)
+        return cpu.mean_of_map(F, self, x)

@@ -248,25 +248,35 @@ def test_gates_without_parameters_are_told_by_their_network_where_they_run(gate)
     )
 
 
-def test_several_devices_and_both_ways_of_running_give_the_plain_gradients():
+def _gate_on_each_device(x, contexts, flags):
+    gate = randomise(gluon_attn.create_gate("cbam", 16, reduction=4))
+    gate.collect_params().reset_ctx(contexts)
+    if flags is not None:
+        gate.hybridize(**flags)
+    for ctx in contexts:
+        array = mx.nd.array(x, ctx=ctx)
+        array.attach_grad()
+        with mx.autograd.record():
+            y = gate(array)
+        y.backward(mx.nd.array(images(*y.shape, seed=9), ctx=ctx))
+        yield {"output": y.asnumpy(), "input0": array.grad.asnumpy()}
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_several_devices_and_both_ways_of_running_give_the_plain_gradients(ties):
     contexts = [mx.cpu(0), mx.cpu(1)]
-    x = np.round(images(2, 16, 6, 5) * 2) / 2
-    with cpu.inference_graphs():
-        expected = _training_step(randomise(gluon_attn.create_gate("cbam", 16, reduction=4)), x)
+    x = images(2, 16, 6, 5)
+    if ties:  # of equal maxima the plain words take all, so there the first way is what the others are compared with
+        x = np.round(x * 2) / 2
+        expected = next(_gate_on_each_device(x, contexts, None))
+    else:
+        with cpu.inference_graphs():
+            expected = _training_step(randomise(gluon_attn.create_gate("cbam", 16, reduction=4)), x)
     for flags in (None, {}, {"static_alloc": True}):
-        gate = randomise(gluon_attn.create_gate("cbam", 16, reduction=4))
-        gate.collect_params().reset_ctx(contexts)
-        if flags is not None:
-            gate.hybridize(**flags)
-        for ctx in contexts:
-            array = mx.nd.array(x, ctx=ctx)
-            array.attach_grad()
-            with mx.autograd.record():
-                y = gate(array)
-            y.backward(mx.nd.array(images(*y.shape, seed=9), ctx=ctx))
-            for name, value in (("output", y), ("input0", array.grad)):
+        for found in _gate_on_each_device(x, contexts, flags):
+            for name, value in found.items():
                 scale = max(abs(expected[name]).max(), 1)
-                np.testing.assert_allclose(value.asnumpy() / scale, expected[name] / scale, rtol=0, atol=2e-6)
+                np.testing.assert_allclose(value / scale, expected[name] / scale, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("over, axes", [("positions", (2, 3)), ("channels", (1,)), ("height", (2,)), ("width", (3,))])
@@ -315,11 +325,36 @@ def test_maxima_and_means_over_every_axis(shape, operation, axis):
 
 
 @pytest.mark.parametrize("axis", [1, 2, 3, (2, 3)])
-def test_equal_maxima_each_have_the_whole_gradient(axis):
+def test_the_first_of_equal_maxima_has_the_whole_gradient(axis):
+    """As in PyTorch; the place by numpy's argmax, which is the first, too."""
     x = np.round(images(2, 4, 5, 6) * 2)  # few values, so many ties
-    ties = (x == x.max(axis, keepdims=True)).sum(axis)
-    assert ties.max() > 1
-    _check_same(lambda: randomise(Reduced("max", axis)), x, tolerance=1e-6)
+    assert (x == x.max(axis, keepdims=True)).sum(axis).max() > 1
+    block = Reduced("max", axis)
+    block.initialize()
+    block.hybridize(static_alloc=True, static_shape=True)
+    array = mx.nd.array(x)
+    array.attach_grad()
+    with mx.autograd.record():
+        y = block(array)
+    gradient = images(*y.shape, seed=1)
+    y.backward(mx.nd.array(gradient))
+    np.testing.assert_array_equal(y.asnumpy(), x.max(axis, keepdims=True))
+    axes = (axis,) if isinstance(axis, int) else axis
+    rows = np.moveaxis(x, axes, range(-len(axes), 0))
+    flat = rows.reshape(*rows.shape[: -len(axes)], -1)
+    first = np.arange(flat.shape[-1]) == flat.argmax(-1)[..., None]
+    expected = np.moveaxis(first.reshape(rows.shape), range(-len(axes), 0), axes) * gradient
+    np.testing.assert_array_equal(array.grad.asnumpy(), expected)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3, (2, 3)])
+def test_a_maximum_beside_its_mean(axis):
+    class Both(Reduced):
+        def hybrid_forward(self, F, x, scale):
+            x = F.broadcast_mul(x, scale.reshape((1, 1, 1, 1)))
+            return F.concat(*cpu.max_and_mean(F, self, x, axis), dim=0)
+
+    _check_same(lambda: randomise(Both("both", axis)), images(3, 4, 5, 6), tolerance=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 7, 5), (1, 16, 4, 4), (3, 2, 1, 2)])

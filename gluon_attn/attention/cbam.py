@@ -8,7 +8,7 @@ from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.se import squeezed
 from gluon_attn.errors import unknown
-from gluon_attn.layers import GlobalAvgPool, PlaneConv2D, batch_norm, conv, relu, sequence
+from gluon_attn.layers import PlaneConv2D, batch_norm, conv, relu, sequence
 
 _ORDERS = {"max_mean": ("max", "mean"), "mean_max": ("mean", "max")}
 
@@ -19,12 +19,12 @@ class ChannelGate(nn.HybridBlock):
     def __init__(self, channels, reduction=16, gating="sigmoid", alpha=1.0, **kwargs):
         super().__init__(**kwargs)
         inner = squeezed(channels, reduction)
-        self.avg_pool = GlobalAvgPool()
         self.mlp = sequence(conv(channels, inner, bias=True), relu(), conv(inner, channels, bias=True))
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        z = self.mlp(self.avg_pool(x)) + self.mlp(cpu.reduced(F, self, "max", x, axis=(2, 3)))
+        largest, mean = cpu.max_and_mean(F, self, x, axis=(2, 3))
+        z = self.mlp(mean) + self.mlp(largest)
         return cpu.broadcast(F, self, "mul", x, self.gating(z))
 
 
@@ -45,8 +45,8 @@ class SpatialGate(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        planes = [cpu.reduced(F, self, operation, x, axis=1) for operation in self.order]
-        z = self.conv(F.concat(*planes, dim=1))
+        planes = dict(zip(("max", "mean"), cpu.max_and_mean(F, self, x, axis=1)))
+        z = self.conv(F.concat(*(planes[operation] for operation in self.order), dim=1))
         weight = self.gating(z if self.bn is None else self.bn(z))
         return cpu.broadcast(F, self, "mul", x, weight, over="channels")
 

@@ -23,7 +23,7 @@ class AxisWeight(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        planes = [cpu.reduced(F, self, operation, x, self.axis) for operation in ("max", "mean")]
+        planes = cpu.max_and_mean(F, self, x, self.axis)
         z = self._turned(F, F.concat(*planes, dim=self.axis))  # (N, 2, the two other axes)
         return self.gating(self._turned(F, self.bn(self.conv(z))))
 
