@@ -116,7 +116,7 @@ def _inputs(paths, transform, on_bad):
         try:
             yield path, transform(read_picture(path), None)
         except BadImage as bad:
-            named = BadImage(str(path), bad.reason)
+            named = BadImage(str(path), bad.reason, remedy="")
             if on_bad is None:
                 raise named from bad
             on_bad(named)

@@ -17,16 +17,18 @@ from gluon_attn.errors import DataError
 class BadImage(DataError):
     """An image that cannot be decoded; `name` says which.
 
+    remedy : what can be done beside repairing or removing it; '' where whoever reads it has no such choice
+
     >>> print(BadImage("cat.jpg", "it is cut short"))
     Cannot read image cat.jpg: it is cut short. Repair or remove it, or choose on_bad_image='skip'.
     """
 
-    def __init__(self, name: str, reason: str):
-        super().__init__(name, reason)
-        self.name, self.reason = name, reason
+    def __init__(self, name: str, reason: str, remedy: str = ", or choose on_bad_image='skip'"):
+        super().__init__(name, reason, remedy)
+        self.name, self.reason, self.remedy = name, reason, remedy
 
     def __str__(self):
-        return f"Cannot read image {self.name}: {self.reason}. Repair or remove it, or choose on_bad_image='skip'."
+        return f"Cannot read image {self.name}: {self.reason}. Repair or remove it{self.remedy}."
 
 
 class Dataset:

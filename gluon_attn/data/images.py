@@ -168,6 +168,15 @@ def _array(picture, convert):
     return result
 
 
+@contextlib.contextmanager
+def without_a_choice():
+    """Who reads a person's picture cannot leave it out, as a Loader can: no BadImage names that as a remedy."""
+    try:
+        yield
+    except BadImage as bad:
+        raise BadImage(bad.name, bad.reason, remedy="") from bad
+
+
 def read_picture(path):
     """A picture file as people see it: uint8 (H, W, 3), turned upright, transparency on white.
 
@@ -175,7 +184,8 @@ def read_picture(path):
     """
     if not isinstance(path, (str, os.PathLike)):
         raise DataError(f"{path!r} is no path of a picture file: give a str or a Path.")
-    return Encoded(read_content(path), str(path)).seen()
+    with without_a_choice():
+        return Encoded(read_content(path), str(path)).seen()
 
 
 def as_seen(picture, name="the Pillow image"):

@@ -114,6 +114,8 @@ def test_every_image_in_memory_has_its_label():
 def test_bad_image_survives_the_way_out_of_a_worker():
     bad = pickle.loads(pickle.dumps(data.BadImage("a.jpg", "truncated")))
     assert bad.name == "a.jpg" and "a.jpg: truncated" in str(bad) and "on_bad_image='skip'" in str(bad)
+    bad = pickle.loads(pickle.dumps(data.BadImage("a.jpg", "truncated", remedy="")))
+    assert str(bad) == "Cannot read image a.jpg: truncated. Repair or remove it."
 
 
 def test_names_are_known_without_mxnet():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from gluon_attn.data import images
 from gluon_attn.data.dataset import BadImage
+from gluon_attn.deploy.run.predictor import readable
 
 GREYS = np.array([[0, 1, 300, 40000, 65535]], np.uint16).repeat(3, 0)
 
@@ -43,6 +44,19 @@ def test_pixels_that_have_no_white_are_refused(greys, kind):
     for read in (encoded.load, encoded.seen, lambda: images.pixels(encoded), lambda: images.as_seen(picture)):
         with pytest.raises(BadImage, match=f"its pixels are {kind}, .* save it with 8 or 16 bits"):
             read()
+
+
+def test_only_who_can_leave_a_picture_out_is_told_of_it(tmp_path):
+    """A Loader can; export's calibration, a Predictor and explain named `on_bad_image` too, and have none."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG nothing")
+    with pytest.raises(BadImage, match="or choose on_bad_image='skip'"):
+        images.Encoded(images.read_content(tmp_path / "a.png"), "a.png").seen()
+    floats = Image.fromarray(GREYS.astype("float32"))
+    for read in (images.read_picture, readable):
+        with pytest.raises(BadImage, match=r"Cannot read image .*a\.png: .*\. Repair or remove it\.$"):
+            read(tmp_path / "a.png")
+    with pytest.raises(BadImage, match=r"Repair or remove it\.$"):
+        readable(floats)
 
 
 def test_pictures_of_a_folder(tmp_path):

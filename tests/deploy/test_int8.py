@@ -13,6 +13,14 @@ from gluon_attn.deploy.export import bias_correction
 from gluon_attn.deploy.run.onnxruntime_engine import session
 
 
+def model_of(nodes, values, **edges):
+    """An ONNX model of these nodes and weights; `edges` are its input and its output: name=shape."""
+    given, found = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in edges.items())
+    weights = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "net", [given], [found], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
 def network(inner, last, width=96):
     """x -> conv -> gate -> `last`(x, gate): two convolutions over the pooled picture with `inner` channels between."""
     draw = np.random.RandomState(0).randn
@@ -25,14 +33,8 @@ def network(inner, last, width=96):
         helper.make_node("Conv", ["positive", "expand"], ["gate"]),  # without a name, as ours are
         helper.make_node(last, ["x", "gate"], ["y"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", width, 6, 6])],
-        [numpy_helper.from_array(draw(*shape).astype("float32"), name) for name, shape in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    values = {name: draw(*shape).astype("float32") for name, shape in weights.items()}
+    return model_of(nodes, values, data=["N", 3, 8, 8], y=["N", width, 6, 6])
 
 
 GATE = {"squeezed", "gate"}
@@ -112,14 +114,7 @@ def classifier(bias=True, groups=1, channels=32, classes=5):
         helper.make_node("Flatten", ["e"], ["f"]),
         helper.make_node("Gemm", inputs("f", "dense"), ["logits"], transB=1),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 12, 12])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", classes])],
-        [numpy_helper.from_array(value, name) for name, value in values.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return model_of(nodes, values, images=["N", 3, 12, 12], logits=["N", classes])
 
 
 def given(model, edge, batches):
@@ -141,17 +136,12 @@ def second_from_float(int8, x):
     node = next(node for node in int8.graph.node if node.name == "c")
     scale, zero = (values[name] for name in makers[node.input[0]].input[1:])
     weight, bias = (makers[name].input for name in node.input[1:])
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "weight", "bias"], ["y"], group=node.attribute[-1].i)],
-        "one",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [
-            numpy_helper.from_array((values[weight[0]] * values[weight[1]].reshape(-1, 1, 1, 1)), "weight"),
-            numpy_helper.from_array((values[bias[0]] * values[bias[1]]).astype("float32"), "bias"),
-        ],
-    )
-    one = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    exact = {
+        "weight": values[weight[0]] * values[weight[1]].reshape(-1, 1, 1, 1),
+        "bias": (values[bias[0]] * values[bias[1]]).astype("float32"),
+    }
+    convolution = helper.make_node("Conv", ["x", "weight", "bias"], ["y"], group=node.attribute[-1].i)
+    one = model_of([convolution], exact, x=x.shape, y=None)
     rounded = np.clip(np.round(x / scale) + zero, 0, 255).astype("float32") - zero
     return session(one.SerializeToString()).run(None, {"x": rounded * scale})[0], values[bias[1]]
 

@@ -177,14 +177,15 @@ def readable(image: Any) -> np.ndarray:
     """
     from PIL.Image import Image
 
-    from gluon_attn.data.images import as_seen, read_picture
+    from gluon_attn.data.images import as_seen, read_picture, without_a_choice
 
     if isinstance(image, (str, os.PathLike)):
         return read_picture(image)
     if isinstance(image, Image):
         if not all(image.size):
             raise GluonAttnError(f"An image of {image.size[0]}x{image.size[1]} pixels has nothing to classify.")
-        return as_seen(image)
+        with without_a_choice():
+            return as_seen(image)
     if not isinstance(image, np.ndarray):
         raise GluonAttnError(f"An image is a path, a Pillow image or an array uint8 (H, W, 3); this is {image!r:.80}.")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
