@@ -12,7 +12,7 @@ import numpy as np
 
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.mixed_precision import plain_graph
+from gluon_attn.tracing import plain_graph
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import math
 from typing import Any, ContextManager, Tuple
 
 from gluon_attn import matrix_units
+from gluon_attn.mixed_precision import operator
 from gluon_attn.scoped import Scoped
 
 BLOCK = 16  # channels that oneDNN keeps together in memory (AVX-512; 8 with AVX2)
@@ -219,12 +220,20 @@ def repeated(F: Any, block: Any, weight: Any, x: Any, over: str = "positions") -
         return weight
     matrix = (-3, 0, 0) if over in ("height", "width") else (0, 0, -1)  # (N C, H, W) or (N, C, HW)
     rows, weight = F.reshape(x, matrix), F.reshape(weight, matrix)
-    dot = F.linalg_gemm2 if runs_forward() else F.batch_dot
     if over in ("positions", "width"):
-        product = dot(weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1)))
+        times = weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1))
     else:
-        product = dot(F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight)
-    return F.reshape_like(product, x)
+        times = F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight
+    return F.reshape_like(product(F, *times), x)
+
+
+def product(F: Any, a: Any, b: Any) -> Any:
+    """a (N, L, K) by b (N, K, M), matrix by matrix, by the operator that is quicker there.
+
+    >>> product(mx.nd, mx.nd.ones((2, 3, 1)), mx.nd.ones((2, 1, 4))).shape
+    (2, 3, 4)
+    """
+    return (F.linalg_gemm2 if runs_forward() else F.batch_dot)(a, b)
 
 
 # x (N, C, H, W) with one axis to reduce, as rows (A, L, B) whose L is reduced: the shapes on the way there, and which
@@ -280,13 +289,12 @@ def _mean(F, rows, axis):
     if axis == 2:
         return _pooled(F, rows, "avg")
     ones = F.ones_like(F.slice(rows, begin=(0, 0, 0), end=(1, None, 1)))
-    # Divided at the end: 1 / L itself would be rounded where it is multiplied in bfloat16.
+    shares = F.broadcast_div(ones, F.sum(ones, keepdims=True))
+    # Not AMP's operators: in bfloat16 1 / L would be rounded. It has made float32 of the rows when they were reshaped.
     if axis == 1:
-        row, kernel = F.expand_dims(rows, axis=3), F.expand_dims(ones, axis=3)
-        sums = F.reshape(F.Convolution(row, kernel, kernel=(1, 1), num_filter=1, no_bias=True), (0, 0, -1))
-    else:
-        sums = F.expand_dims(F.FullyConnected(rows, F.flatten(ones), num_hidden=1, no_bias=True), axis=2)
-    return F.broadcast_div(sums, F.sum(ones, keepdims=True))
+        row, kernel = F.expand_dims(rows, axis=3), F.expand_dims(shares, axis=3)
+        return F.reshape(operator(F, "Convolution")(row, kernel, kernel=(1, 1), num_filter=1, no_bias=True), (0, 0, -1))
+    return F.expand_dims(operator(F, "FullyConnected")(rows, F.flatten(shares), num_hidden=1, no_bias=True), axis=2)
 
 
 def _rows(F, x, axis):

@@ -137,7 +137,7 @@ class PictureConv2D(nn.Conv2D):
 
     def hybrid_forward(self, F, x, weight, bias=None):
         inputs = (x, weight) if bias is None else (x, weight, bias)
-        return mixed_precision.convolution(F)(*inputs, name="fwd", **self._kwargs)
+        return mixed_precision.operator(F, "Convolution")(*inputs, name="fwd", **self._kwargs)
 
 
 class PlaneConv2D(nn.Conv2D):
@@ -167,10 +167,11 @@ class PlaneConv2D(nn.Conv2D):
         identity = F.reshape(_stepped(F, one, 1, 0, row, row), (planes * row, 1, 1, row))
         # place m has the columns row * m - (row - 1) ... row * m
         sizes = dict(kernel=(1, row), stride=(1, row), pad=(0, row - 1), num_filter=planes * row, num_group=planes)
-        places = F.Convolution(x, identity, no_bias=True, **sizes)
+        convolution = mixed_precision.operator(F, "Convolution")  # of few planes, which gain nothing from bfloat16
+        places = convolution(mixed_precision.in_float32(F, x), identity, no_bias=True, **sizes)
         banded = F.reshape(_stepped(F, weight, kernel, row - half, row, 3 * row), (planes, kernel, row, 3, row))
         banded = F.reshape(F.transpose(banded, axes=(2, 0, 4, 1, 3)), (row, planes * row, kernel, 3))
-        y = F.Convolution(places, banded, kernel=(kernel, 3), pad=(half, 1), num_filter=row, no_bias=True)
+        y = convolution(places, banded, kernel=(kernel, 3), pad=(half, 1), num_filter=row, no_bias=True)
         y = F.expand_dims(F.reshape(F.transpose(y, axes=(0, 2, 3, 1)), (0, 0, -3)), axis=1)
         return F.slice_like(F.slice_axis(y, axis=3, begin=row - 1, end=None), x, axes=(3,))
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any, Dict, Iterator, Tuple
 
-from gluon_attn import cpu, matrix_units
+from gluon_attn import matrix_units
 from gluon_attn.hybridization import unhybridized
 
 _patched: Dict[Tuple[Any, str], Tuple[Any, Any]] = {}  # {(module, operator): (as it was, as AMP has it)}
@@ -79,17 +79,6 @@ def patched_by_others() -> bool:
     return bool(getattr(module, "_amp_initialized", False)) and not _patched
 
 
-@contextlib.contextmanager
-def plain_graph(net: Any) -> Iterator[None]:
-    """Within it, `net` is traced as files and counts need it: for inference, in the plain words, in float32.
-
-    >>> with plain_graph(net):
-    ...     symbol = net(mx.sym.Variable("data"))
-    """
-    with cpu.inference_graphs(), switched_off(net):
-        yield
-
-
 def picture_in_float32() -> bool:
     """Whether the convolution that a network begins with is in float32, though the network is trained in bfloat16.
 
@@ -103,13 +92,24 @@ def picture_in_float32() -> bool:
     return bool(_patched) and not _off and not matrix_units.taken()
 
 
-def convolution(F: Any) -> Any:
-    """The operator Convolution of F (mx.nd or mx.sym) as it is without AMP.
+def operator(F: Any, name: str) -> Any:
+    """That of F (mx.nd or mx.sym) as it is without AMP: it casts nothing.
 
-    >>> convolution(mx.nd) is mx.nd.Convolution
+    >>> operator(mx.nd, "Convolution") is mx.nd.Convolution
     True
     """
-    return _patched.get((F, "Convolution"), (F.Convolution,))[0]
+    return _patched.get((F, name), (getattr(F, name),))[0]
+
+
+def in_float32(F: Any, x: Any) -> Any:
+    """x, cast once where the network is trained in bfloat16, for operators that have no bfloat16.
+
+    AMP casts what each of them is given anew, and there are many in a gate.
+
+    >>> in_float32(mx.nd, x) is x  # nothing is trained in bfloat16
+    True
+    """
+    return F.amp_cast(x, dtype="float32") if _patched and not _off else x
 
 
 def after_picture(x: Any) -> Any:
@@ -118,7 +118,7 @@ def after_picture(x: Any) -> Any:
     >>> after_picture(x) is x
     True
     """
-    if cpu.for_inference() or not picture_in_float32():
+    if not picture_in_float32():
         return x
     import mxnet as mx
     from mxnet.contrib.amp.amp import bfloat16

@@ -39,6 +39,7 @@ LAYERS = (
         "matrix_units",
         "mixed_precision",
         "hybridization",
+        "tracing",
         "threads",
         "layers",
         "losses",

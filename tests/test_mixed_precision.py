@@ -27,7 +27,7 @@ net.initialize()
 stem, stage = (net.features_at(x)[name].dtype for name in ("stem", "stage1"))
 assert first(x).dtype == stem == np.float32 and "bfloat16" in str(stage), (stem, stage)
 assert np.isfinite(explain.gradcam(net, x, stage="stem")).all()
-wanted = mixed_precision.convolution(mx.nd)(x, first.weight.data(), **first._kwargs).asnumpy()
+wanted = mixed_precision.operator(mx.nd, "Convolution")(x, first.weight.data(), **first._kwargs).asnumpy()
 assert abs(first(x).asnumpy() - wanted).max() < 1e-5
 training_step(net, 8, 64)()
 """

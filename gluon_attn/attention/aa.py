@@ -5,9 +5,9 @@ from __future__ import annotations
 import mxnet as mx
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.announce import announce
 from gluon_attn.attention.positions import attend, flat, refuse_another_size
-from gluon_attn.cpu import fence
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.layers import conv
 
@@ -75,7 +75,7 @@ class AugmentedConv(nn.HybridBlock):
         y = F.concat(y, self.attention(F, x, relative_height, relative_width), dim=1)
         # oneDNN's concat divides by zero in its backward where the gradient comes in blocks of 16 channels and the
         # parts do not; a fence brings it in the plain layout.
-        return fence(F, y)
+        return cpu.fence(F, y)
 
     def attention(self, F, x, relative_height, relative_width):
         """W_o MHA(x), (N, dv, map_size, map_size)."""
@@ -85,8 +85,8 @@ class AugmentedConv(nn.HybridBlock):
         space = F.reshape(query, (0, 0, self.size, self.size))
         by_row = _relative(F, space, relative_height, self.size, axes=(2, 0, 3, 1), back=(1, 0, 2, 3))
         by_column = _relative(F, space, relative_width, self.size, axes=(3, 0, 2, 1), back=(1, 2, 0, 3))
-        logits = F.broadcast_add(logits, F.reshape(by_row, (-1, self.size, 1)))
-        logits = F.broadcast_add(logits, F.reshape(by_column, (-1, 1, self.size)))
+        logits = cpu.broadcast(F, self, "add", logits, F.reshape(by_row, (-1, self.size, 1)))
+        logits = cpu.broadcast(F, self, "add", logits, F.reshape(by_column, (-1, 1, self.size)), over="channels")
         positions = self.size**2
         weights = F.softmax(F.reshape(logits, (-1, positions, positions)), axis=-1)
         weights = announce(self, weights, "positions")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.se import squeezed
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
@@ -34,5 +35,12 @@ class BAM(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        weight = self.gating(F.broadcast_mul(self.channel(x), self.spatial(x)))
+        weight = self.gating(self._outer(F, self.channel(x), self.spatial(x)))
         return x + x * weight
+
+    def _outer(self, F, channel, spatial):
+        """Their product (N, C, H, W): where it is trained on a CPU a matrix product, whose gradient is one, too."""
+        if cpu.plain(self):
+            return F.broadcast_mul(channel, spatial)
+        rows = cpu.product(F, F.reshape(channel, (0, 0, -1)), F.reshape(spatial, (0, 0, -1)))
+        return F.reshape_like(rows, spatial, lhs_begin=2, lhs_end=3, rhs_begin=2, rhs_end=4)

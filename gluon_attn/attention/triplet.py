@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from mxnet.gluon import nn
 
 from gluon_attn import cpu
@@ -49,6 +47,9 @@ class TripletAttention(nn.HybridBlock):
         self.over_channels = AxisWeight(1, **how) if spatial else None
 
     def hybrid_forward(self, F, x):
-        gates = [gate for gate in (self.over_height, self.over_width, self.over_channels) if gate is not None]
-        weights = (cpu.repeated(F, self, gate(x) / len(gates), x, ALONG[gate.axis]) for gate in gates)
-        return x * functools.reduce(F.broadcast_add, weights)
+        first, *others = [gate for gate in (self.over_height, self.over_width, self.over_channels) if gate is not None]
+        count = len(others) + 1
+        weight = cpu.repeated(F, self, first(x) / count, x, ALONG[first.axis])
+        for gate in others:
+            weight = cpu.broadcast(F, self, "add", weight, gate(x) / count, ALONG[gate.axis])
+        return x * weight

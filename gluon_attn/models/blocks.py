@@ -12,8 +12,9 @@ from typing import Callable
 
 from mxnet.gluon import nn
 
-from gluon_attn.attention.plain import Identity
+from gluon_attn.attention.plain import Add, Identity
 from gluon_attn.layers import batch_norm, conv, relu, sequence
+from gluon_attn.mixed_precision import in_float32
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Stem:
     stride: int = 1
 
 
+def in_slot(F, block, *inputs):
+    """block(*inputs) for a gate or a fusion, in float32 also where the network is trained in bfloat16.
+
+    Not a plain network's: what they give is not computed.
+    """
+    return block(*(inputs if isinstance(block, (Identity, Add)) else (in_float32(F, x) for x in inputs)))
+
+
 class ResidualBlock(nn.HybridBlock):
     """relu(fuse(gate(body(x)), shortcut(x))); without the ReLU in pre-activation form."""
 
@@ -57,7 +66,7 @@ class ResidualBlock(nn.HybridBlock):
         self.activate = activate
 
     def hybrid_forward(self, F, x):
-        y = self.fuse(self.gate(self.body(x)), self.shortcut(x))
+        y = in_slot(F, self.fuse, in_slot(F, self.gate, self.body(x)), self.shortcut(x))
         return F.Activation(y, act_type="relu") if self.activate else y
 
 
@@ -75,7 +84,7 @@ class Gated(nn.HybridBlock):
         self.body, self.gate = body, gate
 
     def hybrid_forward(self, F, x):
-        return self.gate(self.body(x))
+        return in_slot(F, self.gate, self.body(x))
 
 
 def basic_body(in_channels, width, stride, zero_gamma, dilation=(1, 1)):

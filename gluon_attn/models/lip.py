@@ -6,7 +6,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.attention.lip import LogitPool, SimplifiedLIP, shared_logits
 from gluon_attn.layers import batch_norm, conv, relu, sequence
-from gluon_attn.models.blocks import Block, bottleneck_body, residual
+from gluon_attn.models.blocks import Block, bottleneck_body, in_slot, residual
 
 
 def lip_stem(in_channels, width):
@@ -42,7 +42,8 @@ class LIPBlock(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         logits = self.logits(x)
         y = self.body(self.pool(self.reduce(x), logits))
-        return F.Activation(self.fuse(self.gate(y), self.shortcut(self.shortcut_pool(x, logits))), act_type="relu")
+        around = self.shortcut(self.shortcut_pool(x, logits))
+        return F.Activation(in_slot(F, self.fuse, in_slot(F, self.gate, y), around), act_type="relu")
 
 
 def _unit(in_channels, channels, stride, layers, shortcut, gate, fuse, zero_gamma):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mxnet.gluon import nn
 
 from gluon_attn.layers import batch_norm, conv, relu, sequence
-from gluon_attn.models.blocks import Block
+from gluon_attn.models.blocks import Block, in_slot
 
 
 def bare_stem(in_channels, width):
@@ -33,7 +33,7 @@ class WideBlock(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         z = self.norm(x)
         around = x if self.shortcut is None else self.shortcut(z)
-        return self.fuse(self.gate(self.body(z)), around)
+        return in_slot(F, self.fuse, in_slot(F, self.gate, self.body(z)), around)
 
 
 def _unit(in_channels, channels, stride, layers, shortcut, gate, fuse, zero_gamma):

@@ -13,7 +13,7 @@ from gluon_attn import cpu
 from gluon_attn.deploy.run.mxnet_engine import INPUT
 from gluon_attn.deploy.run.symbol_json import Graph, read_graph
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.mixed_precision import plain_graph
+from gluon_attn.tracing import plain_graph
 
 
 def named_graph(net, inputs=None):

@@ -6,8 +6,9 @@ import mxnet as mx
 
 from gluon_attn.deploy.run.symbol_file import INPUT
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.mixed_precision import patched_by_others, plain_graph
+from gluon_attn.mixed_precision import patched_by_others
 from gluon_attn.models.network import output_names
+from gluon_attn.tracing import plain_graph
 
 
 def trace(net, name=INPUT):
