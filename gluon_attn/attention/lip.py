@@ -7,6 +7,7 @@ from mxnet.gluon import nn
 from gluon_attn import cpu
 from gluon_attn.attention.announce import announce
 from gluon_attn.layers import conv, relu, sequence, sigmoid
+from gluon_attn.mixed_precision import in_float32
 
 WIDTH = 128  # of the logit network
 STEEPNESS = 12.0  # logits lie in (0, 12)
@@ -59,6 +60,7 @@ class InstanceNorm(nn.InstanceNorm):
         if cpu.plain(self):
             return F.InstanceNorm(x, gamma, beta, eps=self._epsilon)
 
+        x = in_float32(F, x)
         centred = cpu.broadcast(F, self, "sub", x, cpu.mean_of_map(F, self, x))
         variance = cpu.mean_of_map(F, self, F.square(centred))
         scale = F.broadcast_mul(F.rsqrt(variance + self._epsilon), F.reshape(gamma, (1, -1, 1, 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
+from gluon_attn import cpu
 from gluon_attn.attention.announce import announce
 from gluon_attn.layers import GlobalAvgPool, batch_norm, conv, relu, sequence
 
@@ -33,4 +34,6 @@ class SelectiveKernel(nn.HybridBlock):
         outputs = [branch(x) for branch in self.branches]
         logits = F.reshape(self.select(sum(outputs)), (0, len(outputs), -1, 1, 1))  # (N, M, C, 1, 1)
         weights = announce(self, F.softmax(logits, axis=1), "branches")
-        return F.sum(F.broadcast_mul(F.stack(*outputs, axis=1), weights), axis=1)
+        each = (F.slice_axis(weights, axis=1, begin=m, end=m + 1) for m in range(len(outputs)))
+        parts = [cpu.broadcast(F, self, "mul", y, F.reshape(w, (0, -1, 1, 1))) for y, w in zip(outputs, each)]
+        return sum(parts[1:], parts[0])
