@@ -6,14 +6,14 @@ from mxnet.gluon import nn
 
 from gluon_attn import cpu
 from gluon_attn.attention.gating import Gating
-from gluon_attn.layers import batch_norm, conv, sequence
+from gluon_attn.layers import batch_norm, conv, relu6, sequence
 
 
 class HardSwish(nn.HybridBlock):
     """x relu6(x + 3) / 6."""
 
     def hybrid_forward(self, F, x):
-        return x * (F.clip(x + 3, 0, 6) / 6)
+        return x * (relu6(F, self, x + 3) / 6)
 
 
 def _line(F, rows):

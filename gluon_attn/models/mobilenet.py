@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mxnet.gluon import nn
 
-from gluon_attn.layers import batch_norm, conv, sequence
+from gluon_attn.layers import batch_norm, conv, relu6, sequence
 from gluon_attn.models import keras
 from gluon_attn.models.blocks import Gated
 from gluon_attn.models.network import Network
@@ -15,7 +15,7 @@ class ReLU6(nn.HybridBlock):
     """min(max(x, 0), 6)."""
 
     def hybrid_forward(self, F, x):
-        return F.clip(x, 0, 6)
+        return relu6(F, self, x)
 
 
 def convolved(in_channels, channels, kernel=1, stride=1, groups=1, of="maps"):
