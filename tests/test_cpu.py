@@ -12,10 +12,13 @@ import pytest
 
 import gluon_attn
 from gluon_attn import cpu, matrix_units
+from gluon_attn.attention.aa import AugmentedConv
+from gluon_attn.attention.bam import BAM
 from gluon_attn.attention.lip import InstanceNorm
+from gluon_attn.attention.sk import SelectiveKernel
 from gluon_attn.deploy.export.named_graph import named_graph
 from gluon_attn.deploy.export.trace import trace
-from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, PlaneConv2D, batch_norm, conv, sequence
+from gluon_attn.layers import GlobalAvgPool, GroupedConv2D, PlaneConv2D, batch_norm, conv, relu6, sequence
 from tests.helpers import build, images, kernels_of, needs_bfloat16, randomise
 
 needs_matrix_units = pytest.mark.skipif(matrix_units.missing() != "", reason=f"matrix units: {matrix_units.missing()}")
@@ -65,6 +68,38 @@ def test_gates_keep_values_gradients_and_statistics(gate, shape):
 def test_fusions_keep_values_gradients_and_statistics(fuse, shape):
     make = lambda: randomise(gluon_attn.create_fuse(fuse, 32, reduction=4))  # noqa: E731
     _check_same(make, images(*shape), images(*shape, seed=1), tolerance=1e-3)  # BN over two values amplifies
+
+
+@pytest.mark.parametrize("name", ["coordatt", "gc", "simam", "triplet", "ge_minus"])
+def test_gates_of_every_kind(name):
+    _check_same(lambda: randomise(gluon_attn.create_gate(name, 16)), images(2, 16, 6, 5))
+
+
+@pytest.mark.parametrize("branches", [1, 2, 3])
+def test_selective_kernels(branches):
+    _check_same(lambda: randomise(SelectiveKernel(16, branches=branches, minimum=4)), images(2, 16, 6, 5))
+
+
+def test_bam():
+    _check_same(lambda: randomise(BAM(16, reduction=4)), images(2, 16, 9, 7))
+
+
+@pytest.mark.parametrize("reduce", [1, 2])
+def test_attention_augmented_convolutions(reduce):
+    options = dict(map_size=6, heads=2, kappa=0.5, upsilon=0.5, reduce=reduce)
+    _check_same(lambda: randomise(AugmentedConv(16, **options)), images(2, 16, 6, 6))
+
+
+def test_a_relu_with_an_end():
+    x = np.array([[-np.inf, -2, -1e-6, 1e-6, 3, 5.9999, 6.0001, 1e6, np.inf]], "float32")
+    net = build("cifar_mobilenet", classes=3)
+    block = mx.gluon.nn.HybridLambda(lambda F, z: relu6(F, net, z))
+    _check_same(lambda: block, x, tolerance=0)
+    assert block(mx.nd.array(x)).asnumpy().tolist() == np.clip(x, 0, 6).tolist()
+    words = {node["op"] for node in json.loads(block(mx.sym.Variable("x")).tojson())["nodes"]}
+    with cpu.inference_graphs():
+        plain = {node["op"] for node in json.loads(block(mx.sym.Variable("x")).tojson())["nodes"]}
+    assert "clip" in plain and "clip" not in words
 
 
 @pytest.mark.parametrize("groups", [8, 4, 2])

@@ -42,6 +42,49 @@ def test_a_picture_is_convolved_in_float32_where_bfloat16_has_no_kernel_for_it()
     assert ("batch_normalization", "bnorm_jit:avx512_core_bf16") in kernels
 
 
+GATES = """
+import collections
+import json
+import mxnet as mx
+import numpy as np
+import gluon_attn
+from gluon_attn import cpu
+from gluon_attn.devices import prepare_arithmetic
+prepare_arithmetic("bfloat16", [mx.cpu()])
+
+def casts(name, by=("amp_cast", "amp_multicast")):
+    "{operator: the most casts to float32 of one of its outputs}"
+    net = gluon_attn.get_model(name, layers=(1, 1, 1), classes=10)
+    net.initialize()
+    nodes = json.loads(net(mx.sym.Variable("data")).tojson(remove_amp_cast=False))["nodes"]
+    readers = collections.Counter()
+    for node in nodes:
+        if node["op"] in by and node["attrs"].get("dtype", "float32") == "float32":
+            readers.update({(source[0], source[1]) for source in node["inputs"]})
+    found = collections.defaultdict(int)
+    for (source, _), count in readers.items():
+        found[nodes[source]["op"]] = max(found[nodes[source]["op"]], count)
+    return found
+
+for name in ("se", "cbam", "simam", "triplet", "eca", "ge_minus", "gc"):
+    found = casts(f"cifar_{name}_resnet20")
+    assert found["BatchNorm"] == 1, (name, found)
+assert "BatchNorm" not in casts("cifar_resnet20", by=("amp_cast",))  # nothing is cast where there is no gate
+
+x, net = np.random.RandomState(0).rand(2, 20, 7, 9).astype("float32"), gluon_attn.get_model("cifar_resnet20")
+net.initialize()
+for axis in (1, 2, 3, (2, 3)):
+    mean = cpu.reduced(mx.nd, net, "mean", mx.nd.array(x), axis)
+    assert mean.dtype == np.float32
+    assert abs(mean.asnumpy() - x.mean(axis, keepdims=True)).max() < 1e-6, axis
+"""
+
+
+def test_what_a_gate_is_given_is_cast_once_and_means_are_float32s():
+    run = subprocess.run([sys.executable, "-c", GATES], stderr=subprocess.PIPE, text=True)
+    assert run.returncode == 0, run.stderr
+
+
 EXPORT = """
 import mxnet as mx
 import gluon_attn
