@@ -97,12 +97,14 @@ def sigmoid(F: Any, z: Any) -> Any:
 
 
 def relu6(F: Any, block: Any, z: Any) -> Any:
-    """min(max(z, 0), 6) on arrays or symbols. On a CPU MXNet's `clip` takes 7 times as long as the two one by one.
+    """min(max(z, 0), 6) on arrays or symbols. On a CPU MXNet's `clip` takes 5 times as long as the two one by one.
+
+    NaN stays NaN. Not by `Activation`: oneDNN's ReLU makes 0 of it, and a training that has diverged goes on unseen.
 
     >>> relu6(mx.nd, net, mx.nd.array([-1, 2, 7])).asnumpy()
     array([0., 2., 6.], dtype=float32)
     """
-    return F.clip(z, 0, 6) if cpu.plain(block) else F.minimum(F.Activation(z, act_type="relu"), 6)
+    return F.clip(z, 0, 6) if cpu.plain(block) else F.maximum(F.minimum(z, 6), 0)
 
 
 def sequence(*layers: nn.HybridBlock) -> nn.HybridSequential:

@@ -96,6 +96,8 @@ def test_a_relu_with_an_end():
     block = mx.gluon.nn.HybridLambda(lambda F, z: relu6(F, net, z))
     _check_same(lambda: block, x, tolerance=0)
     assert block(mx.nd.array(x)).asnumpy().tolist() == np.clip(x, 0, 6).tolist()
+    nothing = mx.nd.full((2, 32, 4, 4), float("nan"))
+    assert np.isnan(block(nothing).asnumpy()).all()  # as `clip` has it, and not as oneDNN's ReLU
     words = {node["op"] for node in json.loads(block(mx.sym.Variable("x")).tojson())["nodes"]}
     with cpu.inference_graphs():
         plain = {node["op"] for node in json.loads(block(mx.sym.Variable("x")).tojson())["nodes"]}
