@@ -14,6 +14,14 @@ import sys
 from gluon_attn.errors import GluonAttnError
 
 VARIABLE = "OMP_NUM_THREADS"
+# Of libgomp and MXNet, wherever the number is not left to MXNet. None of them changes a number.
+COMPANIONS = {
+    # How long an idle thread of libgomp spins. By default that is 0.2 s, in which it keeps the core from the others.
+    "GOMP_SPINCOUNT": "2000",
+    # Numbers from which a copy takes all threads. The first large one in Python's thread makes a second team of them;
+    # with more threads than cores libgomp no longer spins at all, and every operator waits to be woken.
+    "MXNET_CPU_PARALLEL_SIZE": str((1 << 31) - 1),
+}
 
 
 def take(count: int) -> None:
@@ -21,16 +29,17 @@ def take(count: int) -> None:
 
     >>> take(0)
     """
-    if not count or os.environ.get(VARIABLE) == str(count):
-        return
-    if "mxnet" in sys.modules:
-        raise GluonAttnError(
-            f"threads={count} comes too late: MXNet is imported, with {taken()}. Set {VARIABLE}={count} in the "
-            "environment before Python starts."
-        )
-    os.environ[VARIABLE] = str(count)
-    # How long an idle thread of libgomp spins. By default that is 0.2 s, in which it keeps the core from the others.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    imported = "mxnet" in sys.modules
+    if count and os.environ.get(VARIABLE) != str(count):
+        if imported:
+            raise GluonAttnError(
+                f"threads={count} comes too late: MXNet is imported, with {taken()}. Set {VARIABLE}={count} in the "
+                "environment before Python starts."
+            )
+        os.environ[VARIABLE] = str(count)
+    if VARIABLE in os.environ and not imported:
+        for name, value in COMPANIONS.items():
+            os.environ.setdefault(name, value)
 
 
 def taken() -> int:

@@ -13,7 +13,7 @@ from gluon_attn import GluonAttnError, cli, threads
 
 
 def _python(code, **environment):
-    clean = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT")}
+    clean = {k: v for k, v in os.environ.items() if k not in (threads.VARIABLE, *threads.COMPANIONS)}
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], env={**clean, **environment}, stdout=subprocess.PIPE, text=True
     )
@@ -24,10 +24,30 @@ def _python(code, **environment):
 def test_taken_before_mxnet_is_imported():
     code = "import os; from gluon_attn import threads; threads.take({}); print(threads.taken(), *os.environ)"
     words = _python(code.format(3))
-    assert words[0] == "3" and {"OMP_NUM_THREADS", "GOMP_SPINCOUNT"} <= set(words)
+    assert words[0] == "3" and {threads.VARIABLE, *threads.COMPANIONS} <= set(words)
     words = _python(code.format(0))
     assert words[0] == str(max(1, os.cpu_count() // 2)) and "OMP_NUM_THREADS" not in words
-    assert _python(code.format(0), OMP_NUM_THREADS="5")[0] == "5"
+    words = _python(code.format(0), OMP_NUM_THREADS="5")
+    assert words[0] == "5" and set(threads.COMPANIONS) <= set(words)
+    code = "import os; from gluon_attn import threads; threads.take(2); print(os.environ['GOMP_SPINCOUNT'])"
+    assert _python(code, GOMP_SPINCOUNT="7") == ["7"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux lists them")
+def test_a_large_copy_starts_no_second_team_of_threads():
+    """libgomp would then have more threads than cores, and no longer spin between operators."""
+    code = """
+import os
+from gluon_attn import threads
+threads.take(2)
+import mxnet as mx, numpy as np
+mx.nd.array([1.0]).asnumpy()
+before = len(os.listdir("/proc/self/task"))
+mx.nd.array(np.ones(1 << 20, "float32")).asnumpy()
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    assert _python(code) == ["0"]
+    assert _python(code, MXNET_CPU_PARALLEL_SIZE="200000") == ["1"]  # as MXNet comes
 
 
 def test_zero_means_all_cores(monkeypatch):

@@ -11,7 +11,7 @@ from gluon_attn import matrix_units, threads
 
 PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "onnx", "onnxruntime")
 VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS")
-VARIABLES += ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "MXNET_CPU_WORKER_NTHREADS", matrix_units.VARIABLE)
+VARIABLES += (threads.VARIABLE, *threads.COMPANIONS, "MXNET_CPU_WORKER_NTHREADS", matrix_units.VARIABLE)
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
 
 

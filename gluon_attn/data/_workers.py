@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import threading
 import time
 from multiprocessing.util import Finalize
@@ -11,6 +13,7 @@ from mxnet.gluon.data import dataloader
 
 HEARD = 0.2  # seconds from a question to its answer, at most
 ENDING = 2  # seconds; in order it takes milliseconds
+NICENESS = 5  # of a worker above this process's: an operator waits for the slowest of its threads, a batch can wait
 
 
 class WorkersLoader(dataloader.DataLoader):
@@ -24,6 +27,8 @@ class WorkersLoader(dataloader.DataLoader):
         super().__init__(*arguments, **options)
         self.meanwhile = nothing
         if self._worker_pool is not None:
+            for worker in self._worker_pool._pool:
+                _give_way(worker.pid)
             # Before the pool's own end, which `multiprocessing` has at the exit of Python (with priority 15).
             self._end = Finalize(self, _end, [self._worker_pool], exitpriority=16)
 
@@ -58,6 +63,11 @@ class _Heeding:
 
 def nothing():
     """What is to be done meanwhile, by default."""
+
+
+def _give_way(pid):
+    with contextlib.suppress(OSError):  # it has died: who waits for its batch says so
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
 
 def _end(pool):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import math
 import os
@@ -79,6 +80,7 @@ class Encoded:
             check_scans(self.content, self.name)
         return open_picture(io.BytesIO(self.content), self.name, len(self.content))
 
+    @functools.cached_property
     def jpeg(self):
         """Our reader of the file, or None where Pillow has to judge it."""
         jpeg = Jpeg.of(self.content)
@@ -205,7 +207,7 @@ def pixels(image):
     """uint8 (H, W, 3), decoding it where it is not."""
     if not isinstance(image, Encoded):
         return _checked(image)
-    jpeg = image.jpeg()
+    jpeg = image.jpeg
     decoded = jpeg and jpeg.decode()
     return image.load() if decoded is None else decoded
 
@@ -247,7 +249,7 @@ def crop_resize(image, choose_box, size, interpolation):
 
 def _decode(image, choose_box, size):
     """(the decoded picture as far as the box needs it, the box in it)."""
-    jpeg = image.jpeg()
+    jpeg = image.jpeg
     if jpeg is None:
         picture = image.load()
         return picture, choose_box(picture.shape[1], picture.shape[0])

@@ -16,6 +16,7 @@ START = b"\xff\xd8"
 END = b"\xff\xd9"  # never occurs within coded pixels: a file that has a frame and ends so is not truncated
 BASELINE, EXTENDED, PROGRESSIVE = FRAMES = (0xC0, 0xC1, 0xC2)
 SCAN, RESTARTS = 0xDA, 0xDD
+APP1 = 0xE1  # EXIF and XMP, the two that may say how the picture is turned
 # Rows below the last wanted one that its colours depend on: at most 4 for each row of an upsampled colour channel.
 MARGIN = 16
 SCALES = cv2 and {
@@ -27,23 +28,27 @@ SCALES = cv2 and {
 
 
 class Jpeg:
-    """The size of a JPEG, and its pixels. `Jpeg.of(content)` is None for files that are Pillow's to judge."""
+    """The size of a JPEG, and its pixels. `Jpeg.of(content)` is None for files that are Pillow's to judge.
 
-    def __init__(self, content, frame, can_be_cut):
+    may_be_turned : something is said of it that only Pillow reads, maybe its orientation
+    """
+
+    def __init__(self, content, frame, can_be_cut, may_be_turned):
         self.content, self._frame, self._can_be_cut = content, frame, can_be_cut
+        self.may_be_turned = may_be_turned
         self.height, self.width = struct.unpack(">HH", content[frame + 5 : frame + 9])
 
     @classmethod
     def of(cls, content):
         if cv2 is None or content[:2] != START or content[-2:] != END:
             return None
-        found = {marker: at for marker, at in _segments(content) if marker in FRAMES or marker == RESTARTS}
-        frames = [marker for marker in found if marker != RESTARTS]
+        found = dict(_segments(content))
+        frames = [marker for marker in found if marker in FRAMES]
         if len(frames) != 1:
             return None
         at = found[frames[0]]
         bits, channels = content[at + 4], content[at + 9]
-        jpeg = cls(content, at, frames[0] != PROGRESSIVE and RESTARTS not in found)
+        jpeg = cls(content, at, frames[0] != PROGRESSIVE and RESTARTS not in found, APP1 in found)
         return jpeg if bits == 8 and channels in (1, 3) and jpeg.width and jpeg.height else None
 
     def decode(self, rows=None, reduction=1):

@@ -55,7 +55,7 @@ def read_content(path):
             length = found.st_size
             if length > MOST_BYTES:
                 raise BadImage(str(path), f"it has {length:,} bytes, and {MOST_BYTES:,} are the most that is read")
-            return file.read(MOST_BYTES)
+            return file.read(length or MOST_BYTES)  # Python takes as much memory first; some files do not say theirs
     except OSError as error:
         raise BadImage(str(path), error.strerror or str(error)) from error
     except ValueError as error:  # a name with a zero in it

@@ -10,7 +10,7 @@ from gluon_attn import data
 from gluon_attn.catalogue import datasets
 from gluon_attn.data.dataset import stratified_indices
 from gluon_attn.data.folder import layout
-from gluon_attn.data.images import pixels, read_picture
+from gluon_attn.data.images import Encoded, pixels, read_picture
 from gluon_attn.errors import DataError
 from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train.inputs import open_datasets
@@ -159,14 +159,26 @@ def test_pictures_are_read_as_predict_reads_them(tmp_path):
     Image.fromarray(grey).save(tmp_path / "a" / "turned.jpg", exif=exif)
     Image.fromarray(np.dstack([grey] * 3 + [np.zeros_like(grey)]), "RGBA").save(tmp_path / "a" / "clear.png")
     Image.fromarray(grey).save(tmp_path / "a" / "plain.jpg")
+    xmp = b'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="6"/>'
+    plain = (tmp_path / "a" / "plain.jpg").read_bytes()
+    described = plain[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp + plain[2:]
+    (tmp_path / "a" / "described.jpg").write_bytes(described)
     halves = [data.get_dataset("folder", split, root=tmp_path, validation=1) for split in ("train", "test")]
-    for name in ("turned.jpg", "clear.png", "plain.jpg"):
+    for name in ("turned.jpg", "clear.png", "plain.jpg", "described.jpg"):
         path = str(tmp_path / "a" / name)
         (dataset,) = (half for half in halves if path in half.paths)
         image, label = dataset.sample(dataset.paths.index(path))
         assert label == 0
         np.testing.assert_array_equal(pixels(image), read_picture(path), err_msg=name)
     assert (read_picture(tmp_path / "a" / "clear.png") == 255).all()
+    assert read_picture(tmp_path / "a" / "described.jpg").shape == (20, 12, 3)
+
+
+def test_pillow_is_asked_only_how_a_picture_is_turned_of_which_something_is_said(tmp_path, monkeypatch):
+    write(tmp_path, classes=("a", "b"), suffix="jpg")
+    train = data.get_dataset("folder", "train", root=tmp_path, validation=0.5)
+    monkeypatch.setattr(Encoded, "open", lambda picture: pytest.fail(f"{picture.name} was opened by Pillow"))
+    assert pixels(train.sample(0)[0]).shape == (9, 7, 3)
 
 
 @pytest.mark.parametrize(

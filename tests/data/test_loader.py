@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from gluon_attn import data
+from gluon_attn.data._workers import NICENESS
 from gluon_attn.errors import DataError
 
 
@@ -137,6 +139,17 @@ def test_a_batch_of_bad_images_only_is_an_error():
         batches(data.Loader(dataset, 2, Raw(), train=False, on_bad_image="skip"))
 
 
+class Priority(Raw):
+    def __call__(self, image, rng):
+        return np.full((1, 1, 1), os.getpriority(os.PRIO_PROCESS, 0), np.float32)
+
+
+def test_workers_give_way_to_what_waits_for_all_its_threads():
+    images, _ = next(iter(data.Loader(subset(2), 2, Priority(), train=False, workers=1)))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert images.asnumpy().ravel().tolist() == [min(own + NICENESS, 19)] * 2
+
+
 class Slow(Raw):
     def __call__(self, image, rng):
         time.sleep(3)
@@ -170,6 +183,7 @@ def test_a_process_whose_idle_worker_was_killed_ends():
     code = """
 import time
 from gluon_attn import data
+from gluon_attn.data._workers import NICENESS
 test = data.get_dataset("digits", "test")
 loader = data.Loader(test, 200, data.eval_transform(8, test.mean, test.std), train=False, workers=1)
 print(sum(len(labels) for _, labels in loader), flush=True)
