@@ -84,6 +84,7 @@ def run(args):
     import mxnet as mx
     from tqdm import tqdm
 
+    from gluon_attn.data.dataset import without_a_choice
     from gluon_attn.evaluate import evaluate
     from gluon_attn.weights.labels import check_classes
 
@@ -91,7 +92,7 @@ def run(args):
     loaded = load_network(args, dataset)
     check_classes(loaded.card, dataset)
     loader = _loader(args, dataset, loaded.card)
-    with tqdm(total=len(dataset), unit="img", disable=None) as bar:
+    with tqdm(total=len(dataset), unit="img", disable=None) as bar, without_a_choice():
         result = evaluate(loaded.net, loader, loaded.devices, dtype=args.dtype, progress=bar.update)
     row = dict(
         _row(args, loaded.entry, result),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import numbers
@@ -29,6 +30,15 @@ class BadImage(DataError):
 
     def __str__(self):
         return f"Cannot read image {self.name}: {self.reason}. Repair or remove it{self.remedy}."
+
+
+@contextlib.contextmanager
+def without_a_choice():
+    """For who cannot leave a picture out, as a Loader can: no BadImage from within names that as a remedy."""
+    try:
+        yield
+    except BadImage as bad:
+        raise BadImage(bad.name, bad.reason, remedy="") from bad
 
 
 class Dataset:

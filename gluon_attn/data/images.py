@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from gluon_attn.data._cv2 import cv2
-from gluon_attn.data.dataset import BadImage
+from gluon_attn.data.dataset import BadImage, without_a_choice
 from gluon_attn.data.jpeg import START, Jpeg
 from gluon_attn.data.limits import MOST_PIXELS, check_pixels, check_scans, read_content
 from gluon_attn.data.resize import interpolation_of
@@ -168,15 +168,6 @@ def _array(picture, convert):
         below = min(y + rows, height)
         result[y:below] = np.asarray(convert(picture.crop((0, y, width, below))))
     return result
-
-
-@contextlib.contextmanager
-def without_a_choice():
-    """Who reads a person's picture cannot leave it out, as a Loader can: no BadImage names that as a remedy."""
-    try:
-        yield
-    except BadImage as bad:
-        raise BadImage(bad.name, bad.reason, remedy="") from bad
 
 
 def read_picture(path):

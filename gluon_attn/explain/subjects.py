@@ -10,7 +10,7 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from gluon_attn.data.dataset import BadImage
+from gluon_attn.data.dataset import BadImage, without_a_choice
 from gluon_attn.data.images import read_picture
 from gluon_attn.data.resize import box_in_centre
 from gluon_attn.errors import GluonAttnError
@@ -92,4 +92,5 @@ def of_each_class(labels, count):
 
 
 def _image(dataset, index):
-    return dataset[index][0]
+    with without_a_choice():
+        return dataset[index][0]

@@ -7,6 +7,7 @@ import numpy as np
 
 from gluon_attn import files
 from gluon_attn.catalogue.kinds import refuse_no_count
+from gluon_attn.data.dataset import without_a_choice
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain import score
 from gluon_attn.explain.methods import NoPlane, method_named
@@ -67,7 +68,8 @@ def _values(net, x, labels, boxes, method, batch_size):
 def _error(candidate, dataset, batch_size):
     wrong, transform = 0, candidate.card.transform()
     for start in range(0, len(dataset), batch_size):
-        samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+        with without_a_choice():
+            samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
         x = mx.nd.array(np.stack([transform(image, None) for image, _ in samples]), ctx=candidate.device)
         predicted = logits_of(candidate.net, candidate.net(x)).argmax(axis=1).asnumpy()
         wrong += (predicted != np.array([label for _, label in samples])).sum()

@@ -131,6 +131,16 @@ def test_folders_and_records_are_evaluated_alike(capsys, imagenet):
     assert status == 2 and "The native reader reads" in err
 
 
+@pytest.mark.parametrize("command", (["evaluate", "--workers", 1], ["explain"]))
+def test_only_a_training_can_leave_a_picture_out(capsys, imagenet, command):
+    """The others were told to choose on_bad_image='skip', which they have not."""
+    (imagenet / "val" / "class0" / "0.png").write_bytes(b"\x89PNG nothing")
+    flags = ["--model", "resnet18", "--pretrained", imagenet / "w.params", "--dataset", "imagenet-folder"]
+    flags += ["--results", imagenet / "r.csv"] if command[0] == "evaluate" else ["--output", imagenet / "maps.png"]
+    status, _, err = call(capsys, *command, *flags, "--data-root", imagenet, "--image-size", 64)
+    assert status == 2 and "Cannot read image" in err and err.rstrip().endswith("Repair or remove it."), err
+
+
 def test_both_readers_normalise_as_the_weights_card_says(imagenet):
     path = imagenet / "grey.png"
     Image.new("RGB", (80, 80), (200,) * 3).save(path)
@@ -278,3 +288,12 @@ def test_a_file_is_scored_on_the_classes_of_its_card(capsys, of_insects, tmp_pat
     flags = ["--file", of_insects, "--dataset", dataset, "--data-root", tmp_path, "--results", tmp_path / "r.csv"]
     status, _, err = call(capsys, "evaluate", *flags)
     assert status == (0 if said is None else 2) and (said or "") in err, err
+
+
+def test_a_file_is_not_scored_without_a_picture_that_cannot_be_read(capsys, of_insects, tmp_path):
+    for name in INSECTS:
+        (tmp_path / "val" / name).mkdir(parents=True)
+        (tmp_path / "val" / name / "0.png").write_bytes(b"\x89PNG nothing")
+    flags = ["--dataset", "folder", "--data-root", tmp_path, "--results", tmp_path / "r.csv"]
+    status, _, err = call(capsys, "evaluate", "--file", of_insects, *flags)
+    assert status == 2 and "0.png: it is no readable" in err and err.rstrip().endswith("Repair or remove it."), err

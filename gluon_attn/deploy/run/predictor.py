@@ -177,7 +177,8 @@ def readable(image: Any) -> np.ndarray:
     """
     from PIL.Image import Image
 
-    from gluon_attn.data.images import as_seen, read_picture, without_a_choice
+    from gluon_attn.data.dataset import without_a_choice
+    from gluon_attn.data.images import as_seen, read_picture
 
     if isinstance(image, (str, os.PathLike)):
         return read_picture(image)

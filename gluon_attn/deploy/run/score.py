@@ -8,6 +8,7 @@ from typing import Callable, Optional
 import numpy as np
 
 from gluon_attn.accuracy import shares
+from gluon_attn.data.dataset import without_a_choice
 from gluon_attn.errors import DataError
 from gluon_attn.weights.labels import check_classes
 
@@ -23,8 +24,10 @@ def score(predictor, dataset, progress: Optional[Callable] = None) -> dict:
     places, start = [], time.perf_counter()
     for first in range(0, len(dataset), predictor.batch_size):
         indices = range(first, min(first + predictor.batch_size, len(dataset)))
-        samples = [dataset.sample(index) for index in indices]
-        logits = predictor.run(np.stack([predictor.transform(image) for image, _ in samples]))
+        with without_a_choice():
+            samples = [dataset.sample(index) for index in indices]
+            batch = np.stack([predictor.transform(image) for image, _ in samples])
+        logits = predictor.run(batch)
         places.append(ranks(logits, np.array([label for _, label in samples])))
         if progress is not None:
             progress(len(samples))
