@@ -67,25 +67,28 @@ def add_torch():
 def write(name, rows, args, unique=()):
     """results/NAME.csv, every row with the CPU, the clock, the cores and the machine it was measured on.
 
-    What the file holds of other `--threads` stays, so that one command a number of threads fills one table; with
+    What the file holds of another number of MXNet's cores stays, so that one command for each fills one table; with
     `unique`, so does what has other values there, in the columns of the new rows.
     """
     asked = str(args.threads or "default")
     machine = {"clock": args.clock, "threads": asked, "cores_of_mxnet": threads.taken(), "cores": os.cpu_count()}
     rows = [{**row, **processor(), **machine, "machine": platform.machine()} for row in rows]
     path = RESULTS / f"{name}.csv"
-    measured = {_place(row, ("threads", *unique)) for row in rows}
+    measured = {_place(row, unique) for row in rows}
     known = [row for row in read(path) if row.keys() == rows[0].keys() or unique]
     others = [
-        {column: row.get(column, "") for column in rows[0]}
-        for row in known
-        if _place(row, ("threads", *unique)) not in measured
+        {column: row.get(column, "") for column in rows[0]} for row in known if _place(row, unique) not in measured
     ]
-    write_csv(path, [*rows, *others] if asked == "default" else [*others, *rows], list(rows[0]))
+    write_csv(path, sorted([*rows, *others], key=cores_of_mxnet), list(rows[0]))
+
+
+def cores_of_mxnet(row):
+    """A number; as many as now in a row of the time before it was written."""
+    return int(row.get("cores_of_mxnet") or threads.taken())
 
 
 def _place(row, keys):
-    return tuple(str(row.get(key)) for key in keys)
+    return (cores_of_mxnet(row), *(str(row.get(key)) for key in keys))
 
 
 def processor():

@@ -35,7 +35,7 @@ def main(argv=None):
         for name, batch, *details in table if mode in args.mode.split(",") else ():
             if chosen(name, args.networks) and chosen(batch, args.batches):
                 rows += measure(name, batch, details, args, torch)
-    write("deploy_speed", rows, args, unique=("network", "batch", "mode"))
+    write("deploy_speed", rows, args, unique=("threads", "network", "batch", "mode"))
 
 
 def chosen(value, words):

@@ -33,9 +33,9 @@ def main():
 
 
 def rows_of(name):
-    """Rows of results/NAME.csv: those of the first number of threads, where it was measured with several."""
+    """Rows of results/NAME.csv: those of MXNet's first number of cores, where it was measured with several."""
     rows = read(RESULTS / f"{name}.csv")
-    return [row for row in rows if row.get("threads") == rows[0].get("threads")]
+    return [row for row in rows if row.get("cores_of_mxnet") == rows[0].get("cores_of_mxnet")]
 
 
 def accuracy(rows, path):

@@ -15,9 +15,8 @@ two cores of MXNet, by way of the files in results/ (`python -m benchmarks.speed
 in which all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing
 elsewhere.
 
-MXNet by itself takes half of the cores; `--threads` gives it all of them. onnxruntime has two in every row: beside
-MXNet as it comes, which is what the aims were set against, it has twice the cores, and the fair ratio is that of the
-rows where both have two.
+MXNet by itself takes half of the cores, and onnxruntime and OpenVINO all of them: the aims were set against MXNet as
+it comes. The fair ratio is that of the rows in which `--threads` gave as many to everyone.
 
 ## A training step
 
@@ -149,12 +148,14 @@ def table(rows, columns):
 
 
 def engines_side_by_side(rows):
-    """One row a network, batch and number of cores, and its columns."""
+    """One row a network, batch and `--threads`, and its columns."""
     columns = [("network", "network"), ("batch", "batch"), ("MXNet's cores", "cores_of_mxnet")]
-    columns += [CPU, ("plain MXNet, images/s", "plain")]
+    columns += [("the others'", "cores_of_others"), CPU, ("plain MXNet, images/s", "plain")]
     wide = {}
     for row in rows:
-        one = wide.setdefault((row["network"], row["batch"], row["cores_of_mxnet"]), dict(row))
+        others = row["cores"] if row["threads"] == "default" else row["threads"]
+        key = row["network"], row["batch"], row["threads"]
+        one = wide.setdefault(key, {**row, "cores_of_others": others})
         engine = row["engine"]
         aim = f" ({row['target']})" if row["target"] and row["threads"] == "default" else ""
         one[engine] = row["images_per_second"] if engine == "plain" else row["ratio"] + aim
