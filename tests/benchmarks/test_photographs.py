@@ -10,10 +10,7 @@ import pytest
 from PIL import Image
 
 import gluon_attn
-from benchmarks import __main__ as everything
 from benchmarks import (
-    attention_cost,
-    attention_study,
     common,
     int8_accuracy,
     photographs,
@@ -144,33 +141,6 @@ def test_a_network_that_is_not_stored_is_said(stored, root):
         photographs.main(["--only", "cbam_resnet18, iaff_resnet18"])
     with pytest.raises(SystemExit, match="Unknown setting 'slow'"):
         photographs_settings.main(["--only", "slow"])
-
-
-def test_every_name_can_be_asked_for():
-    """A name with a comma in it could not, and a pattern that fits nothing measured nothing."""
-    for known in (list(photographs_settings.SETTINGS), list(attention_study.FORMS)):
-        assert common.chosen("", known, "setting") == known
-        assert [common.chosen(name, known, "setting") for name in known] == [[name] for name in known]
-    assert common.chosen("stride *, recipe", ["ema", "recipe", "stride 4"], "setting") == ["recipe", "stride 4"]
-    with pytest.raises(SystemExit, match="Unknown network 'cifar_x.'. Choices: cifar_resnet20"):
-        attention_cost.main(["--only", "cifar_x*"])
-
-
-def test_a_table_with_older_columns_is_gone_on_with(tmp_path, monkeypatch):
-    """It was a ValueError after all had been measured."""
-    monkeypatch.setattr(common, "RESULTS", tmp_path)
-    (tmp_path / "costs.csv").write_text("network,old,threads\na,1,default\nb,2,default\n")
-    args = common.options("Costs.", [])
-    common.write("costs", [{"network": "b", "new": 3}], args, unique=("network",))
-    rows = common.read(tmp_path / "costs.csv")
-    assert [(row["network"], row["new"]) for row in rows] == [("b", "3"), ("a", "")] and "old" not in rows[0]
-
-
-def test_benchmarks_are_run_by_name(capsys):
-    with pytest.raises(SystemExit):
-        everything.main(["--help"])
-    assert "python -m benchmarks [NAME ...] [--threads N]" in capsys.readouterr().out
-    assert "Unknown benchmark 'speed'. Did you mean 'speed_page'" in everything.main(["speed", "--threads", "1"])
 
 
 def test_maps_of_one_more_network_are_beside_the_plain_one(stored, root, monkeypatch):

@@ -1,0 +1,59 @@
+"""What all benchmarks share: which rows a run measures and replaces, and which rows a page shows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import __main__ as everything
+from benchmarks import attention_cost, attention_study, common, photographs_settings, plots, speed_page
+
+
+def test_as_many_cores_are_the_same_place_however_they_were_asked_for(tmp_path, monkeypatch):
+    """`--threads 1` and what MXNet takes of two cores stood beside each other, and a page showed the older."""
+    for module in (common, plots):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    for asked, taken, value in ((2, 2, "a"), (1, 1, "b"), (0, 1, "c")):
+        monkeypatch.setattr(common.threads, "taken", lambda taken=taken: taken)
+        common.write("costs", [{"value": value}], SimpleNamespace(threads=asked, clock="wall"))
+    rows = common.read(tmp_path / "costs.csv")
+    assert [(row["value"], row["threads"], row["cores_of_mxnet"]) for row in rows] == [
+        ("c", "default", "1"),
+        ("a", "2", "2"),
+    ]
+    assert plots.rows_of("costs") == rows[:1]
+
+
+def test_where_other_engines_had_more_cores_it_is_another_row():
+    """The page showed the ratios of one run under the sentence about the other."""
+    row = dict(network="a", batch="1", cores_of_mxnet="1", cores="2", engine="plain", images_per_second="3", target="")
+    wide, _ = speed_page.engines_side_by_side([{**row, "threads": "default"}, {**row, "threads": "1"}])
+    assert [one["cores_of_others"] for one in wide] == ["2", "1"]
+
+
+def test_every_name_can_be_asked_for():
+    """A name with a comma in it could not, and a pattern that fits nothing measured nothing."""
+    for known in (list(photographs_settings.SETTINGS), list(attention_study.FORMS)):
+        assert common.chosen("", known, "setting") == known
+        assert [common.chosen(name, known, "setting") for name in known] == [[name] for name in known]
+    assert common.chosen("stride *, recipe", ["ema", "recipe", "stride 4"], "setting") == ["recipe", "stride 4"]
+    with pytest.raises(SystemExit, match="Unknown network 'cifar_x.'. Choices: cifar_resnet20"):
+        attention_cost.main(["--only", "cifar_x*"])
+
+
+def test_a_table_with_older_columns_is_gone_on_with(tmp_path, monkeypatch):
+    """It was a ValueError after all had been measured."""
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    (tmp_path / "costs.csv").write_text("network,old,threads\na,1,default\nb,2,default\n")
+    args = common.options("Costs.", [])
+    common.write("costs", [{"network": "b", "new": 3}], args, unique=("network",))
+    rows = common.read(tmp_path / "costs.csv")
+    assert [(row["network"], row["new"]) for row in rows] == [("b", "3"), ("a", "")] and "old" not in rows[0]
+
+
+def test_benchmarks_are_run_by_name(capsys):
+    with pytest.raises(SystemExit):
+        everything.main(["--help"])
+    assert "python -m benchmarks [NAME ...] [--threads N]" in capsys.readouterr().out
+    assert "Unknown benchmark 'speed'. Did you mean 'speed_page'" in everything.main(["speed", "--threads", "1"])
