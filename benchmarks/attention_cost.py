@@ -7,7 +7,7 @@ python -m benchmarks.attention_cost --mode training --only "cifar_c*"      # tho
 from __future__ import annotations
 
 from benchmarks import plots
-from benchmarks.common import DOCS, RESULTS, chosen, cores_of_mxnet, options, processor, processor_of, read, show, write
+from benchmarks.common import DOCS, RESULTS, chosen, options, processor, processor_of, read, show, write
 from gluon_attn import threads
 from gluon_attn.files import write_text
 
@@ -46,7 +46,7 @@ def main(argv=None):
                     rows = measure([name], mode, batch, rounds=args.rounds, clock=args.clock, memory=with_memory)
                     fresh += [show(row) for row in rows]
     write("attention_cost", _with_known(fresh, order), args)
-    rows = [row for row in read(RESULTS / "attention_cost.csv") if cores_of_mxnet(row) == threads.taken()]
+    rows = plots.rows_of("attention_cost")
     measured = {(row["network"], row["mode"]) for row in rows}
     rows = [row for row in rows if {(row["network"], mode) for mode in ("training", "inference")} <= measured]
     if not rows:
@@ -66,10 +66,11 @@ def _names(backbone):
 def _with_known(fresh, order):
     """The rows measured now and the file's others, of this processor and as many cores; in the order of a whole run."""
     rows = list(fresh)
-    now, here = {(row["network"], row["mode"]) for row in rows}, processor().items()
+    now = {(row["network"], row["mode"]) for row in rows}
+    here = {**processor(), "cores_of_mxnet": str(threads.taken())}.items()
     for row in read(RESULTS / "attention_cost.csv"):
         key = (row["network"], row["mode"])
-        if key in order and key not in now and here <= row.items() and cores_of_mxnet(row) == threads.taken():
+        if key in order and key not in now and here <= row.items():
             rows.append({column: row[column] for column in rows[0]})
     return sorted(rows, key=lambda row: order[row["network"], row["mode"]])
 

@@ -19,7 +19,7 @@ COMPANIONS = {
     # How long an idle thread of libgomp spins. By default that is 0.2 s, in which it keeps the core from the others.
     "GOMP_SPINCOUNT": "2000",
     # Numbers from which a copy takes all threads. The first large one in Python's thread makes a second team of them;
-    # with more threads than cores libgomp no longer spins at all, and every operator waits to be woken.
+    # with more threads than cores libgomp hardly spins any more, and every operator waits to be woken.
     "MXNET_CPU_PARALLEL_SIZE": str((1 << 31) - 1),
 }
 

@@ -34,7 +34,7 @@ class Loader:
     transform  : called as `transform(image, rng)`, see `gluon_attn.data.transforms`; what has `at(epoch)` is
                  asked for the transform of that epoch
     train      : images in an order drawn from (seed, epoch); otherwise in the order of the data set
-    workers    : processes that read and augment, forked once; 0 works in this process
+    workers    : processes that read and augment, forked once, at a lower priority; 0 works in this process
     shard      : (r, n) gives worker r of n its part of every global batch of `n * batch_size` images, so that n
                  workers together see exactly what one process with that batch size sees. In training all shards
                  have equally many batches: where the last batch has fewer than n images, it is left out.

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import __main__ as everything
 from benchmarks import attention_cost, attention_study, common, photographs_settings, plots, speed_page
+from gluon_attn.cost import networks
 
 
 def test_as_many_cores_are_the_same_place_however_they_were_asked_for(tmp_path, monkeypatch):
@@ -23,6 +24,23 @@ def test_as_many_cores_are_the_same_place_however_they_were_asked_for(tmp_path, 
         ("a", "2", "2"),
     ]
     assert plots.rows_of("costs") == rows[:1]
+
+
+def test_a_page_stays_of_its_cores_where_one_row_is_measured_with_more(tmp_path, monkeypatch):
+    """It became a page of that row alone."""
+    for module in (attention_cost, common, plots):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(attention_cost, "DOCS", tmp_path)
+    row = dict(parameters_ratio="1", macs_ratio="1", time_ratio="1", memory_mib="", plain="cifar_resnet20")
+    monkeypatch.setattr(networks, "measure", lambda names, mode, *_, **__: [dict(row, network=names[0], mode=mode)])
+    for cores, only in ((1, "cifar_resnet20,cifar_se_resnet20"), (2, "cifar_se_resnet20")):
+        monkeypatch.setattr(common.threads, "taken", lambda cores=cores: cores)
+        attention_cost.main(["--only", only])
+    page = (tmp_path / "attention_cost.md").read_text(encoding="utf-8")
+    assert "with 1 of MXNet's threads" in page and page.count("| cifar_") == 2
+    measured = [(row["network"], row["cores_of_mxnet"]) for row in common.read(tmp_path / "attention_cost.csv")]
+    both = ["cifar_resnet20", "cifar_se_resnet20"]
+    assert measured == [(name, "1") for name in 2 * both] + [("cifar_se_resnet20", "2")] * 2
 
 
 def test_where_other_engines_had_more_cores_it_is_another_row():

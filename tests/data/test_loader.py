@@ -183,7 +183,6 @@ def test_a_process_whose_idle_worker_was_killed_ends():
     code = """
 import time
 from gluon_attn import data
-from gluon_attn.data._workers import NICENESS
 test = data.get_dataset("digits", "test")
 loader = data.Loader(test, 200, data.eval_transform(8, test.mean, test.std), train=False, workers=1)
 print(sum(len(labels) for _, labels in loader), flush=True)
