@@ -8,6 +8,7 @@ where those for a forward pass alone can be asked for.
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any, ContextManager, Tuple
 
 from gluon_attn import matrix_units
@@ -122,8 +123,7 @@ def own(F: Any, x: Any) -> Any:
 
     The backward of oneDNN's max pooling reads the places of the maxima as if in the layout that its input has then. In
     a hybridized graph another reader of that input, `reshape` for one, may have re-laid it after the forward pass, and
-    the gradient goes to wrong places. Nobody else reads this copy. MXNet computes it in float32, whatever x is: not for
-    float64, which oneDNN does not take.
+    the gradient goes to wrong places. Nobody else reads this copy. It is computed in float32: not for float64.
 
     >>> bool((own(mx.nd, x) == x).min().asscalar())
     True
@@ -135,8 +135,8 @@ def finish_relaying() -> None:
     """Wait until nothing is computed: before a network's own arrays are read, by `asnumpy` or `mx.nd.save`.
 
     In inference oneDNN re-lays a convolution's weight in place, by an operation that the convolution itself starts.
-    Both readers wait for operations that were started before, not for those of a forward pass that has not come so
-    far, and may then read while the array is re-laid: the weight is permuted from there on, and looks fine.
+    Both readers wait for what was started before, not for a forward pass that has not come so far, and may then read
+    while the array is re-laid: the weight is permuted from there on, and looks fine.
 
     >>> finish_relaying()
     """
@@ -199,32 +199,39 @@ def broadcast(F: Any, block: Any, operation: str, x: Any, weight: Any, over: str
         (N, C, H, 1)
 
     The gradient of a broadcast is a sum, and MXNet's sum unravels the index of every element: half of the training
-    step of a gate. The product with a row of ones gives the same values, and a product's gradient is a product.
+    step of a gate. A product with ones gives the same values, and its gradient is a product. Where no backward pass
+    runs, BLAS adds it to x as it computes it.
 
     >>> broadcast(mx.nd, net, "mul", x, mx.nd.ones((len(x), 3, 1, 1))).shape == x.shape
     True
     """
     if plain(block):
         return getattr(F, f"broadcast_{operation}")(x, weight)
+    if runs_forward() and operation != "mul":
+        rows, factors = _outer(F, weight, x, over)
+        return F.reshape_like(F.linalg_gemm(*factors, rows, alpha=1 if operation == "add" else -1), x)
     return getattr(F, f"elemwise_{operation}")(x, repeated(F, block, weight, x, over))
 
 
 def repeated(F: Any, block: Any, weight: Any, x: Any, over: str = "positions") -> Any:
     """The weight of `broadcast` as often as x has it, as a product with a row of ones; the weight itself in the plain
-    words, where MXNet's broadcasting does that. Not of float16 in the 'forward' words: BLAS has no such product.
+    words, where MXNet's broadcasting does that. Not of float16 in the 'forward' words: BLAS has none.
 
     >>> repeated(mx.nd, net, mx.nd.ones((len(x), 3, 1, 1)), x).shape[:2] == (len(x), 3)
     True
     """
     if plain(block):
         return weight
+    return F.reshape_like(product(F, *_outer(F, weight, x, over)[1]), x)
+
+
+def _outer(F, weight, x, over):
+    """x as matrices, and the two factors, weight and ones, whose product has that shape."""
     matrix = (-3, 0, 0) if over in ("height", "width") else (0, 0, -1)  # (N C, H, W) or (N, C, HW)
     rows, weight = F.reshape(x, matrix), F.reshape(weight, matrix)
-    if over in ("positions", "width"):
-        times = weight, F.ones_like(F.slice_axis(rows, axis=1, begin=0, end=1))
-    else:
-        times = F.ones_like(F.slice_axis(rows, axis=2, begin=0, end=1)), weight
-    return F.reshape_like(product(F, *times), x)
+    axis = 1 if over in ("positions", "width") else 2  # the one that the ones take the place of
+    ones = F.ones_like(F.slice_axis(rows, axis=axis, begin=0, end=1))
+    return rows, ((weight, ones) if axis == 1 else (ones, weight))
 
 
 def product(F: Any, a: Any, b: Any) -> Any:
@@ -261,7 +268,7 @@ def reduced(F: Any, block: Any, operation: str, x: Any, axis: Any) -> Any:
         return max_and_mean(F, block, x, axis)[0]
     if not trains_on_cpu(block) and axis == (2, 3):
         return F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type={"max": "max", "mean": "avg"}[operation])
-    rows = _rows(F, x, axis)
+    rows = reduce(F.reshape, _ROWS[axis][0], x)
     return _unrolled(F, _mean(F, rows, axis) if operation == "mean" else _pooled(F, rows, "max"), x, axis)
 
 
@@ -270,15 +277,15 @@ def max_and_mean(F: Any, block: Any, x: Any, axis: Any) -> tuple:
 
     Of several equal maxima the first has the whole gradient, as with PyTorch's max pooling and its `max` over a
     dimension, which the released codes take; in the plain words each of them has it (MXNet's `max`).
-    Numbers that are none: a maximum of NaN stays NaN where it is trained, and one of +inf becomes NaN there; in the
-    'forward' words a maximum passes over NaN, as every max pooling of MXNet does.
+    A maximum of NaN stays NaN where it is trained, and one of +inf becomes NaN there; in the 'forward' words a maximum
+    passes over NaN, as every max pooling of MXNet does.
 
     >>> largest, mean = max_and_mean(mx.nd, net, x, axis=1)
     """
     if not trains_on_cpu(block):
         mean = mean_of_map(F, block, x) if axis == (2, 3) else reduced(F, block, "mean", x, axis)
         return reduced(F, block, "max", x, axis), mean
-    rows = _rows(F, x, axis)
+    rows = reduce(F.reshape, _ROWS[axis][0], x)
     mean = _mean(F, rows, axis)
     largest = _pooled(F, rows, "max") + F.BlockGrad(0 * mean)
     return _unrolled(F, largest, x, axis), _unrolled(F, mean, x, axis)
@@ -297,12 +304,6 @@ def _mean(F, rows, axis):
     return F.expand_dims(operator(F, "FullyConnected")(rows, F.flatten(shares), num_hidden=1, no_bias=True), axis=2)
 
 
-def _rows(F, x, axis):
-    for shape in _ROWS[axis][0]:
-        x = F.reshape(x, shape)
-    return x
-
-
 def _unrolled(F, rows, x, axis):
     _, (lhs_begin, lhs_end), (rhs_begin, rhs_end) = _ROWS[axis]
     return F.reshape_like(rows, x, lhs_begin=lhs_begin, lhs_end=lhs_end, rhs_begin=rhs_begin, rhs_end=rhs_end)
@@ -315,9 +316,9 @@ def _pooled(F, rows, how):
 def mean_of_map(F: Any, block: Any, x: Any) -> Any:
     """The mean of x (N, C, H, W) over H and W: (N, C, 1, 1).
 
-    Not GlobalAvgPool2D's but in inference: its backward falls to oneDNN's reference kernel when its input and its
-    gradient have different memory layouts (36 % of a training step of the CIFAR AFF-ResNet-32). Nor `mean`, half as
-    fast as the adaptive pooling of the plain words, which a product with ones in turn beats by 3 to 7 % of a step.
+    Not GlobalAvgPool2D's but in inference: its backward falls to oneDNN's reference kernel where its input and its
+    gradient differ in layout (36 % of a step of the CIFAR AFF-ResNet-32). Nor `mean`, half as fast as the adaptive
+    pooling of the plain words, which a product with ones in turn beats by 3 to 7 % of a step.
 
     >>> mean_of_map(mx.nd, net, x).shape[2:]
     (1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -159,6 +160,25 @@ def test_planes_in_the_words_of_inference_and_after_those_of_an_export():
     np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-5, atol=1e-5)
 
 
+OVER = {"positions": (2, 5, 1, 1), "channels": (2, 1, 6, 7), "height": (2, 5, 1, 7), "width": (2, 5, 6, 1)}
+
+
+@pytest.mark.parametrize("operation", ["mul", "add", "sub"])
+@pytest.mark.parametrize("over", OVER)
+def test_a_weight_is_repeated_over_what_it_has_one_value_for(over, operation):
+    x, weight = images(2, 5, 6, 7), images(*OVER[over], seed=1)
+    block = mx.gluon.nn.HybridLambda(lambda F, x, weight: cpu.broadcast(F, net, operation, x, weight, over))
+    net = build("cifar_mobilenet", classes=3)
+    expected = {"mul": np.multiply, "add": np.add, "sub": np.subtract}[operation](x, weight)
+    found = set()
+    for words in (None, "plain", "forward"):
+        with cpu.inference_graphs(words) if words else contextlib.nullcontext():
+            found.add(frozenset(_operators(block, 2)))
+            y = block(mx.nd.array(x), mx.nd.array(weight)).asnumpy()
+        np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+    assert len(found) == 3, "each in words of its own"
+
+
 def test_global_mean_and_its_gradient():
     x = mx.nd.array(images(3, 5, 7, 4))
     x.attach_grad()
@@ -170,8 +190,9 @@ def test_global_mean_and_its_gradient():
     np.testing.assert_allclose(x.grad.asnumpy(), expected, rtol=1e-5, atol=1e-7)
 
 
-def _operators(net):
-    return {node["op"] for node in json.loads(net(mx.sym.Variable("data")).tojson())["nodes"]}
+def _operators(net, inputs=1):
+    symbols = [mx.sym.Variable(f"data{i}") for i in range(inputs)]
+    return {node["op"] for node in json.loads(net(*symbols).tojson())["nodes"]}
 
 
 def test_only_networks_that_train_on_a_cpu_get_the_other_words():

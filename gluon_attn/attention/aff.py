@@ -54,7 +54,8 @@ class AFF(nn.HybridBlock):
     """2 (w x + (1 - w) y), w = sigmoid(L(x + y) + G(x + y)); x the residual branch, y the shortcut.
 
     It takes the place of the sum. The factor 2 is in the released code and so in the published weights, not in the
-    paper's formula. Computed as 2 (y + w (x - y)): fewer operators, the same values.
+    paper's formula. Computed as 2 (y + w (x - y)): fewer operators, the same values. Where MXNet runs no backward pass,
+    as x + y + tanh(z / 2) (x - y) with w = sigmoid(z), whose sum is there already.
     """
 
     def __init__(self, channels, reduction=16, **kwargs):
@@ -62,7 +63,12 @@ class AFF(nn.HybridBlock):
         self.context = MultiScaleContext(channels, reduction)
 
     def hybrid_forward(self, F, x, y):
-        return 2 * _blend(announce(self, sigmoid(F, self.context(x + y))), x, y)
+        both = x + y
+        z = self.context(both)
+        weight = announce(self, sigmoid(F, z))
+        if cpu.runs_forward():
+            return both + F.Activation(0.5 * z, act_type="tanh") * (x - y)
+        return 2 * _blend(weight, x, y)
 
 
 class IAFF(nn.HybridBlock):

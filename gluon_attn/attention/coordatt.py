@@ -42,10 +42,11 @@ class CoordAtt(nn.HybridBlock):
 
     def hybrid_forward(self, F, x):
         rows = cpu.reduced(F, self, "mean", x, axis=3)  # (N, C, H, 1)
-        columns = F.swapaxes(cpu.reduced(F, self, "mean", x, axis=2), 2, 3)  # (N, C, W, 1)
+        columns = F.reshape(cpu.reduced(F, self, "mean", x, axis=2), (0, 0, -1, 1))  # (N, C, W, 1)
         f = self.shared(F.concat(rows, columns, dim=2))
         height = F.sum(F.ones_like(_line(F, rows)))
         first = F.take(f, F.contrib.arange_like(rows, axis=2), axis=2)
         last = F.take(f, F.broadcast_add(F.contrib.arange_like(columns, axis=2), height), axis=2)
         x = cpu.broadcast(F, self, "mul", x, self.row_gating(self.rows(first)), over="width")
-        return cpu.broadcast(F, self, "mul", x, self.column_gating(F.swapaxes(self.columns(last), 2, 3)), over="height")
+        weight = self.column_gating(F.reshape(self.columns(last), (0, 0, 1, -1)))
+        return cpu.broadcast(F, self, "mul", x, weight, over="height")

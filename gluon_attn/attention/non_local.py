@@ -75,7 +75,7 @@ class NonLocal(nn.HybridBlock):
             query, key = self.theta(x), self.phi(pooled)
             if self.form == "concat":  # w . [theta, phi] is the sum of two projections
                 query, key = flat(F, self.query(query)), flat(F, self.key(key))
-                pairs = F.relu(F.broadcast_add(F.swapaxes(query, 1, 2), key))
+                pairs = F.relu(F.broadcast_add(F.transpose(query, axes=(0, 2, 1)), key))
                 return _mean_over_keys(F, pairs, key)
             query, key = flat(F, query), flat(F, key)
         pairs = F.batch_dot(query, key, transpose_a=True)

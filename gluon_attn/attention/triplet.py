@@ -21,12 +21,12 @@ class AxisWeight(nn.HybridBlock):
         self.gating = Gating(gating, alpha)
 
     def hybrid_forward(self, F, x):
-        planes = cpu.max_and_mean(F, self, x, self.axis)
-        z = self._turned(F, F.concat(*planes, dim=self.axis))  # (N, 2, the two other axes)
+        z = F.concat(*cpu.max_and_mean(F, self, self._turned(F, x), axis=1), dim=1)
         return self.gating(self._turned(F, self.bn(self.conv(z))))
 
     def _turned(self, F, z):
-        return z if self.axis == 1 else F.swapaxes(z, 1, self.axis)
+        # Not `swapaxes`, which MXNet computes itself: oneDNN's transpose is 20 times as fast.
+        return z if self.axis == 1 else F.transpose(z, axes={2: (0, 2, 1, 3), 3: (0, 3, 2, 1)}[self.axis])
 
 
 class TripletAttention(nn.HybridBlock):
