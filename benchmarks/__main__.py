@@ -1,4 +1,4 @@
-"""Every speed benchmark, one process each: about half an hour when all is quiet.
+"""Every speed benchmark, one process each: about three quarters of an hour when all is quiet.
 
     python -m benchmarks [NAME ...] [--threads N]
 

@@ -30,7 +30,7 @@ COLUMNS = ("network", "parameters", "MACs", "time of training", "of inference", 
 
 
 def main(argv=None):
-    args = options(__doc__, argv, rounds=2, only="", mode="", clock="cpu")
+    args = options(__doc__, argv, rounds=10, only="", mode="", clock="cpu")
     from gluon_attn.cost.networks import measure
 
     order = {}
