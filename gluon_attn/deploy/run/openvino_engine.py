@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import openvino
@@ -11,6 +12,7 @@ from gluon_attn.deploy.run.engines import place_of_logits
 from gluon_attn.deploy.run.onnx_source import OnnxSource
 from gluon_attn.deploy.run.signal_stack import kept_signal_stack
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import not_written
 
 _METADATA = "framework"  # where OpenVINO's reader keeps an ONNX file's metadata
 
@@ -33,7 +35,7 @@ class OpenvinoEngine:
         if threads:
             self.options["INFERENCE_NUM_THREADS"] = threads
         if cache:
-            self.options["CACHE_DIR"] = str(cache)
+            self.options["CACHE_DIR"] = _folder(cache)
         self.precision = self._arithmetic(precision)
         self.compiled = {}
         self._open()
@@ -102,3 +104,12 @@ class OpenvinoEngine:
         request = self._request(len(images))
         request.infer({0: images}, share_inputs=True)
         return request.get_output_tensor(self.place).data.copy()
+
+
+def _folder(cache):
+    """The cache's folder, made here: OpenVINO ignores a file, and blames the network where it cannot make one."""
+    try:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(cache, error) from error
+    return str(cache)
