@@ -114,6 +114,12 @@ def test_a_cache_that_can_be_no_folder_is_refused(place, file, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("cache", [5, True, b"cache", "a\0b"])
+def test_a_cache_that_is_no_path_is_refused(cache, file):
+    with pytest.raises(GluonAttnError, match="can be no folder: give the path of one"):
+        Predictor(file, engine="openvino", cache=cache)
+
+
 def test_our_int8_file(file, expected, tmp_path):
     prepared = Predictor(file, engine="onnxruntime")._prepare(PICTURES)
     onnx.save(quantize(file, [prepared]), str(tmp_path / "int8.onnx"))

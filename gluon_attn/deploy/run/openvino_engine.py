@@ -110,6 +110,8 @@ def _folder(cache):
     """The cache's folder, made here: OpenVINO ignores a file, and blames the network where it cannot make one."""
     try:
         Path(cache).mkdir(parents=True, exist_ok=True)
+    except (TypeError, ValueError):  # a number, a path with a null in it
+        raise GluonAttnError(f"cache={cache!r:.80} can be no folder: give the path of one.") from None
     except OSError as error:
         raise not_written(cache, error) from error
     return str(cache)
