@@ -177,8 +177,21 @@ def md5(path: AnyPath) -> str:
     >>> md5("a.txt")
     '0cc175b9c0f1b6a831c399e269772661'
     """
-    digest = hashlib.md5()
+    return _digest(hashlib.md5(), path)
+
+
+def sha256(path: AnyPath) -> str:
+    """The sha256 of a file, in hexadecimal.
+
+    >>> write_text("a.txt", "a")
+    >>> sha256("a.txt")[:16]
+    'ca978112ca1bbdca'
+    """
+    return _digest(hashlib.sha256(), path)
+
+
+def _digest(state, path):
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+            state.update(block)
+    return state.hexdigest()

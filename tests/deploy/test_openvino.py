@@ -12,7 +12,6 @@ import pytest
 from gluon_attn import data
 from gluon_attn.deploy import Predictor, export_onnx, quantize
 from gluon_attn.deploy.run import engines
-from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.card import Card
 from tests.helpers import build
 
@@ -104,20 +103,6 @@ def test_the_cache_is_written_and_read(file, expected, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         blobs = sorted((tmp_path / "cache").glob("**/*.blob"))
     assert len(blobs) == 2  # of 16 images, and of the last 4
-
-
-@pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_cache_that_can_be_no_folder_is_refused(place, file, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(GluonAttnError, match=f"{place} was not written .* Give another place"):
-        Predictor(file, engine="openvino", cache=tmp_path / place)
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-@pytest.mark.parametrize("cache", [5, True, b"cache", "a\0b"])
-def test_a_cache_that_is_no_path_is_refused(cache, file):
-    with pytest.raises(GluonAttnError, match="can be no folder: give the path of one"):
-        Predictor(file, engine="openvino", cache=cache)
 
 
 def test_our_int8_file(file, expected, tmp_path):

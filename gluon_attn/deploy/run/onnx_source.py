@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import sha256
 
 
 class OnnxSource:
@@ -15,6 +17,10 @@ class OnnxSource:
         self.where = "The exported graph" if isinstance(source, bytes) else self.source
         if not isinstance(source, bytes) and not Path(source).is_file():
             raise GluonAttnError(f"There is no file {str(source)!r}: `gluon-attn export` writes ONNX files.")
+
+    def digest(self) -> str:
+        """The sha256 of the file, or of the bytes."""
+        return hashlib.sha256(self.source).hexdigest() if isinstance(self.source, bytes) else sha256(self.source)
 
     def refused(self, engine: str, problem: Exception) -> GluonAttnError:
         """The error for whatever an engine raises of a file that it cannot read: none has a class of its own for it."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from pathlib import Path
 
 import numpy as np
 import openvino
 
+from gluon_attn.deploy.run.compiled_cache import CompiledCache
 from gluon_attn.deploy.run.engines import place_of_logits
 from gluon_attn.deploy.run.onnx_source import OnnxSource
 from gluon_attn.deploy.run.signal_stack import kept_signal_stack
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import not_written
 
 _METADATA = "framework"  # where OpenVINO's reader keeps an ONNX file's metadata
 
@@ -34,8 +34,7 @@ class OpenvinoEngine:
         self.options = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
             self.options["INFERENCE_NUM_THREADS"] = threads
-        if cache:
-            self.options["CACHE_DIR"] = _folder(cache)
+        self.cache = CompiledCache(cache) if cache else None
         self.precision = self._arithmetic(precision)
         self.compiled = {}
         self._open()
@@ -53,6 +52,7 @@ class OpenvinoEngine:
 
     def _open(self):
         self.model = self._read()
+        self.digest = self.source.digest() if self.cache else None
         notes = dict(self.model.get_rt_info().items())
         self.metadata = {key: str(value.value) for key, value in notes.get(_METADATA, {}).items()}
         names = [output.get_any_name() for output in self.model.outputs]
@@ -93,25 +93,19 @@ class OpenvinoEngine:
 
     def _compile(self, count):
         model = self.model.clone()
-        try:
-            model.reshape({model.inputs[0]: openvino.PartialShape([count, 3, self.size, self.size])})
-            with kept_signal_stack():
-                return self.core.compile_model(model, "CPU", self.options)
-        except Exception as problem:
-            raise self.source.refused("OpenVINO", problem) from None
+        with self._kept(count) as kept, kept_signal_stack():
+            try:
+                model.reshape({model.inputs[0]: openvino.PartialShape([count, 3, self.size, self.size])})
+                return self.core.compile_model(model, "CPU", {**self.options, **kept})
+            except Exception as problem:
+                raise self.source.refused("OpenVINO", problem) from None
+
+    def _kept(self, count):
+        if self.cache is None:
+            return contextlib.nullcontext({})
+        return self.cache.of(openvino.get_version(), self.digest, sorted(self.options.items()), self.size, count)
 
     def __call__(self, images):
         request = self._request(len(images))
         request.infer({0: images}, share_inputs=True)
         return request.get_output_tensor(self.place).data.copy()
-
-
-def _folder(cache):
-    """The cache's folder, made here: OpenVINO ignores a file, and blames the network where it cannot make one."""
-    try:
-        Path(cache).mkdir(parents=True, exist_ok=True)
-    except (TypeError, ValueError):  # a number, a path with a null in it
-        raise GluonAttnError(f"cache={cache!r:.80} can be no folder: give the path of one.") from None
-    except OSError as error:
-        raise not_written(cache, error) from error
-    return str(cache)
