@@ -14,6 +14,8 @@ import numpy as np
 from gluon_attn.data.seeding import random_state
 from gluon_attn.errors import DataError
 
+_REMEDY = ", or choose on_bad_image='skip' (--on-bad-image skip)"
+
 
 class BadImage(DataError):
     """An image that cannot be decoded; `name` says which.
@@ -21,10 +23,10 @@ class BadImage(DataError):
     remedy : what can be done beside repairing or removing it; '' where whoever reads it has no such choice
 
     >>> print(BadImage("cat.jpg", "it is cut short"))
-    Cannot read image cat.jpg: it is cut short. Repair or remove it, or choose on_bad_image='skip'.
+    Cannot read image cat.jpg: it is cut short. Repair or remove it, or choose on_bad_image='skip' (--on-bad-image skip).
     """
 
-    def __init__(self, name: str, reason: str, remedy: str = ", or choose on_bad_image='skip'"):
+    def __init__(self, name: str, reason: str, remedy: str = _REMEDY):
         super().__init__(name, reason, remedy)
         self.name, self.reason, self.remedy = name, reason, remedy
 

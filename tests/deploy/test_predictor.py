@@ -154,7 +154,10 @@ def test_mxnet_calibrates_on_every_batch(monkeypatch):
         (lambda f: Predictor(f / "net.onnx", precision="int8"), ["calibration=", "deploy.quantize"]),
         (lambda f: Predictor(f / "net.onnx", precision="int4"), ["precision 'int4'", "int8"]),
         (lambda f: Predictor(f / "net.onnx", "onnxruntime", precision="bfloat16"), ["holds its weights"]),
-        (lambda f: Predictor(f / "net.onnx", engine="onnxruntime", precision="bfloat16"), ["'bfloat16'", "float32"]),
+        (
+            lambda f: Predictor(f / "net.onnx", engine="onnxruntime", precision="bfloat16"),
+            ["'bfloat16' is for engine='openvino'", "float32"],
+        ),
         (lambda f: Predictor(f / "net.onnx", engine="onnxruntime", cache=f), ["cache=", "openvino"]),
         (lambda f: Predictor(f / "net.onnx", batch_size=-1), ["batch_size=-1", "1 or more"]),
         (lambda f: Predictor(f / "net.onnx", batch_size=2.0), ["batch_size=2.0", "whole number"]),

@@ -234,7 +234,11 @@ def _count(key, value, least, most=None):
 def _check(engine, precision, calibration, path, cache, card):
     record = engines.find(engine)
     if precision not in record.precisions:
-        raise unknown("precision", precision, record.precisions)
+        able = engines.those(lambda each: precision in each.precisions)
+        if able == "none":
+            raise unknown("precision", precision, record.precisions)
+        own = " and ".join(record.precisions)
+        raise GluonAttnError(f"The precision {precision!r} is for engine={able}; {engine!r} computes in {own}.")
     if precision != "int8" and calibration is not None:
         raise GluonAttnError("calibration= is for precision='int8'.")
     if path.endswith(engines.SUFFIXES) and not path.endswith(record.suffix):
