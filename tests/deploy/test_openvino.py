@@ -97,14 +97,6 @@ def test_safe_in_threads(file, expected):
     assert not wrong
 
 
-def test_the_cache_is_written_and_read(file, expected, tmp_path):
-    for _ in range(2):
-        found = Predictor(file, engine="openvino", cache=tmp_path / "cache", threads=1).logits(PICTURES)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-        blobs = sorted((tmp_path / "cache").glob("**/*.blob"))
-    assert len(blobs) == 2  # of 16 images, and of the last 4
-
-
 def test_our_int8_file(file, expected, tmp_path):
     prepared = Predictor(file, engine="onnxruntime")._prepare(PICTURES)
     onnx.save(quantize(file, [prepared]), str(tmp_path / "int8.onnx"))
