@@ -144,3 +144,19 @@ def test_a_signal_is_heard_after_models_have_gone_in_any_order(file):
     """OpenVINO leaves the thread a stack for signals that is gone: the process ended by a segmentation fault."""
     command = [sys.executable, "-c", SIGNALLED, str(file)]
     assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "heard\n"
+
+
+def test_int8_files_run_alike_whatever_precision_is_said(file, tmp_path):
+    """OpenVINO takes bfloat16 for what they keep in float, unless it is told otherwise."""
+    prepared = Predictor(file, engine="onnxruntime")._prepare(PICTURES)
+    onnx.save(quantize(file, [prepared]), str(tmp_path / "int8.onnx"))
+    given = [Predictor(tmp_path / "int8.onnx", threads=1, precision=p) for p in ("float32", "bfloat16", "int8")]
+    for predictor in given:
+        assert predictor.precision == "int8"
+        np.testing.assert_array_equal(predictor.logits(PICTURES), given[0].logits(PICTURES))
+
+
+def test_threads_that_there_are_not_are_not_said(file):
+    said = Predictor(file, engine="openvino", threads=1000)
+    compiled = next(iter(said.engine.compiled.values()))
+    assert said.threads == compiled.get_property("INFERENCE_NUM_THREADS") and f"{said.threads} threads" in repr(said)

@@ -35,8 +35,8 @@ class OnnxruntimeEngine:
         try:
             self.metadata = self.session.get_modelmeta().custom_metadata_map
             names = [output.name for output in self.session.get_outputs()]
-            self.input = self.session.get_inputs()[0].name
-        except (UnicodeDecodeError, IndexError) as problem:  # names that are no text; no input
+            self.inputs = list(_inputs(self.session))
+        except UnicodeDecodeError as problem:  # names that are no text
             raise self.source.refused("onnxruntime", problem) from None
         self.output = names[place_of_logits(names, self.source.where)]
 
@@ -45,7 +45,14 @@ class OnnxruntimeEngine:
         self._open()
 
     def prepare(self, size, batch_size):
-        """Nothing is left to do."""
+        self.source.check_inputs(self.inputs, size)
 
     def __call__(self, images):
-        return self.session.run([self.output], {self.input: images})[0]
+        return self.session.run([self.output], {self.inputs[0][0]: images})[0]
+
+
+def _inputs(session):
+    """What OnnxSource.check_inputs takes."""
+    for found in session.get_inputs():
+        sides = [side if isinstance(side, int) else None for side in found.shape]
+        yield found.name, found.type in ("tensor(float)", "tensor(float16)", "tensor(double)"), sides

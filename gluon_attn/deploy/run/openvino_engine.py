@@ -14,6 +14,7 @@ from gluon_attn.deploy.run.onnx_source import OnnxSource
 from gluon_attn.deploy.run.signal_stack import kept_signal_stack
 from gluon_attn.errors import GluonAttnError
 
+_HINT = "INFERENCE_PRECISION_HINT"
 _METADATA = "framework"  # where OpenVINO's reader keeps an ONNX file's metadata
 
 
@@ -31,24 +32,10 @@ class OpenvinoEngine:
     def __init__(self, source, threads=0, precision="float32", cache=None):
         self.core = openvino.Core()
         self.source, self.requests, self.lock = OnnxSource(source), threading.local(), threading.Lock()
-        self.options = {"PERFORMANCE_HINT": "LATENCY"}
-        if threads:
-            self.options["INFERENCE_NUM_THREADS"] = threads
+        self.wanted, self.threads = precision, threads
         self.cache = CompiledCache(cache) if cache else None
-        self.precision = self._arithmetic(precision)
         self.compiled = {}
         self._open()
-
-    def _arithmetic(self, precision):
-        """What is computed in. Left alone, OpenVINO takes bfloat16 for float32 wherever the CPU has it.
-
-        int8 files are left alone: what they keep in float is then as exact as their int8.
-        """
-        if precision == "bfloat16" and "BF16" not in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            precision = "float32"  # as OpenVINO does it, which would not say so
-        if precision != "int8":
-            self.options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[precision]
-        return precision
 
     def _open(self):
         self.model = self._read()
@@ -58,6 +45,22 @@ class OpenvinoEngine:
         names = [output.get_any_name() for output in self.model.outputs]
         self.place = place_of_logits(names, self.source.where)
         self._check_values()
+        self.precision, self.options = self._arithmetic()
+
+    def _arithmetic(self):
+        """What is computed in, and OpenVINO's options for it.
+
+        Left alone, it takes bfloat16 for float32 wherever the CPU has it. int8 files are left alone: what they keep in
+        float is then as exact as their int8.
+        """
+        options = {"PERFORMANCE_HINT": "LATENCY"}
+        if self.threads:
+            options["INFERENCE_NUM_THREADS"] = self.threads
+        if any(node.get_type_name() == "FakeQuantize" for node in self.model.get_ops()):
+            return "int8", options
+        low = self.wanted == "bfloat16" and "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        # Where the CPU lacks it, OpenVINO computes in float32, too, and would not say so.
+        return ("bfloat16", {**options, _HINT: "bf16"}) if low else ("float32", {**options, _HINT: "f32"})
 
     def _check_values(self):
         """OpenVINO's ReLU makes 0 of NaN: broken weights would give answers that look sound."""
@@ -77,8 +80,11 @@ class OpenvinoEngine:
         self._open()
 
     def prepare(self, size, batch_size):
+        self.source.check_inputs(_inputs(self.model), size)
         self.size, self.fixed = size, {1, batch_size}
         self._request(batch_size)
+        if self.threads:  # it takes no more than there are cores
+            self.threads = self.compiled[batch_size].get_property("INFERENCE_NUM_THREADS")
 
     def _request(self, count):
         """This thread's infer request for `count` images."""
@@ -109,3 +115,11 @@ class OpenvinoEngine:
         request = self._request(len(images))
         request.infer({0: images}, share_inputs=True)
         return request.get_output_tensor(self.place).data.copy()
+
+
+def _inputs(model):
+    """What OnnxSource.check_inputs takes."""
+    for found in model.inputs:
+        shape = found.get_partial_shape()
+        sides = None if shape.rank.is_dynamic else [None if s.is_dynamic else s.get_length() for s in shape]
+        yield found.get_any_name(), found.get_element_type().is_real(), sides

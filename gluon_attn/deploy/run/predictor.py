@@ -79,6 +79,7 @@ class Predictor:
         self.transform = self.card.transform()
         self._choose_precision(precision, calibration)
         self.engine.prepare(self.card.input_size, self.batch_size)
+        self.threads = getattr(self.engine, "threads", self.threads)
 
     def _choose_precision(self, precision, calibration):
         if self.engine.metadata.get("precision", json.dumps(self.card.precision)) == json.dumps("int8"):
@@ -118,6 +119,7 @@ class Predictor:
 
     def run(self, prepared):
         """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
+        _check_prepared(prepared)
         try:
             logits = self.engine(prepared)
         except Exception as problem:  # each engine has exceptions of its own, of which some are plain RuntimeErrors
@@ -214,13 +216,22 @@ def calibration_images(calibration: Any, most: int = 256) -> list:
     return [image[0] if isinstance(image, tuple) else image for image in chosen]
 
 
+def _check_prepared(images):
+    """Not by their logits alone: a ReLU can make 0 of NaN, and an answer of that."""
+    dtype, shape = getattr(images, "dtype", type(images).__name__), getattr(images, "shape", ())
+    if not isinstance(images, np.ndarray) or dtype != np.float32 or len(shape) != 4:
+        raise GluonAttnError(f"A batch is an array float32 (N, 3, size, size); this one is {dtype} {tuple(shape)}.")
+    if not np.isfinite(images).all():
+        raise GluonAttnError("The batch holds NaN or infinite values, which are no picture: prepare it by the card.")
+
+
 def _path(path_or_name):
-    try:
-        return os.fspath(path_or_name)
-    except TypeError:
+    path = os.fspath(path_or_name) if isinstance(path_or_name, (str, os.PathLike)) else None
+    if not isinstance(path, str):
         raise GluonAttnError(
             f"Predictor takes a file of `gluon-attn export` or a name of the zoo; this is {path_or_name!r:.80}."
-        ) from None
+        )
+    return path
 
 
 def _count(key, value, least, most=None):
