@@ -16,7 +16,8 @@ from PIL import Image
 
 from gluon_attn.catalogue.kinds import refuse_no_count
 from gluon_attn.data.dataset import BadImage
-from gluon_attn.data.images import SUFFIXES, pictures_in, read_picture
+from gluon_attn.data.images import read_picture
+from gluon_attn.data.listing import SUFFIXES, pictures_in
 from gluon_attn.errors import DataError
 from gluon_attn.figures import new_figure, save_figure
 from gluon_attn.files import AnyPath, read_text

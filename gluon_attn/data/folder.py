@@ -14,8 +14,9 @@ import numpy as np
 
 from gluon_attn.data.dataset import stratified_indices
 from gluon_attn.data.imagenet import EncodedDataset
-from gluon_attn.data.images import ORIENTATION, SUFFIXES, Encoded, pictures_in, reading
+from gluon_attn.data.images import ORIENTATION, Encoded, reading
 from gluon_attn.data.limits import read_content
+from gluon_attn.data.listing import SUFFIXES, in_words, pictures_in, unlisted, unread_in
 from gluon_attn.errors import DataError
 
 # What folders call their parts, in capitals or not; where there are several of a kind, the first.
@@ -176,8 +177,19 @@ def _class_names(where):
     """Names of the folders in `where` that hold a picture, hidden ones and Apple's leftovers passed over."""
     if not where.is_dir():
         return []
-    names = sorted(entry.name for entry in os.scandir(where) if entry.is_dir())
-    return [name for name in names if name[0] not in "._" and pictures_in(where / name, most=1)]
+    try:
+        names = sorted(entry.name for entry in os.scandir(where) if entry.is_dir())
+    except OSError as problem:
+        raise unlisted(where, problem) from None
+    return [name for name in names if name[0] not in "._" and _holds_pictures(where / name)]
+
+
+def _holds_pictures(where):
+    found = bool(pictures_in(where, most=1))
+    unread = None if found else unread_in(where)
+    if unread:
+        raise DataError(f"{where} has nothing but {in_words(unread)}, or remove the folder.")
+    return found
 
 
 def _existing(root):

@@ -9,8 +9,9 @@ import numpy as np
 
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.data.dataset import BadImage, Dataset
-from gluon_attn.data.images import SUFFIXES, Encoded, pictures_in, pixels
+from gluon_attn.data.images import Encoded, pixels
 from gluon_attn.data.limits import read_content
+from gluon_attn.data.listing import SUFFIXES, pictures_in
 from gluon_attn.data.records import Records
 from gluon_attn.errors import DataError
 from gluon_attn.files import read_text

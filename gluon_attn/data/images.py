@@ -21,8 +21,7 @@ from gluon_attn.errors import DataError
 
 # What suffixes of pictures promise. Of Pillow's other formats some start programs, and some hide pictures in pictures.
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-BITS, TILE_SIDES = 258, (322, 323)  # TIFF's tags
+BITS, BLACK, TILE_SIDES, SIGNS = 258, 262, (322, 323), 339  # TIFF's tags
 ORIENTATION = 0x0112  # EXIF's tag
 # Upright by EXIF: views, of which 6 and 8 are turned by 90 degrees to the right and to the left.
 UPRIGHT = {
@@ -35,21 +34,6 @@ UPRIGHT = {
     8: lambda image: np.rot90(image),
 }
 BAND = 1 << 20  # pixels that are converted at once: larger pictures need memory for the picture and the result only
-
-
-def pictures_in(where, most=None):
-    """Paths of the pictures below a folder, by their names, sorted folder by folder; hidden ones are passed over.
-
-    most : stop after the folder in which as many are found
-    """
-    found = []
-    for parent, folders, files in os.walk(where):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        inside = sorted(name for name in files if name[0] != "." and name.lower().endswith(SUFFIXES))
-        found += [os.path.join(parent, name) for name in inside]
-        if most and len(found) >= most:
-            break
-    return found
 
 
 class Encoded:
@@ -122,10 +106,25 @@ def reading(name):
 
 
 def _refuse_greys_without_white(picture, name):
-    """Floats and 32-bit greys; Pillow may open 16 bits as the latter, but not from a TIFF."""
+    """Floats and 32-bit greys; Pillow may open 16 bits as the latter, but not from a TIFF. And of a TIFF what Pillow
+    opens as greys that it is not: of a number of bits between, with a sign, or of 16 bits with white as 0.
+    """
     kind = "floats" if picture.mode == "F" else "32-bit numbers" if picture.mode == "I" and _is_wide(picture) else ""
     if kind:
         raise BadImage(name, f"its pixels are {kind}, of which nobody knows where white is: save it with 8 or 16 bits")
+    if picture.format == "TIFF":
+        kind = _odd_tiff(picture.tag_v2)
+        if kind:
+            raise BadImage(name, f"it is a TIFF {kind}, which is not read right: save it with 8 bits, or as PNG")
+
+
+def _odd_tiff(tags):
+    bits, signs = tags.get(BITS, (1,)), tags.get(SIGNS, (1,))
+    if not set(bits) <= {1, 2, 4, 8, 16}:
+        return f"of {max(bits)} bits a value"
+    if 2 in signs:
+        return "of numbers with a sign"
+    return "of 16 bits whose white is 0" if max(bits) > 8 and tags.get(BLACK) == 0 else ""
 
 
 def _is_wide(picture):
@@ -154,6 +153,14 @@ def on_white(picture):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return to_rgb(picture)
+
+
+def _scale_transparent_grey(picture):
+    """PNG names the transparent grey in the file's 2 or 4 bits; Pillow opens the pixels with 8."""
+    clear = picture.info.get("transparency")
+    raw = picture.tile[0][3] if picture.format == "PNG" and getattr(picture, "tile", None) else None
+    if isinstance(clear, int) and raw in ("L;2", "L;4"):
+        picture.info["transparency"] = clear * (255 // (2 ** int(raw[-1]) - 1))
 
 
 def _array(picture, convert):
@@ -188,6 +195,7 @@ def as_seen(picture, name="the Pillow image"):
     with reading(name):
         check_pixels(*picture.size, name)
         _refuse_greys_without_white(picture, name)
+        _scale_transparent_grey(picture)
         result = _array(picture, on_white)
         # After loading, as some formats turn themselves and then say so.
         turned = UPRIGHT.get(picture.getexif().get(ORIENTATION))
