@@ -8,8 +8,10 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator, Mapping, Optional, Sequence, Union
@@ -25,13 +27,18 @@ def replacing(path: AnyPath) -> Iterator[str]:
     """A temporary path that takes the place of `path` when the block ends, and vanishes where it fails.
 
     The folder is made where there is none. What cannot be written is a WriteError, and the old file stays. A link's
-    target is replaced, not the link; a device (/dev/stdout) is written to as it is.
+    target is replaced, not the link; a device is written to as it is, and /dev/stdout behind what was printed.
 
     >>> with replacing("notes.txt") as temporary:
     ...     Path(temporary).write_text("whole, or not at all")
     20
     """
+    number = _open_already(path)
     try:
+        if number is not None:
+            with _behind(number) as temporary:
+                yield temporary
+            return
         path = Path(os.path.realpath(path))
         if path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             yield path
@@ -53,6 +60,28 @@ def replacing(path: AnyPath) -> Iterator[str]:
     except OSError as error:
         raise not_written(path, error) from error
     _sync_folder(path.parent)
+
+
+def _open_already(path):
+    """The number of the open file that a path of /dev or /proc stands for, or None."""
+    words = re.fullmatch(r"/dev/(?:std(in|out|err)|fd/(\d+))|/proc/self/fd/(\d+)", os.fspath(path))
+    if not words:
+        return None
+    name, *numbers = words.groups()
+    return ("in", "out", "err").index(name) if name else int(numbers[0] or numbers[1])
+
+
+@contextlib.contextmanager
+def _behind(number):
+    """A temporary path whose content goes into an open file, behind what was written there before.
+
+    Opened by its path it would be written over from the beginning, or replaced under who prints into it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "content"
+        sys.stdout.flush()
+        with open(Path(folder) / "content", "rb") as content, os.fdopen(os.dup(number), "wb") as stream:
+            shutil.copyfileobj(content, stream)
 
 
 def not_written(path: AnyPath, error: OSError) -> WriteError:
@@ -136,7 +165,7 @@ def write_csv(path: AnyPath, rows: Sequence[Mapping], columns: Optional[Sequence
     writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), errors="backslashreplace")  # a file's name need not be text
 
 
 def append_text(path: AnyPath, text: str) -> None:
@@ -148,7 +177,7 @@ def append_text(path: AnyPath, text: str) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         new = not os.path.exists(path)
         with open(path, "ab", buffering=0) as file:
-            before, content = file.tell(), text.encode("utf-8")
+            before, content = file.tell(), text.encode("utf-8", "backslashreplace")
             try:
                 if file.write(content) < len(content):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

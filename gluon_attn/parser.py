@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import math
 import os
 import re
@@ -82,6 +83,7 @@ def exit_status(program: str, work: Callable[[], Optional[int]]) -> int:
     >>> exit_status("greet", lambda: None)
     0
     """
+    _print_anything()
     try:
         status = work() or 0
         sys.stdout.flush()
@@ -96,8 +98,20 @@ def exit_status(program: str, work: Callable[[], Optional[int]]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        print(f"{program}: {error}: what was being written is not whole. Free some space.", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is tried again at the end
+        if error.errno in FULL:
+            print(f"{program}: {error}: what was being written is not whole. Free some space.", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is tried again at the end
+        elif error.filename is None:
+            raise  # of no file that a user could have named
+        else:
+            reason = f"{str(error.filename)!r:.300} cannot be used ({error.strerror})"
+            print(f"{program}: {reason}: give another place, or the rights to it.", file=sys.stderr)
         return 2
+
+
+def _print_anything():
+    """What is printed is never an error itself: names of files need not be text, and nobody need listen."""
+    if sys.stdout is None:  # closed
+        sys.stdout = io.StringIO()
+    if getattr(sys.stdout, "errors", "") == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")

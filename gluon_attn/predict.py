@@ -44,7 +44,7 @@ def find_pictures(paths: Iterable[AnyPath]) -> List[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             found += sorted(map(Path, pictures_in(path)), key=_natural)
-        elif path.is_file():
+        elif path.exists():  # whether it is a file is for who reads it to say
             found.append(path)
         else:
             raise DataError(f"There is no file or folder {str(path)!r}.")

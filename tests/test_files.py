@@ -116,3 +116,28 @@ def test_standard_output_on_a_full_disk_is_one_sentence():
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert re.fullmatch(r"gluon-attn: .*No space left on device.*\n", done.stderr), done.stderr
+
+
+WRITES = """
+import sys
+from gluon_attn import files
+print("first")
+files.write_csv(sys.argv[1], [{"name": "latin-\\udce9"}])
+print("last")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="needs /dev/stdout")
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("pipe", [True, False])
+def test_what_was_printed_before_stays(path, pipe, tmp_path):
+    with open(tmp_path / "out", "w+") as out:
+        stream = subprocess.PIPE if pipe else out
+        answer = subprocess.run([sys.executable, "-c", WRITES, path], stdout=stream, text=True, check=True)
+        out.seek(0)
+        assert (answer.stdout if pipe else out.read()) == "first\nname\nlatin-\\udce9\nlast\n"
+
+
+def test_lines_of_names_that_are_no_text(tmp_path):
+    files.append_text(tmp_path / "a.csv", "latin-\udce9\n")
+    assert (tmp_path / "a.csv").read_text() == "latin-\\udce9\n"

@@ -99,3 +99,22 @@ def test_what_needs_mxnet_says_so(served, tmp_path):
     assert all("MXNet is not installed: run `pip install" in line for line in (*lines[:5], lines[7])), err
     assert "engine='mxnet' reads files that end in '-symbol.json'" in lines[5]
     assert "pip install matplotlib" in lines[6]
+
+
+@pytest.mark.ci  # imports everything anew
+def test_every_lazy_name_says_so(served):
+    _, err = run(
+        "import gluon_attn\nfrom gluon_attn import data, deploy, train\nfrom gluon_attn.deploy import Predictor\n"
+        "sys.modules['onnx'] = None\n"
+        "asked = [lambda: data.Loader, lambda: data.NativeLoader, lambda: data.mix, lambda: train.fit,\n"
+        "    lambda: train.plan, lambda: Predictor(sys.argv[1], precision='int8', calibration=sys.argv[2:])]\n"
+        "for ask in asked:\n"
+        "    try:\n        print(ask())\n"
+        "    except gluon_attn.GluonAttnError as error:\n        print(error, file=sys.stderr)",
+        served,
+        *DIGITS,
+    )
+    lines = err.splitlines()
+    assert len(lines) == 6, err
+    assert all("MXNet is not installed: run `pip install" in line for line in lines[:5]), err
+    assert lines[5] == "This needs onnx, which is not installed: run `pip install 'gluon_attn[deploy]'`."

@@ -14,12 +14,16 @@ from pathlib import Path
 
 def command(name, *arguments):
     """The argument list that runs MXNet's `name`.py."""
+    path_of(name)  # or an error here, not in that process
     return [sys.executable, "-m", "gluon_attn.commands._mxnet_tools", name, *map(str, arguments)]
 
 
 def path_of(name):
     """Where it is installed, found without importing MXNet."""
-    return Path(util.find_spec("mxnet").origin).parent / "tools" / f"{name}.py"
+    found = util.find_spec("mxnet")
+    if found is None:
+        raise ModuleNotFoundError("No module named 'mxnet'", name="mxnet")
+    return Path(found.origin).parent / "tools" / f"{name}.py"
 
 
 def main(argv):

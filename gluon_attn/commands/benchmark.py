@@ -54,6 +54,8 @@ def _of_files(args):
     given = {"precision": args.precision, "cache": args.cache, "threads": args.threads}
     options = {key: value for key, value in given.items() if value}
     engines = args.engine.split(",") if args.engine else (None,)
+    if "" in engines:
+        raise GluonAttnError(f"--engine {args.engine!r} has an empty place: write names with one comma between.")
     return measure(args.file, engines, args.batch_size, args.rounds, args.clock, **options)
 
 

@@ -160,6 +160,8 @@ def _table(path):
     """(columns, rows, whether the last line has its end) of a table of evaluations, which another file is not."""
     if path.is_dir():
         raise GluonAttnError(f"--results {path} is a folder: name a file in it.")
+    if path.exists() and (not path.is_file() or str(path).startswith(("/dev/", "/proc/"))):
+        raise GluonAttnError(f"--results {path} is no file that keeps a table: leave it out, and the row is printed.")
     place = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not os.access(place, os.W_OK):
         raise GluonAttnError(f"--results {path} cannot be written: give a file where you may write.")

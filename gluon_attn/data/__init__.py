@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.data.dataset import ArrayDataset, BadImage, Dataset, Subset
 from gluon_attn.data.seeding import random_state
 from gluon_attn.data.sources import get_dataset, list_datasets
@@ -43,5 +44,6 @@ __all__ = [
 def __getattr__(name):
     if name not in _LAZY:
         raise AttributeError(f"module 'gluon_attn.data' has no attribute {name!r}")
-    module = importlib.import_module(f"gluon_attn.data.{_LAZY[name]}")
+    with mxnet_explained():
+        module = importlib.import_module(f"gluon_attn.data.{_LAZY[name]}")
     return module if _LAZY[name] == name else getattr(module, name)

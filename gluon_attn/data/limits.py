@@ -56,6 +56,8 @@ def read_content(path):
             if length > MOST_BYTES:
                 raise BadImage(str(path), f"it has {length:,} bytes, and {MOST_BYTES:,} are the most that is read")
             return file.read(length or MOST_BYTES)  # Python takes as much memory first; some files do not say theirs
+    except BadImage:
+        raise
     except OSError as error:
         raise BadImage(str(path), error.strerror or str(error)) from error
     except ValueError as error:  # a name with a zero in it

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import importlib
 
+from gluon_attn._compat import mxnet_explained
 from gluon_attn.recipe.files import list_recipes
 from gluon_attn.recipe.recipe import Recipe
 
 __all__ = ["Recipe", "fit", "list_recipes", "plan"]
 
 
+# These need MXNet, and `--help` must not wait for it.
+_LAZY = {"fit": "loop", "plan": "dry_run"}
+
+
 def __getattr__(name):
-    # These need MXNet, and `--help` must not wait for it.
-    if name == "fit":
-        return importlib.import_module("gluon_attn.train.loop").fit
-    if name == "plan":
-        return importlib.import_module("gluon_attn.train.dry_run").plan
-    raise AttributeError(f"module 'gluon_attn.train' has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'gluon_attn.train' has no attribute {name!r}")
+    with mxnet_explained():
+        return getattr(importlib.import_module(f"gluon_attn.train.{_LAZY[name]}"), name)

@@ -8,6 +8,8 @@ import pytest
 
 from gluon_attn import data
 from gluon_attn.data import listing
+from gluon_attn.data.dataset import BadImage
+from gluon_attn.data.images import read_picture
 from gluon_attn.errors import DataError
 from gluon_attn.predict import find_pictures
 from tests.data.test_folder import write
@@ -65,3 +67,12 @@ def test_photographs_that_are_passed_over_are_said(tmp_path, caplog):
     assert len(data.get_dataset("folder", "train", root=folder, validation=1)) == 8
     assert f"{folder / 'dog'}: passed over photographs of kinds that are not read (1 of .heic)" in caplog.text
     assert "notes" not in caplog.text
+
+
+def test_a_pipe_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    assert find_pictures([tmp_path / "pipe.png"]) == find_pictures([tmp_path]) == [tmp_path / "pipe.png"]
+    with pytest.raises(BadImage) as caught:
+        read_picture(tmp_path / "pipe.png")
+    said = f"Cannot read image {tmp_path / 'pipe.png'}: it is no file but a device or a pipe. Repair or remove it."
+    assert str(caught.value) == said

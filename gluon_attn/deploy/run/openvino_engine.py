@@ -24,7 +24,8 @@ class OpenvinoEngine:
     A graph whose shapes are known runs up to a quarter faster than one with a free batch (small networks, few images at
     once), but is compiled for one batch size. So there are three at most, each compiled when it is first needed: for
     one image, for `batch_size` of them, and for any other number, of the model as it was opened: the file may change
-    meanwhile. cache : a folder in which what was compiled is kept for the next process.
+    meanwhile, but not one with weights beside it.
+    cache : a folder in which what was compiled is kept for the next process.
 
     Safe in threads: each has infer requests of its own, and the compiled graphs are shared.
     """
