@@ -8,6 +8,7 @@ from mxnet.gluon import nn
 
 from gluon_attn.attention.plain import Add, Identity, plain_conv
 from gluon_attn.attention.slots import accepted, called, made_by
+from gluon_attn.catalogue.arguments import STAGED
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, relu
 from gluon_attn.models import heads
@@ -20,7 +21,7 @@ class Slots:
 
     names : {'gate': ..., 'fuse': ..., 'stage': ..., 'head': ...}; a family leaves out the slots that it does not have
     stages : where gates and fusions stand (1-based; None: everywhere)
-    mechanism : the arguments; a tuple holds one value a stage, except for the head, which has no stages
+    mechanism : the arguments; a tuple holds one value a stage, of which the head, behind them all, takes the last
     family : the class whose own arguments are named in the error for an unknown one
     """
 
@@ -32,8 +33,11 @@ class Slots:
         self.numbers = _stage_numbers(stages, count)
         self.taken = {slot: self._taken_by(slot) for slot in names}
         self._refuse_unknown(mechanism, family)
-        self.head_arguments = {k: v for k, v in mechanism.items() if k in self.taken.get("head", ())}
-        self.arguments = {k: per_stage(v, count) for k, v in mechanism.items() if k not in self.head_arguments}
+        of_stages = set().union(*(taken for slot, taken in self.taken.items() if slot != "head"))
+        self.arguments = {k: per_stage(v, count) for k, v in mechanism.items() if k in of_stages}
+        of_head = {k: v for k, v in mechanism.items() if k in self.taken.get("head", ())}
+        staged = of_stages.union(STAGED)
+        self.head_arguments = {k: per_stage(v, count)[-1] if k in staged else v for k, v in of_head.items()}
 
     def _taken_by(self, slot):
         return () if self.names[slot] is None else accepted(slot, self.names[slot])

@@ -12,6 +12,7 @@ from gluon_attn.models import norms
 from gluon_attn.models.norms import blocks
 from gluon_attn.train import parts
 from gluon_attn.train.objective import Objective
+from gluon_attn.weights.labels import check_alike
 from gluon_attn.weights.origin import Origin
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
@@ -56,11 +57,11 @@ def create(recipe, classes):
     )
 
 
-def objective(recipe, classes, devices):
+def objective(recipe, card, devices):
     """What is minimised, with the teacher on `devices` where there is one."""
     if not recipe.teacher:
         return Objective()
-    check_teacher(recipe, classes)
+    check_teacher(recipe, card)
     teacher = zoo.get_model(recipe.teacher, pretrained=recipe.teacher_weights)
     teacher.collect_params().reset_ctx(devices)
     if recipe.dtype == "float16":
@@ -69,8 +70,11 @@ def objective(recipe, classes, devices):
     return Objective(teacher, recipe.temperature, recipe.hard_weight)
 
 
-def check_teacher(recipe, classes):
-    """GluonAttnError where there are no weights, or such for another number of classes: it would teach noise."""
+def check_teacher(recipe, card):
+    """GluonAttnError where there are no weights, or such for other classes than the student's `card`: it would teach
+    noise.
+    """
+    classes = len(card.classes)
     origin = Origin.of(zoo.find(recipe.teacher).name, recipe.teacher_weights)
     if not origin:
         raise GluonAttnError(
@@ -83,6 +87,10 @@ def check_teacher(recipe, classes):
             f"The weights of the teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights}) know {known} "
             f"classes, the student {classes}: give weights of a teacher that was trained on the same classes."
         )
+    its = origin.card_for(card.preprocessing, classes, {})
+    check_alike(
+        {f"The teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights})": its, "the student": card}
+    )
 
 
 def check_sizes(recipe, net, card):

@@ -79,7 +79,7 @@ def _data(recipe, known, taught):
     check_fits(recipe, train)
     card = card_of(recipe, train)
     if taught:
-        network.check_teacher(recipe, len(card.classes))
+        network.check_teacher(recipe, card)
     sizes = f"{len(train)} training images, {len(chosen)} of split {split!r}" + (f", {len(test)} test" if test else "")
     sizes += f"; {train.division}" if train.division else ""
     return f"{recipe.dataset}: {sizes}", len(train), card

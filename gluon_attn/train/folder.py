@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from gluon_attn.errors import GluonAttnError
@@ -17,6 +18,9 @@ def refuse_another_run(folder: Path, resume: str) -> None:
     file = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if file is not None:
         raise GluonAttnError(f"{str(folder)!r} can be no folder: {str(file)!r} is a file. Take another --output.")
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        raise GluonAttnError(f"{str(folder)!r} cannot be written (no rights to {str(place)!r}): take another --output.")
     checkpoints = [path.name for path in sorted(folder.glob("checkpoint-*.npz"))]
     left = [name for name in RESULTS if (folder / name).exists()] + checkpoints
     if not left or (resume == "auto" and (checkpoints or "metrics.json" not in left)):

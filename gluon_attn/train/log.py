@@ -65,10 +65,7 @@ class RunLog:
     def scalars(self, row):
         if self._scalars is not None:
             with self.going_on():
-                for key in COLUMNS[1:]:
-                    if key in row:
-                        self._scalars.add_scalar(key, row[key], row["epoch"])
-                self._scalars.flush()
+                self._scalars.add({key: row[key] for key in COLUMNS[1:] if key in row}, row["epoch"])
 
     def metrics(self, values):
         write_text(self.folder / "metrics.json", json.dumps(values, indent=2) + "\n")
@@ -167,10 +164,31 @@ def row_text(row, epochs, split):
 def _summary_writer(folder):
     """A TensorBoard writer where tensorboardX is installed."""
     try:
-        module = importlib.import_module("tensorboardX")
+        return _Scalars(folder / "tensorboard")
     except ImportError:
         return None
-    return module.SummaryWriter(str(folder / "tensorboard"))
+
+
+class _Scalars:
+    """TensorBoard's scalars, written when they come.
+
+    tensorboardX's SummaryWriter writes in a thread, which dies on a full disk; the queue to it then fills, and the
+    training waits for ever.
+    """
+
+    def __init__(self, folder):
+        writers = importlib.import_module("tensorboardX.event_file_writer")
+        self._event = importlib.import_module("tensorboardX.proto.event_pb2").Event
+        self._scalar = importlib.import_module("tensorboardX.summary").scalar
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = writers.EventsWriter(str(folder / "events"))
+        self.close = self._file.close
+
+    def add(self, values, step):
+        for key, value in values.items():
+            event = self._event(summary=self._scalar(key, value), step=step, wall_time=time.time())
+            self._file.write_event(event)
+        self._file.flush()
 
 
 def _short(value):

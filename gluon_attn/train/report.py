@@ -44,9 +44,11 @@ def _where(run):
 
 
 def skipped(run):
-    """{name: how often} of the images left out (--on-bad-image skip), in training and in evaluation."""
+    """{name: how often} of the images left out (--on-bad-image skip), in training and in evaluation, since the run's
+    beginning.
+    """
     loaders = (run.inputs.train, run.inputs.evaluation, run.inputs.test)
-    return sum((getattr(loader, "skipped", Counter()) for loader in loaders), Counter())
+    return sum((getattr(loader, "skipped", Counter()) for loader in loaders), run.skipped_before)
 
 
 def say_skipped(run):
@@ -84,6 +86,8 @@ def finish(run):
         run.log.metrics(metrics)
     except WriteError as error:
         again = "--resume auto then goes on from the last checkpoint and writes what is missing."
+        if not run.checkpoints.paths():
+            again = "no checkpoint could be written, either: the run is to be repeated where there is space."
         raise WriteError(f"{error} All epochs are done: {again}") from error
     run.log.curves(run.history, _title(run))
     if run.best_file.epoch != run.best["epoch"]:

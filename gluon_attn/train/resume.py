@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gluon_attn import matrix_units, threads
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train import best, checkpoint
 from gluon_attn.train.log import Clock
+from gluon_attn.weights.card import Card
 
 # A resumed run may differ in these; in anything else it would be another run.
 FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size", "amx")
@@ -62,6 +65,7 @@ def go_on(run, arrays, meta):
             f"{run.inputs.images} now: bring them back, take another --output, or name the checkpoint file "
             "(--resume FILE) to go on with these."
         )
+    _refuse_other_classes(run, meta)
     if meta.get("threads", threads.taken()) != threads.taken():
         run.log.warn(
             f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
@@ -74,12 +78,26 @@ def go_on(run, arrays, meta):
     checkpoint.restore(arrays, run.net, run.trainer, run.updater.totals, run.evaluated)
     run.epoch, run.batch, run.images = meta["epoch"], meta["batch"], meta["images"]
     run.trainer.optimizer.begin_num_update = run.step  # AdamW's count of updates
+    run.skipped_before = Counter(meta.get("skipped", {}))
     run.history, run.clock = meta["history"], Clock(meta["seconds"])
     if not changed:  # else it is another run, which begins here
         run.command = str(meta.get("command", run.command)) + (f" --epochs {run.recipe.epochs}" if longer else "")
     best.go_on(run, meta)
     other = f", with other {', '.join(changed)}" if changed else ""
     run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")
+
+
+def _refuse_other_classes(run, meta):
+    """The outputs' meaning would change under weights that were trained for another."""
+    beside = Card.beside(run.recipe.checkpoint or run.folder / "last.params")
+    known = tuple(meta.get("classes") or (beside.classes if beside else run.card.classes))
+    other = next((pair for pair in zip(known, run.card.classes) if pair[0] != pair[1]), None)
+    if other:
+        raise GluonAttnError(
+            f"The run that --resume {run.recipe.resume} goes on with was trained on other classes: where it knew "
+            f"{other[0]!r}, {run.recipe.dataset} has {other[1]!r} now. Give the folders the names that it knew, or "
+            "start anew from its weights (--pretrained, --new-head) with another --output."
+        )
 
 
 def _refuse_other_optimiser(run, before):

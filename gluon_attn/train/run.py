@@ -7,6 +7,7 @@ import functools
 import math
 import shlex
 import sys
+from collections import Counter
 
 from gluon_attn import matrix_units, threads, zoo
 from gluon_attn.devices import parse_devices, prepare_arithmetic
@@ -48,7 +49,7 @@ class Run:
         self.random = network.has_dropout(self.net)
         with quietly():
             self.evaluated = Evaluated(self.net, self._network(), recipe.ema)
-        objective = network.objective(recipe, self.inputs.classes, self.devices)
+        objective = network.objective(recipe, self.inputs.card, self.devices)
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
         self.updater = Updater(self.net, self.trainer, objective, self.devices, recipe, self.inputs.classes)
         self.card = self._card()
@@ -56,7 +57,7 @@ class Run:
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
         self.command = shlex.join(sys.argv)  # of the run's beginning
-        self.said = set()
+        self.said, self.skipped_before = set(), Counter()
         self.best_file = BestFile(self.folder)
         self._open = contextlib.ExitStack()
         if self.rank == 0:  # only now: the loaders' workers would hold the lock of a killed run
@@ -93,6 +94,8 @@ class Run:
             self._say_what_it_is()
             return
         if self.rank == 0:
+            if self.recipe.resume == "auto" and (self.folder / "last.params").exists():
+                self.log.line(f"no checkpoint in {self.folder} to go on from: the run starts anew")
             self.checkpoints.clear()  # an earlier run's here: a later --resume must not find them
         self._say_what_it_is()
         report.begin(self)
@@ -214,6 +217,8 @@ class Run:
             batch=self.batch,
             images=self.images,
             training_images=self.inputs.images,
+            classes=list(self.card.classes),
+            skipped=dict(report.skipped(self)),
             history=self.history,
             **self.best_file.facts,
             seconds=self.clock.seconds,

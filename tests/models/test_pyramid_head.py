@@ -8,8 +8,11 @@ import pytest
 
 import gluon_attn
 from gluon_attn import GluonAttnError
-from gluon_attn.attention.pyramid import diversity_loss, interaction_loss
+from gluon_attn.attention.danet import ChannelAttention
+from gluon_attn.attention.ge import GatherExcite
+from gluon_attn.attention.pyramid import PyramidAttention, diversity_loss, interaction_loss
 from gluon_attn.losses import DIVERSITY, INTERACTION, PyramidLoss, for_training, parts
+from gluon_attn.models.norms import blocks
 from gluon_attn.train import fit
 from gluon_attn.train.objective import cross_entropy
 from tests.helpers import build, images
@@ -92,3 +95,16 @@ def test_another_input_size_keeps_the_output_size():
 def test_errors_are_sentences():
     with pytest.raises(GluonAttnError, match="levels=4: this network has 3 stages"):
         gluon_attn.get_model("cifar_pyramid_resnet20", levels=4)
+
+
+def test_what_a_head_takes_other_slots_take_too():
+    """One keyword is for every slot that knows it: of one value a stage the head takes the last."""
+    net = gluon_attn.get_model("cifar_resnet20", gate="ge", head="pyramid", map_size=(32, 16, 8))
+    gates = [block for block in blocks(net) if isinstance(block, GatherExcite)]
+    assert [gate.map_size for gate in gates] == [32] * 3 + [16] * 3 + [8] * 3
+    assert {gate.form for gate in gates} == {"theta_plus"}
+    assert [block.map_size for block in blocks(net) if isinstance(block, PyramidAttention)] == [8]
+    alone = gluon_attn.get_model("cifar_resnet20", head="pyramid", map_size=(32, 16, 8))
+    assert [block.map_size for block in blocks(alone) if isinstance(block, PyramidAttention)] == [8]
+    both = gluon_attn.get_model("cifar_resnet20", stage="channel", head="danet", channel_form="paper")
+    assert [b.channel_form for b in blocks(both) if isinstance(b, ChannelAttention)] == ["paper"] * 3

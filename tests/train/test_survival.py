@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from gluon_attn.commands import train as script
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import GluonAttnError, WriteError
 from gluon_attn.train import checkpoint, fit, report
 from gluon_attn.train.checkpoint import Checkpoints
+from gluon_attn.train.log import RunLog
 from gluon_attn.train.run import Run
 from gluon_attn.train.stop import Stopped, StopRequest
 from tests.full_disk import full_disk
@@ -204,6 +205,42 @@ def test_a_disk_that_is_full_at_the_end_is_one_sentence_and_resuming_writes_the_
     assert script.main("cifar", [*command, "--resume", "auto"]) == 0
     fit(tiny(tmp_path / "plain", epochs=1), progress=False)
     assert_same_run(folder, tmp_path / "plain")
+
+
+def test_without_any_checkpoint_the_end_promises_none(tmp_path):
+    disk = full_disk(1000)
+    with mock.patch.object(Run, "begin", _then(disk.__enter__, Run.begin)), pytest.raises(WriteError) as caught:
+        try:
+            fit(tiny(tmp_path, epochs=1), progress=False)
+        finally:
+            disk.__exit__()
+    assert "no checkpoint could be written, either" in str(caught.value)
+
+
+def _then(act, original):
+    def both(run):
+        original(run)
+        act()
+
+    return both
+
+
+def test_scalars_wait_for_no_disk(tmp_path):
+    """More of them than any queue holds, on a full disk: warnings, and afterwards the rest is written."""
+    pytest.importorskip("tensorboardX")
+    log = RunLog(tmp_path, console=False)
+    rows = [{"epoch": epoch, "lr": 0.1, "train_loss": 1.0, "top1": 0.5} for epoch in range(60)]
+    log.scalars(rows[0])
+    with full_disk(200):
+        for row in rows[1:50]:
+            log.scalars(row)
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    before = events.stat().st_size
+    for row in rows[50:]:
+        log.scalars(row)
+    log.close()
+    assert events.stat().st_size > before
+    assert "TensorBoard's scalars were not written" in (tmp_path / "train.log").read_text()
 
 
 def test_best_weights_that_could_not_be_written_are_not_taken_for_the_best(tmp_path):
