@@ -10,10 +10,10 @@ from gluon_attn.files import write_text
 
 TOP = """# Speed
 
-Written by `make bench`, and `python -m benchmarks training_speed deploy_speed bfloat16 --threads 2` for the rows with
-two cores of MXNet, by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios are medians of one run,
-in which all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU) and mean nothing
-elsewhere.
+Written by `make bench`, and `python -m benchmarks training_speed deploy_speed bfloat16 --threads N` for the rows that
+give N cores to everyone (1 and 2 here), by way of the files in results/ (`python -m benchmarks.speed_page`). Ratios
+are medians of one run, in which all that is compared takes turns; images/s are of that machine ({cores} cores, no GPU)
+and mean nothing elsewhere.
 
 MXNet by itself takes half of the cores, and onnxruntime and OpenVINO all of them: the aims were set against MXNet as
 it comes. The fair ratio is that of the rows in which `--threads` gave as many to everyone.
@@ -29,8 +29,8 @@ Ours beside the plain formulation (GluonCV's own network; for AFF and iAFF the t
 
 Every engine on the same network and weights, beside the plain formulation, hybridized, in MXNet. The engine torch, and
 "PyTorch's file", which is `torch.onnx.export` of the same network, are measured where torch is installed
-(`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks deploy_speed --threads 2`); channels last, `torch.compile` with its
-default backend. Spreads are in results/deploy_speed.csv; where other work was on the machine, they are large.
+(`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks deploy_speed --threads 2`, or 1); channels last,
+`torch.compile` with its default backend. Spreads are in results/deploy_speed.csv; where other work was on the machine, they are large.
 
 {deployment}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass, replace
 
 from gluon_attn.commands.loading import (
@@ -90,12 +91,12 @@ def _write(args, candidates, methods, subjects, names):
     if args.output:
         from gluon_attn.explain.pictures import draw
 
-        draw(rows, args.output, names, _known_labels(subjects))
+        draw(rows, args.output, names, _known_labels(subjects), args.target)
         print(f"picture: {args.output}")
     if args.html:
         from gluon_attn.explain.report import write
 
-        write(rows, args.html, subjects, names)
+        write(rows, args.html, subjects, names, args.target)
         print(f"page: {args.html}")
 
 
@@ -104,6 +105,8 @@ def _check(args):
         raise GluonAttnError("Nothing to explain: give --image FILE ..., or --dataset NAME for its test images.")
     if not (args.output or args.html or args.score):
         raise GluonAttnError("Nowhere to write: give -o FILE.png, --html FILE.html or --score.")
+    if args.output and args.html and os.path.realpath(args.output) == os.path.realpath(args.html):
+        raise GluonAttnError(f"-o and --html both name {args.output}: give the page another name.")
     if args.score and args.image:
         raise GluonAttnError("--score needs boxes, which picture files do not have: leave out --image.")
     for flags, why in _unused(args):

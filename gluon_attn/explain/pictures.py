@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 
 from gluon_attn.figures import new_figure, save_figure
@@ -10,6 +12,7 @@ COLOURS = (
     "inferno"  # perceptually uniform: equal steps of the map look like equal steps, in print and to the colour-blind
 )
 OPACITY = 0.7
+LETTERS = 24  # that stand beside a line of the figure
 
 
 def colour(heat, colours=COLOURS):
@@ -25,15 +28,15 @@ def overlay(image, heat, colours=COLOURS, opacity=OPACITY):
     return np.round(opacity * colour(heat, colours) + (1 - opacity) * grey[..., None]).astype(np.uint8)
 
 
-def draw(rows, path, names, labels=None):
+def draw(rows, path, names, labels=None, target=None):
     """Write one figure: the pictures in the first line, then a line for every network and method.
 
     rows : {network: [View, ...]}, the same pictures for every network
     names : names of the classes
     labels : true class of every picture, where they are known
+    target : the class that was explained, where it is not the predicted one
     """
-
-    lines = _lines(rows)
+    lines = _lines(rows, None if target is None else names[target])
     columns = len(next(iter(rows.values())))
     figure = new_figure(1.5 * columns + 1.2, 1.62 * (len(lines) + 1))
     grid = figure.subplots(len(lines) + 1, columns, squeeze=False)
@@ -53,16 +56,25 @@ def draw(rows, path, names, labels=None):
     save_figure(figure, path, dpi=120)
 
 
-def _lines(rows):
+def _lines(rows, target):
     """[(label, method, views)]: what stands left of a line and what it shows; a line without any map is left out."""
     methods = list(next(iter(rows.values()))[0].maps)
     several = len(methods) > 1
     return [
-        (f"{network}\n{method}" if several or len(rows) == 1 else network, method, views)
+        (_wrapped(network, *([asked(method, target)] if several or len(rows) == 1 or target else [])), method, views)
         for network, views in rows.items()
         for method in methods
         if not several or views[0].maps[method] is not None
     ]
+
+
+def asked(method, target):
+    """What a method was asked, in words; target: the name of a class, or None where it was the predicted one."""
+    return method if target is None or method == "attention" else f"{method} for {target}"
+
+
+def _wrapped(*texts):
+    return "\n".join(textwrap.fill(text, LETTERS) for text in texts)
 
 
 def _view(axes, view, method, names, right):

@@ -12,23 +12,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gluon_attn.explain.pictures import overlay
+from gluon_attn.explain.pictures import asked, overlay
 from gluon_attn.files import write_text
 
 TEMPLATE = Path(__file__).with_name("report.html")
 TOP = 5
 
 
-def write(rows, path, subjects, names):
+def write(rows, path, subjects, names, target=None):
     """Write the page.
 
     rows : {network: [View, ...]}, a view of every subject
     subjects : what was explained (explain.subjects.Subject)
     names : names of the classes
+    target : the class that was explained, where it is not the predicted one
     """
+    target = None if target is None else names[target]
     content = {
         "networks": list(rows),
-        "methods": list(next(iter(rows.values()))[0].maps),
+        "methods": [asked(method, target) for method in next(iter(rows.values()))[0].maps],
         "subjects": [
             {
                 "name": subject.name,

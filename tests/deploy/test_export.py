@@ -86,6 +86,18 @@ def _card(classes=4):
     return Card("cifar_se_resnet20", tuple(f"c{i}" for i in range(classes)), (0.5,) * 3, (0.2, 0.25, 0.3), 32, 1.0)
 
 
+@pytest.mark.parametrize("export", [export_onnx, export_symbol])
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_a_network_that_was_cast_is_refused(export, dtype, tmp_path):
+    net = build("cifar_se_resnet20", classes=4)
+    net.cast(dtype)
+    with pytest.raises(GluonAttnError, match=f"is of {dtype}, and exports are of float32: call net.cast"):
+        export(net, tmp_path / "net.onnx", 32)
+    assert not list(tmp_path.iterdir())
+    net.cast("float32")
+    assert export(net, tmp_path / "net.onnx", 32) < check.TOLERANCE
+
+
 def test_metadata_comes_back(tmp_path):
     path = tmp_path / "net.onnx"
     export_onnx(build("cifar_se_resnet20", classes=4), path, 32, card=_card())

@@ -13,7 +13,7 @@ from gluon_attn import data
 from gluon_attn.deploy import Predictor, export_onnx, quantize
 from gluon_attn.deploy.run import engines
 from gluon_attn.weights.card import Card
-from tests.helpers import build
+from tests.helpers import build, needs_bfloat16
 
 pytest.importorskip("openvino")
 onnx = pytest.importorskip("onnx")
@@ -146,14 +146,34 @@ def test_a_signal_is_heard_after_models_have_gone_in_any_order(file):
     assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "heard\n"
 
 
-def test_int8_files_run_alike_whatever_precision_is_said(file, tmp_path):
-    """OpenVINO takes bfloat16 for what they keep in float, unless it is told otherwise."""
+@pytest.fixture
+def int8(file, tmp_path):
     prepared = Predictor(file, engine="onnxruntime")._prepare(PICTURES)
     onnx.save(quantize(file, [prepared]), str(tmp_path / "int8.onnx"))
-    given = [Predictor(tmp_path / "int8.onnx", threads=1, precision=p) for p in ("float32", "bfloat16", "int8")]
+    return tmp_path / "int8.onnx"
+
+
+def _hint(predictor):
+    compiled = next(iter(predictor.engine.compiled.values()))
+    return compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+
+
+def test_what_int8_files_keep_in_float_is_float32(int8, monkeypatch):
+    """OpenVINO takes bfloat16 for it, unless it is told otherwise."""
+    monkeypatch.setattr("gluon_attn.matrix_units.missing", lambda: "amx_tile")
+    given = [Predictor(int8, threads=1, precision=precision) for precision in ("float32", "int8")]
     for predictor in given:
-        assert predictor.precision == "int8"
+        assert predictor.describe() == "openvino int8, 1 threads" and _hint(predictor) == "f32"
         np.testing.assert_array_equal(predictor.logits(PICTURES), given[0].logits(PICTURES))
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("asked", [True, False])
+def test_and_bfloat16_where_it_is_asked_for_or_the_cpu_has_matrix_units(asked, int8, monkeypatch):
+    monkeypatch.setattr("gluon_attn.matrix_units.missing", lambda: "amx_tile" if asked else "")
+    predictor = Predictor(int8, threads=1, precision="bfloat16" if asked else "int8")
+    assert predictor.precision == "int8" and predictor.describe() == "openvino int8 and bfloat16, 1 threads"
+    assert _hint(predictor) == "bf16"
 
 
 def test_threads_that_there_are_not_are_not_said(file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gluon_attn import GluonAttnError, data, deploy
+from gluon_attn import GluonAttnError, _compat, data, deploy
 from gluon_attn.deploy import Predictor, export_onnx, export_symbol
 from gluon_attn.deploy.export.trace import as_block
 from gluon_attn.deploy.run import engines, mxnet_engine
@@ -71,6 +72,16 @@ def test_the_page_has_every_engine():
     for name, engine in engines.ENGINES.items():
         row = f"| `{name}` | `{engine.suffix}` | {', '.join(engine.precisions)} |"
         assert row in page, "add a row to the table in docs/deploy.md"
+
+
+def test_what_every_engine_needs_is_said_everywhere():
+    top = Path(__file__).parents[2]
+    pages = {name: (top / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "CONTRIBUTING.md")}
+    for name, engine in engines.ENGINES.items():
+        package = engine.package or name
+        assert package == "mxnet" or package in _compat._REMEDIES, f"what brings {package}, in _compat._REMEDIES"
+        assert re.search(rf'"{package}\W', pages["pyproject.toml"]), f"an extra with {package} in pyproject.toml"
+        assert re.search(rf"^\| {package} ", pages["CONTRIBUTING.md"], re.M), f"why {package}, in CONTRIBUTING.md"
 
 
 @pytest.mark.parametrize("engine", every_engine())

@@ -145,3 +145,39 @@ def test_the_picture_behind_an_input():
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
     x = ((image / 255 - mean) / std).transpose(2, 0, 1)[None].astype("float32")
     np.testing.assert_array_equal(shown(x, mean, std)[0], image)
+
+
+def test_the_class_that_was_asked_for_is_said(weights, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path, dpi: seen.append(figure))
+    page = tmp_path / "out.html"
+    flags = [
+        "--image",
+        "docs/digits/digit-3.png",
+        "--dataset",
+        "digits",
+        "--method",
+        "gradcam,attention",
+        "--target",
+        "7",
+    ]
+    assert explain(weights, *flags, "-o", str(tmp_path / "out.png"), "--html", str(page)) == 0
+    lines = [axes.get_ylabel().split("\n")[-1] for axes in seen[0].axes]
+    assert [line for line in lines if line and line != "picture"] == ["gradcam for 7", "attention", "gradcam for 7"]
+    assert '"methods": ["gradcam for 7", "attention"]' in page.read_text(encoding="utf-8")
+
+
+def test_long_labels_do_not_run_into_each_other():
+    wide = "cifar_se_resnet20 runs/of-november/with-a-very-long-name/best.params"
+    (label, *_), *_ = pictures._lines({wide: [shown_view()], "b": [shown_view()]}, None)
+    assert max(map(len, label.split("\n"))) <= pictures.LETTERS and label.replace("\n", "") == wide.replace(" ", "")
+
+
+def shown_view():
+    return type("View", (), {"maps": {"gradcam": np.zeros((2, 2))}})()
+
+
+def test_the_page_does_not_replace_the_picture(weights, tmp_path, capsys):
+    both = str(tmp_path / "both.svg")
+    assert explain(weights, "--image", "docs/digits/digit-3.png", "-o", both, "--html", both) == 2
+    assert "-o and --html both name" in capsys.readouterr().err and not (tmp_path / "both.svg").exists()

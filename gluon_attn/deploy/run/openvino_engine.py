@@ -8,13 +8,13 @@ import threading
 import numpy as np
 import openvino
 
+from gluon_attn import matrix_units
 from gluon_attn.deploy.run.compiled_cache import CompiledCache
 from gluon_attn.deploy.run.engines import place_of_logits
 from gluon_attn.deploy.run.onnx_source import OnnxSource
 from gluon_attn.deploy.run.signal_stack import kept_signal_stack
 from gluon_attn.errors import GluonAttnError
 
-_HINT = "INFERENCE_PRECISION_HINT"
 _METADATA = "framework"  # where OpenVINO's reader keeps an ONNX file's metadata
 
 
@@ -51,17 +51,19 @@ class OpenvinoEngine:
     def _arithmetic(self):
         """What is computed in, and OpenVINO's options for it.
 
-        Left alone, it takes bfloat16 for float32 wherever the CPU has it. int8 files are left alone: what they keep in
-        float is then as exact as their int8.
+        Left alone, it takes bfloat16 for float32 wherever the CPU has it. What int8 files keep in float is computed in
+        float32, but in bfloat16 where that is asked for, or where the CPU has matrix units, which would stand still:
+        without them it gains little time, and costs accuracy that int8 has not cost.
         """
         options = {"PERFORMANCE_HINT": "LATENCY"}
         if self.threads:
             options["INFERENCE_NUM_THREADS"] = self.threads
-        if any(node.get_type_name() == "FakeQuantize" for node in self.model.get_ops()):
-            return "int8", options
-        low = self.wanted == "bfloat16" and "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        int8 = any(node.get_type_name() == "FakeQuantize" for node in self.model.get_ops())
+        wanted = self.wanted == "bfloat16" or (int8 and not matrix_units.missing())
         # Where the CPU lacks it, OpenVINO computes in float32, too, and would not say so.
-        return ("bfloat16", {**options, _HINT: "bf16"}) if low else ("float32", {**options, _HINT: "f32"})
+        low = wanted and "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.rest = "bfloat16" if low else "float32"
+        return "int8" if int8 else self.rest, {**options, "INFERENCE_PRECISION_HINT": "bf16" if low else "f32"}
 
     def _check_values(self):
         """OpenVINO's ReLU makes 0 of NaN: broken weights would give answers that look sound."""

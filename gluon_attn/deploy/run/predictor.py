@@ -28,7 +28,7 @@ class Predictor:
         and reads the file (of names: that reads ONNX)
     precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
         which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
-        int8 stays so, and is not calibrated again
+        int8 stays so, and is not calibrated again; 'bfloat16' (openvino) is then for what it keeps in float
     batch_size, threads : of one run; threads=0 means one a core
     cache : a folder where openvino keeps what it compiled
     device : of the engine torch: 'cpu' (the default), 'cuda', 'cuda:1', ...
@@ -143,7 +143,9 @@ class Predictor:
 
     def describe(self):
         """Engine, precision and threads, in a few words."""
-        return f"{self.name} {self.precision}" + (f", {self.threads} threads" if self.threads else "")
+        rest = getattr(self.engine, "rest", "float32")
+        beside = f" and {rest}" if self.precision == "int8" and rest != "float32" else ""
+        return f"{self.name} {self.precision}{beside}" + (f", {self.threads} threads" if self.threads else "")
 
     def _batches(self, images):
         """What the engine takes of them, one batch after the other."""
