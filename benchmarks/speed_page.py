@@ -30,7 +30,8 @@ Ours beside the plain formulation (GluonCV's own network; for AFF and iAFF the t
 Every engine on the same network and weights, beside the plain formulation, hybridized, in MXNet. The engine torch, and
 "PyTorch's file", which is `torch.onnx.export` of the same network, are measured where torch is installed
 (`GLUON_ATTN_TORCH=.venv-torch python -m benchmarks deploy_speed --threads 2`, or 1); channels last,
-`torch.compile` with its default backend. Spreads are in results/deploy_speed.csv; where other work was on the machine, they are large.
+`torch.compile` with its default backend. Spreads are in results/deploy_speed.csv; where other work was on the machine,
+they are large.
 
 {deployment}
 
