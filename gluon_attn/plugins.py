@@ -29,8 +29,8 @@ def want(modules: Iterable[str]) -> None:
     >>> want(["my_attention"])
     """
     modules = list(modules)
-    if modules and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    if modules:
+        _look_here()
     for name in modules:
         _refuse_missing(name)
     os.environ[VARIABLE] = ",".join(dict.fromkeys([*_named(), *modules]))
@@ -42,6 +42,8 @@ def load() -> None:
     >>> load()
     """
     with _lock:
+        if _named():
+            _look_here()
         sources = {
             point.value.partition(":")[0]: f"the entry point {point.name!r} of the group {GROUP}"
             for point in _entry_points()
@@ -61,13 +63,19 @@ def _problem(module, source):
         importlib.import_module(module)
     except GluonAttnError as error:
         return error
-    except Exception as problem:  # whatever somebody else's module raises
+    except (Exception, SystemExit) as problem:  # whatever somebody else's module raises
+        reason = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
         error = GluonAttnError(
-            f"The module {module!r}, which {source} names, cannot be imported: {type(problem).__name__}: {problem}. "
-            "Mend it, or take it out."
+            f"The module {module!r}, which {source} names, cannot be imported: {reason}. Mend it, or take it out."
         )
         error.__cause__ = problem
         return error
+
+
+def _look_here():
+    """Modules of this folder are found, by the processes that this one starts, too."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def _named():

@@ -122,7 +122,7 @@ def get_model(
     if origin:
         origin.load(net, root=root, ctx=ctx, adapt=adapt)
         net.card = origin.card_for(spec.preprocessing, classes, own_arch(net, spec))
-    return _features(net, features) if features else net
+    return net if features is None or features is False else _features(net, features)
 
 
 def _origin(spec, pretrained):
@@ -180,6 +180,8 @@ def _written(value):
 def _features(net, stages):
     from gluon_attn.models.network import FeatureNetwork
 
+    if stages is not True and not (isinstance(stages, (str, list, tuple)) and stages):
+        raise errors.GluonAttnError(f"features={stages!r} names no stage: give True for all, or names as 'stage3'.")
     return FeatureNetwork(net, None if stages is True else stages)
 
 

@@ -34,14 +34,15 @@ def run(args):
 
 def _known(args):
     """(name of the zoo, its arguments): from --model, the hash of a published file, or the card beside it."""
-    from gluon_attn import weights
+    from gluon_attn import weights, zoo
     from gluon_attn.weights.card import Card
 
     entry, card = weights.identify(args.file), Card.beside(args.file)
-    if entry is not None and args.model in (None, entry.model):
+    model = args.model and zoo.find(args.model).name
+    if entry is not None and model in (None, entry.model):
         return entry.model, {"classes": entry.classes, "variant": entry.tag}
-    if card is not None and args.model in (None, card.model):
+    if card is not None and model in (None, card.model.lower()):
         return card.model, {"classes": len(card.classes), **card.arch}
-    if args.model is None:
+    if model is None:
         raise GluonAttnError(f"Of which network are the weights in {args.file}? Give --model NAME (`gluon-attn list`).")
-    return args.model, {}
+    return model, {}

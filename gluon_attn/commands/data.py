@@ -6,6 +6,7 @@ not fetched again.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +43,35 @@ def run(args):
     archive = Archive(record.url, record.md5)
     unpacked = folder / Path(archive.file_name).stem
     if archive.file_name.endswith(".zip") and unpacked.is_dir():
+        _check_whole(args.name, unpacked)
         print(f"{args.name} is there: {unpacked}")
         return 0
     if args.dry_run:
-        print(f"{args.name}: {archive.url} (md5 {archive.hash}) into {folder}")
+        print(f"{args.name}: {_origin(archive)} (md5 {archive.hash}) into {folder}")
         return 0
     path = _fetched(archive, folder)
     print(f"{args.name}: {_unpacked(path, folder) if path.suffix == '.zip' else path}")
     return 0
+
+
+def _check_whole(name, folder):
+    """A folder that a killed program or a hand has left half empty is not the data set."""
+    from gluon_attn import data
+
+    try:
+        for split in ("train", "test"):
+            data.get_dataset(name, split, root=folder)
+    except DataError as problem:
+        raise DataError(f"{folder} is there, and not whole ({problem}) Remove it, and ask again.") from None
+
+
+def _origin(archive):
+    """Where it would be fetched from, as it can be shown."""
+    from gluon_attn.weights.download import without_password
+    from gluon_attn.weights.fetch import download_url, mirror_folder
+
+    folder = mirror_folder()
+    return str(folder / archive.published_name) if folder else without_password(download_url(archive))
 
 
 def _published():
@@ -68,12 +90,25 @@ def _fetched(archive, folder):
 
 
 def _find(archive, folder):
-    """The archive where it lies in `folder` already; another file of its name raises."""
+    """The archive where it lies in `folder` already, or a copy of the mirror's; another file of its name raises."""
+    from gluon_attn.files import replacing
+    from gluon_attn.weights.fetch import MIRROR, mirror_folder
+
+    path, mirror = folder / archive.file_name, mirror_folder()
+    if path.is_file():
+        return _verified(path, archive)
+    if mirror is None:
+        return None
+    if not (mirror / archive.published_name).is_file():
+        raise DataError(f"{MIRROR} names {mirror}, and there is no {archive.published_name} in it: put it there.")
+    with replacing(path) as temporary:
+        shutil.copyfile(_verified(mirror / archive.published_name, archive), temporary)
+    return path
+
+
+def _verified(path, archive):
     from gluon_attn.files import md5
 
-    path = folder / archive.file_name
-    if not path.is_file():
-        return None
     found = md5(path)
     if found != archive.hash:
         raise DataError(f"{path} is damaged or another file: its md5 is {found}, not {archive.hash}. Remove it.")

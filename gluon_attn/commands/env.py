@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 
 from gluon_attn import matrix_units, threads
+from gluon_attn.weights.download import without_password
 
 PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "onnx", "onnxruntime")
 VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS")
@@ -33,7 +34,7 @@ def facts():
     yield from _mxnet()
     yield "matrix units (AMX)", matrix_units.usable()
     for variable in VARIABLES:
-        yield variable, os.environ.get(variable, "not set")
+        yield variable, without_password(os.environ.get(variable, "not set"))
 
 
 def _version(package):

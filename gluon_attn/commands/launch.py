@@ -24,12 +24,14 @@ import socket
 import subprocess
 import sys
 
+from gluon_attn import plugins
 from gluon_attn.commands._job import Host, Member, run_together
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.parser import Parser
 from gluon_attn.recipe import arguments
 
-_PASSED = ("OMP_NUM_THREADS", "KMP_AFFINITY", "LD_LIBRARY_PATH", "DMLC_INTERFACE")  # unasked, as MXNet's launch.py does
+# Unasked, as MXNet's launch.py does; and the mechanisms from outside that the names may be of.
+_PASSED = ("OMP_NUM_THREADS", "KMP_AFFINITY", "LD_LIBRARY_PATH", "DMLC_INTERFACE", plugins.VARIABLE)
 _PORTS = range(9091, 10000)  # those of MXNet's launch.py, which a firewall may have been opened for
 
 
@@ -111,7 +113,7 @@ def _host(line, path):
 def _members(args, command, hosts, port):
     """The job's processes: the scheduler here, then servers and workers on the machines in turn."""
     servers = args.servers or args.workers
-    address = _own_address(hosts)
+    address = _own_address(hosts, args.dry_run)
     shared = {
         "DMLC_PS_ROOT_URI": address,
         "DMLC_PS_ROOT_PORT": str(port),
@@ -143,8 +145,8 @@ def _place(member):
     return f"{member.host.name} in {member.folder}" if member.host else "this machine"
 
 
-def _own_address(hosts):
-    """This machine's address as the first of the others sees it."""
+def _own_address(hosts, dry_run=False):
+    """This machine's address as the first of the others sees it; a dry run goes on without."""
     given = os.environ.get("DMLC_PS_ROOT_URI")
     if given or not hosts:
         return given or "127.0.0.1"
@@ -152,10 +154,16 @@ def _own_address(hosts):
         probe.connect((hosts[0].address, 9))  # of UDP: chooses the route, sends nothing
         return probe.getsockname()[0]
     with contextlib.suppress(OSError):
-        return socket.gethostbyname(socket.getfqdn())
-    raise GluonAttnError(
+        found = socket.gethostbyname(socket.getfqdn())
+        if not found.startswith("127."):  # which is every machine's own
+            return found
+    unknown = (
         "This machine's address is not known to it: set DMLC_PS_ROOT_URI to one that the other machines can reach."
     )
+    if not dry_run:
+        raise GluonAttnError(unknown)
+    print(unknown, file=sys.stderr)
+    return "UNKNOWN"
 
 
 @contextlib.contextmanager

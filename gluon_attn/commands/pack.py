@@ -5,6 +5,7 @@ The folder has train/<class>/* and val/<class>/*, or is Tiny ImageNet's, whose b
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -50,6 +51,8 @@ def run(args):
             if _has_boxes(dataset):
                 _write_boxes(dataset, output, name)
         _pack(output, folder, args)
+        for name, dataset in datasets.items():
+            _check_all_packed(output / f"{name}.idx", len(dataset))
         write_text(output / "classes.txt", "".join(f"{name}\n" for name in dataset.classes))
     for name, dataset in datasets.items():
         print(f"{Path(args.output) / name}.rec: {len(dataset)} images of {len(dataset.classes)} classes")
@@ -115,10 +118,18 @@ def _pack(lists, folder, args):
         raise GluonAttnError(f"im2rec failed on {begun[-1]}: {last}. Nothing in {args.output} was changed.")
 
 
+def _check_all_packed(index, wanted):
+    with open(index, encoding="utf-8") as lines:
+        packed = sum(1 for _ in lines)
+    if packed != wanted:
+        raise GluonAttnError(f"im2rec packed {packed} of {wanted} images into {index.stem}.rec: nothing was kept.")
+
+
 def _check_readable(dataset, folder, resize):
     """im2rec packs what is no picture, or ends with a traceback at it; so they are looked for first, by their heads."""
     bad = []
     for path in dataset.paths:
+        _check_name(path)
         try:
             _check_head(path, resize)
         except (DataError, OSError, SyntaxError):  # Pillow has the latter two for damaged files
@@ -128,6 +139,19 @@ def _check_readable(dataset, folder, resize):
         raise GluonAttnError(
             f"{len(bad)} of the {len(dataset)} files are no pictures, {what}: {', '.join(bad[:5])}. "
             "Repair or remove them."
+        )
+
+
+def _check_name(path):
+    """im2rec's list has a picture a line, its parts between tabs, in UTF-8."""
+    name = os.fsencode(path)
+    try:
+        broken = any(sign in name.decode("utf-8") for sign in "\t\n\r")
+    except UnicodeDecodeError:
+        broken = True
+    if broken:
+        raise DataError(
+            f"{path!r} has a tab, the end of a line, or no Unicode in its name: rename it, im2rec loses it."
         )
 
 

@@ -50,8 +50,8 @@ def store(run, params="params", tag=None, which="last", float16=False):
     metrics = _metrics(run)
     content, card = read_file(run / f"{which}.params"), _card(run, metrics)
     described, content = _described(run, metrics, which, card, content, float16)
-    tag = tag or card.dataset
-    target = Path(params) / metrics["dataset"] / metrics["model"] / tag
+    target = _target(metrics, params, _checked(tag or card.dataset))
+    tag = target.name
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{tag}.", dir=target.parent) as temporary:
         whole = Path(temporary) / "whole"
@@ -67,6 +67,30 @@ def store(run, params="params", tag=None, which="last", float16=False):
             os.replace(target, Path(temporary) / "before")
         os.replace(whole, target)
     return target
+
+
+def _target(metrics, params, tag):
+    return Path(params) / metrics["dataset"] / metrics["model"] / tag
+
+
+def _checked(tag):
+    """The tag, one that `pretrained=` can name: no path, no word of its own."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", tag) or tag.lower() in ("true", "false"):
+        raise WeightsError(f"--tag {tag!r} cannot be asked for: give letters, digits, - and _, not true or false.")
+    return tag
+
+
+def _refuse_one_place(runs, params, tag):
+    """Of two runs that go to one folder the second would replace the first."""
+    places = {}
+    for run in runs:
+        metrics = _metrics(Path(run))
+        place = _target(metrics, params, tag or metrics["dataset"])
+        if place in places:
+            raise WeightsError(
+                f"{places[place]} and {run} both go to {place}: store them one by one, each by its --tag."
+            )
+        places[place] = run
 
 
 def _metrics(run):
@@ -227,6 +251,7 @@ def main(argv=None):
 
     def work():
         args = parser.parse_args(argv)
+        _refuse_one_place(args.runs, args.params, args.tag)
         for run in args.runs:
             print(store(run, args.params, args.tag, args.which, args.float16))
 

@@ -96,7 +96,12 @@ class _OpenFiles:
             )
         if len(labels) != len(images):
             raise DataError(f"{self.paths[person]} is damaged: {len(images)} faces but {len(labels)} labels.")
-        return labels[()]
+        if len(images) and images[0].max() <= 1:
+            raise DataError(f"{self.paths[person]} has faces of values up to {images[0].max()}, not up to 255.")
+        found = labels[()]
+        if not np.isfinite(found).all():
+            raise DataError(f"{self.paths[person]} is damaged: it has labels that are no finite numbers.")
+        return found
 
     def image(self, person, number):
         """(3, H, W) uint8, blue first."""

@@ -63,6 +63,12 @@ class NativeLoader:
     ):
         _check(dataset, auto_aug, erasing)
         check_batches(len(dataset), batch_size, shard, last_batch)
+        images = len(dataset) // shard[1]
+        if batch_size > images:
+            raise DataError(
+                f"--reader native takes no batch of {batch_size} from {images} images: give a smaller --batch-size or "
+                "--eval-batch-size."
+            )
         self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard
         self._next, self.last_batch = 0, last_batch
         side = image_size or dataset.image_size

@@ -19,6 +19,17 @@ def check(recipe):
             raise GluonAttnError(sentence)
 
 
+def check_repeated(recipe, runs):
+    """Raise a sentence where the recipe cannot be trained `runs` times, with a seed each."""
+    if runs < 1:
+        raise GluonAttnError(f"--runs {runs} trains nothing: give 1 or more.")
+    if recipe.resume not in ("", "auto"):
+        raise GluonAttnError(
+            f"--resume {recipe.resume} would make every run go on from the same one, and they would not be {runs}: "
+            "--resume auto goes on with each from its own."
+        )
+
+
 def check_numbers(recipe):
     """Raise a sentence for the first number that is none, or not within the bounds of its field."""
     for spec in dataclasses.fields(recipe):

@@ -7,6 +7,7 @@ import statistics
 
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import write_text
+from gluon_attn.recipe.check import check_repeated
 from gluon_attn.train.loop import fit
 
 
@@ -16,8 +17,7 @@ def repeat(recipe, runs, progress=True):
     Each run has its folder seed-N in the recipe's; with `resume='auto'` those that are finished are not done again.
     Errors are in percent, of the test set with the weights that the validation images chose where some are held out.
     """
-    if runs < 1:
-        raise GluonAttnError(f"--runs {runs} trains nothing: give 1 or more.")
+    check_repeated(recipe, runs)
     folder = recipe.folder
     _refuse_other_seeds(folder, range(recipe.seed, recipe.seed + runs))
     results = []

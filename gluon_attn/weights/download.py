@@ -38,7 +38,8 @@ class Failure(Exception):
 
 def without_password(url):
     """The address as it can be shown: without user, password and control characters."""
-    return shown(re.sub(r"//\S*@", "//", url), 500)
+    url = re.sub(r"^[^/]*:[^/]*@", "", url) if "//" not in url else url  # the scheme was forgotten
+    return shown(re.sub(r"//.*@", "//", url, flags=re.DOTALL), 500)
 
 
 def host_of(url):

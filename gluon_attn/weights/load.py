@@ -105,7 +105,7 @@ def load_arrays(
         other = channels_in_words(translated, adapted, where)
         translated, fresh = adapted, adapt_classes(net, parameters, adapted)
     translated = _shaped(parameters, translated, fresh, where)
-    _check_values(translated, where)
+    _check_values(translated, where, parameters)
     _assign(parameters, translated, fresh, ctx)
     log.info("%d parameters from %s", len(translated), where)
     if other:
@@ -227,12 +227,14 @@ def _trimmed(shape):
     return shape
 
 
-def _check_values(translated, where):
-    """A NaN would spread in silence, and so would a negative variance."""
+def _check_values(translated, where, parameters):
+    """A NaN would spread in silence, and so would a negative variance, or what the parameter's type has no room for."""
     other = [f"{name} ({array.dtype})" for name, array in translated.items() if array.dtype.kind != "f"]
     if other:
         raise WeightsError(f"{where} holds values that are no floating-point numbers: {_some(other)}.")
-    broken = [name for name, array in translated.items() if not np.isfinite(array).all()]
+    with np.errstate(over="ignore"):
+        taken = {name: np.asarray(array, parameters[name].dtype) for name, array in translated.items()}
+    broken = [name for name, array in taken.items() if not np.isfinite(array).all()]
     broken += [name for name, array in translated.items() if name.endswith("running_var") and (array < 0).any()]
     if broken:
         raise WeightsError(f"{where} holds NaN, infinite or impossible values in {_some(broken)}: it is damaged.")

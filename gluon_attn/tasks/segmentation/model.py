@@ -23,7 +23,7 @@ from mxnet.gluon import nn
 from gluon_attn import zoo
 from gluon_attn.attention import create_fuse
 from gluon_attn.attention.danet import DualAttention
-from gluon_attn.errors import unknown
+from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
 
 DROPOUT = 0.1  # of whole channels, before every 1x1 that gives logits
@@ -135,6 +135,10 @@ def create(method, backbone, classes, outputs="logits", head=None, **arch):
         raise unknown("segmentation method", method, METHODS)
     cls, arguments = METHODS[method]
     net = zoo.get_model(backbone, classes=1, **arch)
+    if net.branch is not None:
+        raise GluonAttnError(
+            f"{backbone} looks through a branch before its last stage, for which no method has a place."
+        )
     return cls(net, stage_channels(net), classes, outputs=outputs, **arguments, **(head or {}))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from pathlib import Path
 
@@ -12,10 +14,9 @@ from gluon_attn.parser import Parser, exit_status, number
 
 DOCUMENT = """# Segmentation: digits on a canvas
 
-{train_images} training canvases of {image_size}x{image_size} pixels, {epochs} epochs, `{model}` with {layers} blocks a
-stage, seed {seed}. Pixel accuracy and mean IoU over background and ten digits, by GluonCV's metric, on canvases made of
-digits that training never saw. Written by `OMP_NUM_THREADS=1 python train_segmentation.py`: on one core, the same bits
-in every run.
+{train_images} training canvases of {image_size}x{image_size} pixels, {epochs} epochs, `{model}` with {blocks},
+seed {seed}. Pixel accuracy and mean IoU over background and ten digits, by GluonCV's metric, on canvases made of
+digits that training never saw. Written by `OMP_NUM_THREADS=1 {command}`: on one core, the same bits in every run.
 
 | method | parameters | pixel accuracy | mIoU |
 | --- | ---: | ---: | ---: |
@@ -75,7 +76,9 @@ def _parse(argv):
     parser.add_argument("--seed", type=number(least=0), default=0)
     parser.add_argument("--output", default="runs/segmentation", help="folder of the run")
     parser.add_argument("--dry-run", action="store_true", help="say what would be trained")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else list(argv)
+    return args
 
 
 def run(args):
@@ -92,7 +95,7 @@ def run(args):
         net, row = _train_one(args, method, splits, len(dataset.classes))
         rows.append(row)
         predictions.append(segmentation.predict(net, splits["test"][0][:SHOWN]).asnumpy().argmax(1))
-    _write_table(Path(args.output), rows)
+    _write_table(args, rows)
     shown = [dataset[i][0] for i in range(min(SHOWN, len(dataset)))], splits["test"][1][:SHOWN]
     segmentation.draw(Path(args.output) / "segmentation.png", *shown, predictions, args.methods, dataset.classes)
 
@@ -140,7 +143,12 @@ def _network(args, method, classes):
     return net
 
 
-def _write_table(folder, rows):
+def _write_table(args, rows):
+    folder = Path(args.output)
     write_csv(folder / "segmentation.csv", rows)
-    table = "\n".join(LINE.format(**row) for row in rows)
-    write_text(folder / "segmentation.md", DOCUMENT.format(table=table, **rows[0]))
+    said = dict(
+        table="\n".join(LINE.format(**row) for row in rows),
+        command=shlex.join(["python", "train_segmentation.py", *map(str, args.words)]),
+        blocks=f"{rows[0]['layers']} blocks a stage" if any(args.layers) else "its own blocks",
+    )
+    write_text(folder / "segmentation.md", DOCUMENT.format(**said, **rows[0]))
