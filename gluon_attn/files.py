@@ -33,7 +33,7 @@ def replacing(path: AnyPath) -> Iterator[str]:
     ...     Path(temporary).write_text("whole, or not at all")
     20
     """
-    number = _open_already(path)
+    number = open_already(path)
     try:
         if number is not None:
             with _behind(number) as temporary:
@@ -62,8 +62,12 @@ def replacing(path: AnyPath) -> Iterator[str]:
     _sync_folder(path.parent)
 
 
-def _open_already(path):
-    """The number of the open file that a path of /dev or /proc stands for, or None."""
+def open_already(path: AnyPath) -> Optional[int]:
+    """The number of the open file that a path of /dev or /proc stands for, or None.
+
+    >>> open_already("/dev/stdout"), open_already("/dev/null")
+    (1, None)
+    """
     words = re.fullmatch(r"/dev/(?:std(in|out|err)|fd/(\d+))|/proc/self/fd/(\d+)", os.fspath(path))
     if not words:
         return None

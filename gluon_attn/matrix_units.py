@@ -116,6 +116,15 @@ def _mxnet_is_imported():
     return "mxnet" in sys.modules
 
 
+def present() -> bool:
+    """Whether this CPU has them, whatever MXNet makes of it.
+
+    >>> present() in (True, False)
+    True
+    """
+    return (cpu_flags() or frozenset()) >= frozenset(NEEDED)
+
+
 def missing() -> str:
     """What this machine lacks for AMX in MXNet, as half a sentence; '' where only Linux is left to be asked.
 

@@ -22,7 +22,7 @@ from gluon_attn.commands.loading import (
     take_run,
 )
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import append_text, write_csv
+from gluon_attn.files import append_text, open_already, write_csv
 
 COLUMNS = [
     "model",
@@ -160,7 +160,7 @@ def _table(path):
     """(columns, rows, whether the last line has its end) of a table of evaluations, which another file is not."""
     if path.is_dir():
         raise GluonAttnError(f"--results {path} is a folder: name a file in it.")
-    if path.exists() and (not path.is_file() or str(path).startswith(("/dev/", "/proc/"))):
+    if open_already(path) is not None or path.is_fifo():
         raise GluonAttnError(f"--results {path} is no file that keeps a table: leave it out, and the row is printed.")
     place = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not os.access(place, os.W_OK):

@@ -16,7 +16,7 @@ from gluon_attn.data.dataset import stratified_indices
 from gluon_attn.data.imagenet import EncodedDataset
 from gluon_attn.data.images import ORIENTATION, Encoded, reading
 from gluon_attn.data.limits import read_content
-from gluon_attn.data.listing import SUFFIXES, in_words, pictures_in, unlisted, unread_in
+from gluon_attn.data.listing import SUFFIXES, in_words, is_hidden, pictures_in, unlisted, unread_in
 from gluon_attn.errors import DataError
 
 # What folders call their parts, in capitals or not; where there are several of a kind, the first.
@@ -118,6 +118,7 @@ def division(found: Layout, validation: float = 0) -> str:
 
 def _refuse_strange(where, classes, having):
     """Pictures of no class would not be missed, and the accuracy be that of the others; `having` has the classes."""
+    _refuse_unread(where)
     strange = sorted(set(_class_names(where)) - set(classes))
     if strange:
         raise DataError(
@@ -164,6 +165,7 @@ def _needs_care(picture):
 
 
 def _several(where):
+    _refuse_unread(where)
     names = _class_names(where)
     if len(names) < 2:
         raise DataError(
@@ -175,21 +177,26 @@ def _several(where):
 
 def _class_names(where):
     """Names of the folders in `where` that hold a picture, hidden ones and Apple's leftovers passed over."""
+    return [name for name in _folders(where) if pictures_in(where / name, most=1)]
+
+
+def _folders(where):
     if not where.is_dir():
         return []
     try:
         names = sorted(entry.name for entry in os.scandir(where) if entry.is_dir())
     except OSError as problem:
         raise unlisted(where, problem) from None
-    return [name for name in names if name[0] not in "._" and _holds_pictures(where / name)]
+    return [name for name in names if name[0] != "_" and not is_hidden(name)]
 
 
-def _holds_pictures(where):
-    found = bool(pictures_in(where, most=1))
-    unread = None if found else unread_in(where)
-    if unread:
-        raise DataError(f"{where} has nothing but {in_words(unread)}, or remove the folder.")
-    return found
+def _refuse_unread(where):
+    """A class of photographs that are not read would be missed by nobody, and the accuracy be that of the others."""
+    named = set(_class_names(where))
+    for name in _folders(where):
+        unread = None if name in named else unread_in(where / name)
+        if unread:
+            raise DataError(f"{where / name} has nothing but {in_words(unread)}, or remove the folder.")
 
 
 def _existing(root):

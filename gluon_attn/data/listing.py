@@ -49,6 +49,11 @@ def _unread(files):
     return Counter(suffix for suffix in (os.path.splitext(name)[1].lower() for name in files) if suffix in UNREAD)
 
 
+def is_hidden(name):
+    """Whether a file or a folder is nobody's picture or class: hidden, or what a file system keeps for itself."""
+    return name[0] == "." or name == "lost+found"
+
+
 def _walk(where):
     """(folder, sorted names of its files), hidden ones passed over; what cannot be listed is no empty folder."""
 
@@ -57,8 +62,8 @@ def _walk(where):
             raise unlisted(problem.filename, problem)
 
     for parent, folders, files in os.walk(where, onerror=refuse):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        yield parent, sorted(name for name in files if name[0] != ".")
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield parent, sorted(name for name in files if not is_hidden(name))
 
 
 def unlisted(folder, problem):

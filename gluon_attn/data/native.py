@@ -63,12 +63,7 @@ class NativeLoader:
     ):
         _check(dataset, auto_aug, erasing)
         check_batches(len(dataset), batch_size, shard, last_batch)
-        images = len(dataset) // shard[1]
-        if batch_size > images:
-            raise DataError(
-                f"--reader native takes no batch of {batch_size} from {images} images: give a smaller --batch-size or "
-                "--eval-batch-size."
-            )
+        _refuse_more_than_there_are(batch_size, len(dataset) // shard[1])
         self.dataset, self.batch_size, self.train, self.seed, self.shard = dataset, batch_size, train, seed, shard
         self._next, self.last_batch = 0, last_batch
         side = image_size or dataset.image_size
@@ -158,6 +153,14 @@ def _without_padding(batch):
     """(images, labels) without the images that ImageRecordIter fills the last batch with."""
     real = batch.data[0].shape[0] - (batch.pad or 0)
     return batch.data[0][:real], batch.label[0][:real].astype("int32")
+
+
+def _refuse_more_than_there_are(batch_size, images):
+    if batch_size > images:
+        raise DataError(
+            f"--reader native takes no batch of {batch_size} from {images} images: give a smaller --batch-size or "
+            "--eval-batch-size."
+        )
 
 
 def _check(dataset, auto_aug, erasing):

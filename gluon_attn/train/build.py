@@ -12,7 +12,7 @@ from gluon_attn.models import norms
 from gluon_attn.models.norms import blocks
 from gluon_attn.train import parts
 from gluon_attn.train.objective import Objective
-from gluon_attn.weights.labels import check_alike
+from gluon_attn.weights.labels import first_renamed
 from gluon_attn.weights.origin import Origin
 
 INITIALISERS = {"msra": mx.init.MSRAPrelu, "xavier": mx.init.Xavier}
@@ -87,10 +87,13 @@ def check_teacher(recipe, card):
             f"The weights of the teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights}) know {known} "
             f"classes, the student {classes}: give weights of a teacher that was trained on the same classes."
         )
-    its = origin.card_for(card.preprocessing, classes, {})
-    check_alike(
-        {f"The teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights})": its, "the student": card}
-    )
+    other = first_renamed(origin.card.classes, card.classes) if origin.card else None
+    if other:
+        raise GluonAttnError(
+            f"The weights of the teacher {recipe.teacher} (--teacher-weights {recipe.teacher_weights}) know other "
+            f"classes, or in another order: where they know {other[0]!r}, the student has {other[1]!r}. Give weights "
+            "of a teacher that was trained on the same classes."
+        )
 
 
 def check_sizes(recipe, net, card):

@@ -10,6 +10,7 @@ from gluon_attn.recipe.recipe import Recipe
 from gluon_attn.train import best, checkpoint
 from gluon_attn.train.log import Clock
 from gluon_attn.weights.card import Card
+from gluon_attn.weights.labels import first_renamed
 
 # A resumed run may differ in these; in anything else it would be another run.
 FREE = ("output", "resume", "workers", "data_root", "checkpoint_steps", "eval_batch_size", "amx")
@@ -91,7 +92,7 @@ def _refuse_other_classes(run, meta):
     """The outputs' meaning would change under weights that were trained for another."""
     beside = Card.beside(run.recipe.checkpoint or run.folder / "last.params")
     known = tuple(meta.get("classes") or (beside.classes if beside else run.card.classes))
-    other = next((pair for pair in zip(known, run.card.classes) if pair[0] != pair[1]), None)
+    other = first_renamed(known, run.card.classes)
     if other:
         raise GluonAttnError(
             f"The run that --resume {run.recipe.resume} goes on with was trained on other classes: where it knew "

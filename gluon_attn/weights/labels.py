@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from typing import Mapping, Optional, Tuple
 
 from gluon_attn.catalogue.datasets import DATASETS
@@ -62,6 +63,19 @@ def _first_other(ours, theirs, called_otherwise) -> Optional[Tuple[str, str]]:
     if not named and sorted(ours) != sorted(theirs):
         return None
     return next((pair for pair in zip(ours, theirs) if pair[0] != pair[1]), None)
+
+
+def first_renamed(ours, theirs) -> Optional[Tuple[str, str]]:
+    """The first two names that differ where both are names: no numbers, nor ImageNet's folders on one side alone.
+
+    >>> first_renamed(["cat", "dog"], ["cat", "owl"]), first_renamed(["cat", "class 1"], ["cat", "owl"])
+    (('dog', 'owl'), None)
+    """
+    ids = [all(re.fullmatch(r"n\d{8}", name) for name in names) for names in (ours, theirs)]
+    if ids[0] != ids[1]:
+        return None
+    pairs = ((a, b) for a, b in zip(ours, theirs) if unicodedata.normalize("NFC", a) != unicodedata.normalize("NFC", b))
+    return next((pair for pair in pairs if _named(pair[:1]) and _named(pair[1:])), None)
 
 
 def _trained_on(card):

@@ -60,6 +60,18 @@ def test_a_class_of_photographs_that_are_not_read_is_no_empty_folder(tmp_path):
         data.get_dataset("folder", "train", root=folder)
 
 
+def test_what_can_be_no_class_may_hold_anything(tmp_path):
+    write(tmp_path / "set" / "train", count=4)
+    write(tmp_path / "set" / "val", count=2)
+    (tmp_path / "set" / "originals").mkdir()
+    (tmp_path / "set" / "originals" / "1.CR2").touch()
+    for name in ("lost+found", "train/lost+found"):
+        (tmp_path / "set" / name).mkdir()
+        (tmp_path / "set" / name / "1.png").touch()
+    assert data.get_dataset("folder", "train", root=tmp_path / "set").classes == ["cat", "dog", "owl"]
+    assert len(find_pictures([tmp_path / "set"])) == 18
+
+
 def test_photographs_that_are_passed_over_are_said(tmp_path, caplog):
     folder = write(tmp_path / "pictures", count=4)
     (folder / "dog" / "0.png").rename(folder / "dog" / "0.heic")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 
 import numpy as np
+import portalocker
 import pytest
 
 from gluon_attn.deploy import Predictor, export_onnx
-from gluon_attn.deploy.run import openvino_engine
+from gluon_attn.deploy.run import compiled_cache, openvino_engine
 from gluon_attn.errors import GluonAttnError
 from tests.deploy.test_openvino import CARD, PICTURES
 from tests.helpers import build
@@ -132,6 +133,32 @@ def test_where_nothing_can_be_written_sound_graphs_are_read(damaged, kept, file,
     np.testing.assert_array_equal(_logits(file, cache), expected)
     assert _state(cache) == before
     assert ("cannot be kept in" in caplog.text) == damaged
+
+
+def test_one_at_a_time_and_none_for_ever(kept, file, caplog, monkeypatch):
+    cache, expected = kept
+    (blob,) = cache.glob("*/*.blob")
+    monkeypatch.setattr(compiled_cache, "PATIENCE", 0.2)
+    with open(blob.with_name(".lock"), "a") as lock:
+        portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE)
+        blob.write_bytes(blob.read_bytes()[:-1] + b"?")  # what another one is about to write
+        np.testing.assert_array_equal(_logits(file, cache), expected)
+    assert "cannot be kept in" in caplog.text and "another process is compiling there" in caplog.text
+    assert blob.read_bytes().endswith(b"?")
+
+
+@numbered
+def test_what_cannot_be_removed_is_not_read(kept, file, monkeypatch):
+    cache, expected = kept
+    (blob,) = cache.glob("*/*.blob")
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    blob.with_name("zz.blob").mkdir()
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(blob), "unlink", refused)
+    np.testing.assert_array_equal(_logits(file, cache), expected)
 
 
 def test_a_full_disk_is_said(file, tmp_path, caplog, monkeypatch):

@@ -160,17 +160,18 @@ def _hint(predictor):
 
 def test_what_int8_files_keep_in_float_is_float32(int8, monkeypatch):
     """OpenVINO takes bfloat16 for it, unless it is told otherwise."""
-    monkeypatch.setattr("gluon_attn.matrix_units.missing", lambda: "amx_tile")
+    monkeypatch.setattr("gluon_attn.matrix_units.present", lambda: False)
     given = [Predictor(int8, threads=1, precision=precision) for precision in ("float32", "int8")]
     for predictor in given:
         assert predictor.describe() == "openvino int8, 1 threads" and _hint(predictor) == "f32"
+        assert predictor.engine.precision == "int8"  # also of files of other origin, which say nothing
         np.testing.assert_array_equal(predictor.logits(PICTURES), given[0].logits(PICTURES))
 
 
 @needs_bfloat16
 @pytest.mark.parametrize("asked", [True, False])
 def test_and_bfloat16_where_it_is_asked_for_or_the_cpu_has_matrix_units(asked, int8, monkeypatch):
-    monkeypatch.setattr("gluon_attn.matrix_units.missing", lambda: "amx_tile" if asked else "")
+    monkeypatch.setattr("gluon_attn.matrix_units.present", lambda: not asked)
     predictor = Predictor(int8, threads=1, precision="bfloat16" if asked else "int8")
     assert predictor.precision == "int8" and predictor.describe() == "openvino int8 and bfloat16, 1 threads"
     assert _hint(predictor) == "bf16"

@@ -9,6 +9,7 @@ import pytest
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.train import fit, plan
 from gluon_attn.train.stop import Stopped
+from gluon_attn.weights.labels import first_renamed
 from tests.data.test_folder import write
 from tests.train.tiny import edited, stop_after, tiny
 
@@ -55,12 +56,27 @@ def test_an_unfinished_run_keeps_its_names(pictures, tmp_path, monkeypatch):
         fit(_recipe(tmp_path / "run", _renamed(pictures), resume="auto"), progress=False)
 
 
+@pytest.mark.parametrize(
+    "known, now",
+    [
+        (["0", "1"], ["n01440764", "n01443537"]),
+        (["cat", "dog", "class 2"], ["cat", "dog", "zebra"]),
+        (["tench", "goldfish"], ["n01440764", "n01443537"]),
+        (["\u00e9t\u00e9", "b"], ["e\u0301te\u0301", "b"]),
+    ],
+)
+def test_names_that_are_none_or_written_otherwise(known, now):
+    assert first_renamed(known, now) is None
+
+
 @pytest.mark.parametrize("act", [lambda recipe: fit(recipe, progress=False), plan])
 def test_a_teacher_of_other_classes_is_refused(act, pictures, tmp_path):
     fit(_recipe(tmp_path / "teacher", pictures), progress=False)
     taught = dict(teacher="cifar_resnet20", teacher_weights=str(tmp_path / "teacher" / "last.params"))
     assert act(_recipe(tmp_path / "same", pictures, **taught))
-    with pytest.raises(GluonAttnError, match="The teacher .* knows 'cat', the second knows 'ape'|'cat'.*'ape'"):
+    with pytest.raises(
+        GluonAttnError, match="of the teacher .* where they know 'cat', the student has 'ape'. Give weights"
+    ):
         act(_recipe(tmp_path / "other", _renamed(pictures), **taught))
 
 

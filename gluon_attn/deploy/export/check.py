@@ -47,7 +47,7 @@ def check_network(symbol, net, size, in_channels=3):
     for name, parameter in net.collect_params().items():
         if parameter._data is None:
             raise GluonAttnError(f"{name} has no values: load weights, or call net.initialize(), before exporting.")
-        if parameter.grad_req != "null" and parameter.dtype not in (np.float32, "float32"):
+        if not name.endswith(("running_mean", "running_var")) and parameter.dtype not in (np.float32, "float32"):
             kind = np.dtype(parameter.dtype).name
             raise GluonAttnError(f"{name} is of {kind}, and exports are of float32: call net.cast('float32') first.")
     if not takes(symbol, net, size, in_channels):

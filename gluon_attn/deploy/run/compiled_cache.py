@@ -8,8 +8,10 @@ was noted beside it; anything else is compiled anew.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
+import time
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -17,6 +19,7 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.files import AnyPath, not_written, sha256, write_text
 
 log = logging.getLogger(__name__)
+PATIENCE = 120.0  # seconds; a process that is stopped while it compiles must not stop all others
 _NOTE = ".sha256"  # as sha256sum writes it, and checks it
 
 
@@ -47,12 +50,12 @@ class CompiledCache:
             try:
                 place.mkdir(exist_ok=True)
                 lock = stack.enter_context(open(place / ".lock", "a"))
+                stack.enter_context(_alone(lock))
+                _remove_unsound(place)
+                before = {blob: blob.stat() for blob in _blobs(place)}
             except OSError as problem:
                 yield self._as_it_is(place, problem)
                 return
-            stack.enter_context(_alone(lock))
-            _remove_unsound(place)
-            before = {blob: blob.stat() for blob in _blobs(place)}
             yield {"CACHE_DIR": str(place)}
             _note_new(place, before)
 
@@ -67,11 +70,24 @@ class CompiledCache:
 
 @contextlib.contextmanager
 def _alone(file):
-    """No other process, or thread, is in this block with the same file, where the file system has locks."""
+    """No other process, or thread, is in this block with the same file, where the file system has locks.
+
+    An OSError where another one has not left it within PATIENCE.
+    """
     import portalocker
 
-    with contextlib.suppress(portalocker.exceptions.LockException):
-        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.exceptions.AlreadyLocked:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "another process is compiling there") from None
+            time.sleep(0.05)
+            continue
+        except portalocker.exceptions.LockException:
+            pass
+        break
     try:
         yield
     finally:
@@ -80,7 +96,7 @@ def _alone(file):
 
 
 def _blobs(place):
-    return sorted(place.glob("*.blob"))
+    return sorted(path for path in place.glob("*.blob") if path.is_file())
 
 
 def _is_sound(blob):

@@ -55,4 +55,5 @@ def _inputs(session):
     """What OnnxSource.check_inputs takes."""
     for found in session.get_inputs():
         sides = [side if isinstance(side, int) else None for side in found.shape]
-        yield found.name, found.type in ("tensor(float)", "tensor(float16)", "tensor(double)"), sides
+        real = found.type in ("tensor(float)", "tensor(float16)", "tensor(double)")
+        yield found.name, real, sides or None  # it has none for an unknown shape

@@ -59,7 +59,7 @@ class OpenvinoEngine:
         if self.threads:
             options["INFERENCE_NUM_THREADS"] = self.threads
         int8 = any(node.get_type_name() == "FakeQuantize" for node in self.model.get_ops())
-        wanted = self.wanted == "bfloat16" or (int8 and not matrix_units.missing())
+        wanted = self.wanted == "bfloat16" or (int8 and matrix_units.present())
         # Where the CPU lacks it, OpenVINO computes in float32, too, and would not say so.
         low = wanted and "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.rest = "bfloat16" if low else "float32"
