@@ -192,7 +192,7 @@ def test_a_cache_that_can_be_no_folder_is_refused(place, file, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("cache", [5, True, b"cache", "a\0b"])
+@pytest.mark.parametrize("cache", [5, True, b"cache", "a\0b", "latin-\udce9"])
 def test_a_cache_that_is_no_path_is_refused(cache, file):
     with pytest.raises(GluonAttnError, match="can be no folder: give the path of one"):
         Predictor(file, engine="openvino", cache=cache)

@@ -36,6 +36,7 @@ class CompiledCache:
     def __init__(self, folder: AnyPath):
         try:
             self.folder = Path(folder).absolute()  # graphs are compiled when needed: in what folder, by then?
+            str(self.folder).encode("utf-8")  # OpenVINO knows no other names
             self.folder.mkdir(parents=True, exist_ok=True)
         except (TypeError, ValueError):  # a number, a path with a null in it
             raise GluonAttnError(f"cache={folder!r:.80} can be no folder: give the path of one.") from None

@@ -30,7 +30,9 @@ class OnnxSource:
         """The error for whatever an engine raises of a file that it cannot read: none has a class of its own for it."""
         reason = " ".join(str(problem).split())[:300]
         if "bad_alloc" in reason or "allocate" in reason:
-            return GluonAttnError(f"{engine} lacks the memory for {self.where}: give a smaller batch_size.")
+            return GluonAttnError(
+                f"{engine} lacks the memory for {self.where}: give a smaller batch_size (--batch-size)."
+            )
         return GluonAttnError(f"{self.where} is no ONNX model that {engine} can run: {reason}")
 
     def check_inputs(self, inputs: Iterable[tuple], size: int) -> None:
