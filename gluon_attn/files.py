@@ -13,8 +13,9 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Iterator, Mapping, Optional, Sequence, Union
+from typing import IO, Iterator, Mapping, Optional, Sequence, Union
 
 from gluon_attn.errors import DataError, WriteError
 
@@ -201,6 +202,37 @@ def _sync_folder(folder):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(file: IO, patience: float = 0.0, busy: str = "another process holds it") -> Iterator[None]:
+    """No other process, nor another opening of the file in this one, is in the block meanwhile; a TimeoutError where
+    one has not left it within `patience` seconds, for which `busy` is the reason.
+
+    The lock is the system's: a killed process leaves none. On file systems without locks there is none.
+
+    >>> with open("notes.txt", "a") as file, locked(file):
+    ...     written = file.write("one at a time")
+    """
+    import portalocker
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.exceptions.AlreadyLocked:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, busy) from None
+            time.sleep(0.05)
+            continue
+        except portalocker.exceptions.LockException:
+            pass
+        break
+    try:
+        yield
+    finally:
+        with contextlib.suppress(portalocker.exceptions.LockException, OSError):
+            portalocker.unlock(file)
 
 
 def md5(path: AnyPath) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gluon_attn.recipe import arguments
-from gluon_attn.recipe.check import check_repeated as check
+from gluon_attn.recipe.check import check_repeated
 
 
 def add_arguments(parser):
@@ -15,7 +15,7 @@ def add_arguments(parser):
 
 def run(args):
     recipe = arguments.recipe_from(args)
-    check(recipe, args.runs)
+    check_repeated(recipe, args.runs)
     if args.dry_run:
         from gluon_attn.train.dry_run import plan
 

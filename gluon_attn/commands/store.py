@@ -48,10 +48,10 @@ def store(run, params="params", tag=None, which="last", float16=False):
     """
     run = Path(run)
     metrics = _metrics(run)
-    content, card = read_file(run / f"{which}.params"), _card(run, metrics)
-    described, content = _described(run, metrics, which, card, content, float16)
-    target = _target(metrics, params, _checked(tag or card.dataset))
-    tag = target.name
+    card = _card(run, metrics)
+    tag = _checked(tag or card.dataset)
+    described, content = _described(run, metrics, which, card, read_file(run / f"{which}.params"), float16)
+    target = _target(metrics, params, tag)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{tag}.", dir=target.parent) as temporary:
         whole = Path(temporary) / "whole"

@@ -22,8 +22,8 @@ class BadImage(DataError):
 
     remedy : what can be done beside repairing or removing it; '' where whoever reads it has no such choice
 
-    >>> print(BadImage("cat.jpg", "it is cut short", remedy=""))
-    Cannot read image cat.jpg: it is cut short. Repair or remove it.
+    >>> print(BadImage("cat.jpg", "it is cut"))
+    Cannot read image cat.jpg: it is cut. Repair or remove it, or choose on_bad_image='skip' (--on-bad-image skip).
     """
 
     def __init__(self, name: str, reason: str, remedy: str = _REMEDY):

@@ -118,8 +118,7 @@ def division(found: Layout, validation: float = 0) -> str:
 
 def _refuse_strange(where, classes, having):
     """Pictures of no class would not be missed, and the accuracy be that of the others; `having` has the classes."""
-    _refuse_unread(where)
-    strange = sorted(set(_class_names(where)) - set(classes))
+    strange = sorted(set(_whole_classes(where)) - set(classes))
     if strange:
         raise DataError(
             f"{where} has folders for which there is no class: {', '.join(strange[:5])}. The classes are "
@@ -165,8 +164,7 @@ def _needs_care(picture):
 
 
 def _several(where):
-    _refuse_unread(where)
-    names = _class_names(where)
+    names = _whole_classes(where)
     if len(names) < 2:
         raise DataError(
             f"{where} has {len(names)} folder{'s' * (len(names) != 1)} with pictures: a network needs two classes or "
@@ -190,13 +188,16 @@ def _folders(where):
     return [name for name in names if name[0] != "_" and not is_hidden(name)]
 
 
-def _refuse_unread(where):
-    """A class of photographs that are not read would be missed by nobody, and the accuracy be that of the others."""
-    named = set(_class_names(where))
-    for name in _folders(where):
-        unread = None if name in named else unread_in(where / name)
+def _whole_classes(where):
+    """`_class_names`, where no class is missing from them: one of photographs that are not read would be missed by
+    nobody, and the accuracy be that of the others.
+    """
+    names = _class_names(where)
+    for name in sorted(set(_folders(where)) - set(names)):
+        unread = unread_in(where / name)
         if unread:
             raise DataError(f"{where / name} has nothing but {in_words(unread)}, or remove the folder.")
+    return names
 
 
 def _existing(root):

@@ -83,7 +83,7 @@ def open_picture(stream, name, length):
     except UnidentifiedImageError:
         raise BadImage(name, f"it is no readable picture of the formats {', '.join(FORMATS)}") from None
     check_pixels(*picture.size, name, length)
-    _refuse_greys_without_white(picture, name)
+    _refuse_misread_greys(picture, name)
     if picture.format == "TIFF":
         sides = [int(picture.tag_v2.get(tag, 1)) for tag in TILE_SIDES]
         check_pixels(*sides, f"{name} (its tiles)", length)
@@ -105,9 +105,9 @@ def reading(name):
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _refuse_greys_without_white(picture, name):
-    """Floats and 32-bit greys; Pillow may open 16 bits as the latter, but not from a TIFF. And of a TIFF what Pillow
-    opens as greys that it is not: of a number of bits between, with a sign, or of 16 bits with white as 0.
+def _refuse_misread_greys(picture, name):
+    """Floats and 32-bit greys; Pillow may open 16 bits as the latter, but not from a TIFF. And what it reads wrongly of
+    a TIFF: a number of bits between, a sign, 16 bits with white as 0.
     """
     kind = "floats" if picture.mode == "F" else "32-bit numbers" if picture.mode == "I" and _is_wide(picture) else ""
     if kind:
@@ -194,7 +194,7 @@ def as_seen(picture, name="the Pillow image"):
         raise DataError(f"{picture!r} is no picture: give a path, a Pillow image or a uint8 (H, W, 3) array.")
     with reading(name):
         check_pixels(*picture.size, name)
-        _refuse_greys_without_white(picture, name)
+        _refuse_misread_greys(picture, name)
         _scale_transparent_grey(picture)
         result = _array(picture, on_white)
         # After loading, as some formats turn themselves and then say so.

@@ -23,13 +23,17 @@ def pictures_in(where, most=None):
 
     most : stop after the folder in which as many are found
     """
-    found, unread = [], Counter()
+    found, others = [], []
     for parent, files in _walk(where):
-        found += [os.path.join(parent, name) for name in files if name.lower().endswith(SUFFIXES)]
-        unread += _unread(files)
+        for name in files:
+            if name.lower().endswith(SUFFIXES):
+                found.append(os.path.join(parent, name))
+            else:
+                others.append(name)
         if most and len(found) >= most:
             return found
-    if unread and not most:
+    unread = None if most else _unread(others)
+    if unread:
         log.warning("%s: passed over %s", where, in_words(unread))
     return found
 

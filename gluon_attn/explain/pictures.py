@@ -36,7 +36,7 @@ def draw(rows, path, names, labels=None, target=None):
     labels : true class of every picture, where they are known
     target : the class that was explained, where it is not the predicted one
     """
-    lines = _lines(rows, None if target is None else names[target])
+    lines = _lines(rows, names, target)
     columns = len(next(iter(rows.values())))
     figure = new_figure(1.5 * columns + 1.2, 1.62 * (len(lines) + 1))
     grid = figure.subplots(len(lines) + 1, columns, squeeze=False)
@@ -56,21 +56,22 @@ def draw(rows, path, names, labels=None, target=None):
     save_figure(figure, path, dpi=120)
 
 
-def _lines(rows, target):
+def _lines(rows, names=(), target=None):
     """[(label, method, views)]: what stands left of a line and what it shows; a line without any map is left out."""
     methods = list(next(iter(rows.values()))[0].maps)
     several = len(methods) > 1
+    named = several or len(rows) == 1 or target is not None
     return [
-        (_wrapped(network, *([asked(method, target)] if several or len(rows) == 1 or target else [])), method, views)
+        (_wrapped(network, *([asked(method, names, target)] if named else [])), method, views)
         for network, views in rows.items()
         for method in methods
         if not several or views[0].maps[method] is not None
     ]
 
 
-def asked(method, target):
-    """What a method was asked, in words; target: the name of a class, or None where it was the predicted one."""
-    return method if target is None or method == "attention" else f"{method} for {target}"
+def asked(method, names, target=None):
+    """The method, and what class it was asked for, where that is not the predicted one."""
+    return method if target is None or method == "attention" else f"{method} for {names[target]}"
 
 
 def _wrapped(*texts):

@@ -27,10 +27,9 @@ def write(rows, path, subjects, names, target=None):
     names : names of the classes
     target : the class that was explained, where it is not the predicted one
     """
-    target = None if target is None else names[target]
     content = {
         "networks": list(rows),
-        "methods": [asked(method, target) for method in next(iter(rows.values()))[0].maps],
+        "methods": [asked(method, names, target) for method in next(iter(rows.values()))[0].maps],
         "subjects": [
             {
                 "name": subject.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mxnet as mx
 from mxnet.gluon import nn
 
@@ -156,6 +158,14 @@ def finite(net):
     # MXNet 1.9 writes past its arguments beyond 200 arrays (its own AMP counts in chunks, too).
     chunks = [arrays[start : start + 200] for start in range(0, len(arrays), 200)]
     return all(mx.nd.multi_all_finite(*chunk, num_arrays=len(chunk)).asscalar() for chunk in chunks)
+
+
+def demand_finite(net, loss, epoch):
+    """GluonAttnError where the loss of an epoch (from 0), or a weight after it, is no number."""
+    if not (math.isfinite(loss) and finite(net)):
+        raise GluonAttnError(
+            f"Training stopped in epoch {epoch + 1}: loss or weights are not finite. Try a smaller lr."
+        )
 
 
 class Evaluated:

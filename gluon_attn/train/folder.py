@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from gluon_attn.errors import GluonAttnError
+from gluon_attn.files import locked
 
 RESULTS = ("metrics.json", "best.params", "last.params")
 
@@ -37,20 +38,17 @@ def refuse_another_run(folder: Path, resume: str) -> None:
 
 @contextlib.contextmanager
 def claimed(folder: Path):
-    """Within it, no other process trains into `folder`. The lock is the system's: a killed process leaves none.
+    """Within it, no other process trains into `folder`.
 
-    It is on train.log, which a run keeps open anyway; on file systems without locks there is none.
+    The lock is on train.log, which a run keeps open anyway.
     """
-    import portalocker
-
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "train.log", "a", encoding="utf-8") as log:
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(folder / "train.log", "a", encoding="utf-8"))
         try:
-            portalocker.lock(log, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-        except portalocker.exceptions.AlreadyLocked:
+            stack.enter_context(locked(log))
+        except TimeoutError:
             raise GluonAttnError(
                 f"Another process is training into {str(folder)!r}: wait for its end, or take another --output."
             ) from None
-        except portalocker.exceptions.LockException:
-            pass
         yield

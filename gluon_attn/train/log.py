@@ -182,13 +182,15 @@ class _Scalars:
         self._scalar = importlib.import_module("tensorboardX.summary").scalar
         folder.mkdir(parents=True, exist_ok=True)
         self._file = writers.EventsWriter(str(folder / "events"))
-        self.close = self._file.close
 
     def add(self, values, step):
         for key, value in values.items():
             event = self._event(summary=self._scalar(key, value), step=step, wall_time=time.time())
             self._file.write_event(event)
         self._file.flush()
+
+    def close(self):
+        self._file.close()
 
 
 def _short(value):

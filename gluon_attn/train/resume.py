@@ -90,8 +90,10 @@ def go_on(run, arrays, meta):
 
 def _refuse_other_classes(run, meta):
     """The outputs' meaning would change under weights that were trained for another."""
-    beside = Card.beside(run.recipe.checkpoint or run.folder / "last.params")
-    known = tuple(meta.get("classes") or (beside.classes if beside else run.card.classes))
+    known = meta.get("classes")
+    if known is None:  # an early checkpoint: the card beside it has them
+        beside = Card.beside(run.recipe.checkpoint or run.folder / "last.params")
+        known = beside.classes if beside else ()
     other = first_renamed(known, run.card.classes)
     if other:
         raise GluonAttnError(

@@ -41,7 +41,8 @@ def mirror_folder():
     folder = Path(mirror).expanduser()
     if not folder.is_dir():
         raise WeightsError(
-            f"{MIRROR} names the folder {without_password(str(folder))!r}, and there is none. An address begins with http://."
+            f"{MIRROR} names the folder {without_password(str(folder))!r}, and there is none. "
+            "An address begins with http://."
         )
     return folder
 

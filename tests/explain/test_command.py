@@ -169,7 +169,7 @@ def test_the_class_that_was_asked_for_is_said(weights, tmp_path, monkeypatch):
 
 def test_long_labels_do_not_run_into_each_other():
     wide = "cifar_se_resnet20 runs/of-november/with-a-very-long-name/best.params"
-    (label, *_), *_ = pictures._lines({wide: [shown_view()], "b": [shown_view()]}, None)
+    (label, *_), *_ = pictures._lines({wide: [shown_view()], "b": [shown_view()]})
     assert max(map(len, label.split("\n"))) <= pictures.LETTERS and label.replace("\n", "") == wide.replace(" ", "")
 
 

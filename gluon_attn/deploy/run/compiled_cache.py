@@ -8,15 +8,13 @@ was noted beside it; anything else is compiled anew.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
-import time
 from pathlib import Path
 from typing import Any, Iterator
 
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.files import AnyPath, not_written, sha256, write_text
+from gluon_attn.files import AnyPath, locked, not_written, sha256, write_text
 
 log = logging.getLogger(__name__)
 PATIENCE = 120.0  # seconds; a process that is stopped while it compiles must not stop all others
@@ -51,7 +49,7 @@ class CompiledCache:
             try:
                 place.mkdir(exist_ok=True)
                 lock = stack.enter_context(open(place / ".lock", "a"))
-                stack.enter_context(_alone(lock))
+                stack.enter_context(locked(lock, PATIENCE, "another process is compiling there"))
                 _remove_unsound(place)
                 before = {blob: blob.stat() for blob in _blobs(place)}
             except OSError as problem:
@@ -67,33 +65,6 @@ class CompiledCache:
             return {"CACHE_DIR": str(place)}
         log.warning("what is compiled cannot be kept in %s (%s)", self.folder, problem.strerror)
         return {}
-
-
-@contextlib.contextmanager
-def _alone(file):
-    """No other process, or thread, is in this block with the same file, where the file system has locks.
-
-    An OSError where another one has not left it within PATIENCE.
-    """
-    import portalocker
-
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-        except portalocker.exceptions.AlreadyLocked:
-            if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, "another process is compiling there") from None
-            time.sleep(0.05)
-            continue
-        except portalocker.exceptions.LockException:
-            pass
-        break
-    try:
-        yield
-    finally:
-        with contextlib.suppress(portalocker.exceptions.LockException, OSError):
-            portalocker.unlock(file)
 
 
 def _blobs(place):

@@ -6,7 +6,6 @@ camera, a positive pitch looks up, a positive yaw to the left of the image.
 
 from __future__ import annotations
 
-import math
 import re
 
 import mxnet as mx
@@ -14,8 +13,8 @@ import numpy as np
 from mxnet import gluon
 
 from gluon_attn.data import random_state
-from gluon_attn.errors import DataError, GluonAttnError
-from gluon_attn.train.build import finite
+from gluon_attn.errors import DataError
+from gluon_attn.train.build import demand_finite
 from gluon_attn.weights.files import read_arrays, read_file
 
 
@@ -77,10 +76,7 @@ def fit(net, dataset, *, epochs, batch_size, lr, wd=1e-4, milestones=(), seed=0,
             loss.backward()
             trainer.step(len(angles))
             total += float(loss.sum().asscalar())
-        if not (math.isfinite(total) and finite(net)):
-            raise GluonAttnError(
-                f"Training stopped in epoch {epoch + 1}: loss or weights are not finite. Try a smaller lr."
-            )
+        demand_finite(net, total, epoch)
         history.append(total / len(dataset))
     return history
 

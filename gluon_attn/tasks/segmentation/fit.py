@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from gluon_attn.errors import GluonAttnError
 from gluon_attn.figures import new_figure, save_figure
 from gluon_attn.files import write_csv, write_text
 from gluon_attn.models.network import logits_of
-from gluon_attn.train.build import Evaluated, finite
+from gluon_attn.train.build import Evaluated, demand_finite
 from gluon_attn.weights.files import write_parameters
 
 IGNORED = -1  # the mask's value of pixels that count neither in the loss nor in the metric, as in GluonCV
@@ -93,10 +92,7 @@ def fit(make_net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed
             loss.backward()
             trainer.step(batch_size)
             total += float(loss.mean().asscalar())
-        if not (math.isfinite(total) and finite(net)):
-            raise GluonAttnError(
-                f"Training stopped in epoch {epoch + 1}: loss or weights are not finite. Try a smaller lr."
-            )
+        demand_finite(net, total, epoch)
         row = {"epoch": epoch, "loss": total / batches, "seconds": time.time() - start}
         if epoch == epochs - 1 or epoch % 5 == 4:
             evaluated.settle()
