@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,13 @@ def test_a_package_that_fails_is_a_sentence_too(folder, capsys, content, said):
 def test_an_unknown_network_may_be_somebodys_own(folder):
     with pytest.raises(GluonAttnError, match="Unknown model 'outside_resnet18'.*--import MODULE"):
         gluon_attn.get_model("outside_resnet18")
+
+
+def test_a_module_that_ends_the_program_is_a_sentence(tmp_path):
+    (tmp_path / "exiter.py").write_text("import sys\nsys.exit(0)\n")
+    for words in (["list", "--import", "exiter"], ["list"]):
+        command = [sys.executable, "-m", "gluon_attn", *words]
+        variables = {"GLUON_ATTN_IMPORT": "" if "--import" in words else "exiter"}
+        env = {**os.environ, "PYTHONPATH": str(Path(gluon_attn.__file__).parents[1]), **variables}
+        found = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert found.returncode == 2 and "'exiter'" in found.stderr and "SystemExit" in found.stderr

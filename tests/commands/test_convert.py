@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gluon_attn import cli, save_weights
+from gluon_attn.train import fit
 from gluon_attn.weights.files import read_arrays, read_file
 from tests.helpers import build
+from tests.train.tiny import tiny
 
 
 def _read(path):
@@ -39,3 +41,12 @@ def test_the_card_says_whose_weights_they_are(tmp_path):
     stored = "params/digits/cifar_aff_resnet20/digits/weights.params"
     assert cli.main(["convert", stored, "--to", "gluon", "-o", out]) == 0
     assert set(_read(out)) == set(_read(stored))
+
+
+def test_a_model_written_otherwise_keeps_its_card(tmp_path, capsys):
+    fit(tiny(tmp_path, model="cifar_se_resnet20", arch={"layers": [1, 1, 1], "gating": "reciprocal"}, epochs=1), False)
+    words = ["convert", str(tmp_path / "last.params"), "-o", str(tmp_path / "a.params"), "--to", "imgclsmob"]
+    for model in ("cifar_se_resnet20", "CIFAR_SE_ResNet20"):
+        assert cli.main([*words, "--model", model]) == 2
+        assert "'gating': 'reciprocal'" in capsys.readouterr().err
+    assert not (tmp_path / "a.params").exists()

@@ -62,3 +62,22 @@ def test_what_is_no_folder_is_said_in_this_commands_words(tmp_path, monkeypatch,
 def test_names(capsys):
     assert cli.main(["data", "tiny-imagnet", "--output", "x"]) == 2
     assert "Did you mean 'tiny-imagenet'" in capsys.readouterr().err
+
+
+def test_half_a_data_set_is_not_there(tmp_path, capsys):
+    (tmp_path / "tiny-imagenet-200" / "train").mkdir(parents=True)
+    assert cli.main(["data", "tiny-imagenet", "--output", str(tmp_path)]) == 2
+    assert "is there, and not whole" in capsys.readouterr().err
+
+
+def test_a_mirror_that_is_a_folder_is_looked_into(tmp_path, monkeypatch, capsys):
+    use_archive(monkeypatch, CONTENT, url="http://nowhere.invalid/tiny-imagenet-200.zip")
+    (tmp_path / "mirror").mkdir()
+    monkeypatch.setenv("GLUON_ATTN_REPO", str(tmp_path / "mirror"))
+    words, there = ["data", NAME, "--output", str(tmp_path / "out")], tmp_path / "mirror" / "tiny-imagenet-200.zip"
+    assert cli.main(words) == 2 and "put it there" in capsys.readouterr().err
+    there.write_bytes(b"other")
+    assert cli.main(words) == 2 and "is damaged or another file" in capsys.readouterr().err
+    there.write_bytes(CONTENT)
+    assert cli.main([*words, "--dry-run"]) == 0 and str(there) in capsys.readouterr().out
+    assert cli.main(words) == 0 and len(data.get_dataset(NAME, "train", root=tmp_path / "out")) > 0

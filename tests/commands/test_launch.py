@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 
 from gluon_attn import cli
+from gluon_attn.commands._job import Host
+from gluon_attn.commands.launch import _own_address
+from gluon_attn.errors import GluonAttnError
 
 # Like sshd: one string, run by the other machine's shell in the home folder, with none of our variables.
 FAKE_SSH = """#!/usr/bin/env python3
@@ -343,3 +346,13 @@ def test_a_folder_is_copied_by_a_real_sshd(sshd, tmp_path):
     output = job.communicate(timeout=60)[0]
     assert job.returncode == 0, output
     assert sorted(report["folder"] for report in reports(told)) == sorted([str(work), str(there), str(there)])
+
+
+def test_no_machine_is_told_that_this_one_is_itself(monkeypatch, capsys):
+    monkeypatch.delenv("DMLC_PS_ROOT_URI", raising=False)
+    monkeypatch.setattr(socket, "gethostbyname", lambda _: "127.0.1.1")
+    host = Host("no-such-machine.invalid", None)
+    with pytest.raises(GluonAttnError, match="set DMLC_PS_ROOT_URI"):
+        _own_address([host])
+    assert _own_address([host], dry_run=True) == "UNKNOWN"
+    assert "set DMLC_PS_ROOT_URI" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from PIL import Image
 import gluon_attn
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.commands import store
+from gluon_attn.errors import WeightsError
 from gluon_attn.weights.card import Card
 from tests.commands.calling import MODEL, call
 
@@ -219,3 +220,16 @@ def test_a_folder_that_is_no_run_is_not_stored(capsys, run, tmp_path):
     assert store.main([str(run), "--params", str(tmp_path / "params")]) == 2
     assert "is no finished run" in capsys.readouterr().err
     assert not (tmp_path / "params").exists()
+
+
+@pytest.mark.parametrize("tag", [".", "..", "v1.0", "a/b", "true", "False", "-x"])
+def test_tags_that_nobody_can_ask_for(tag, run, tmp_path):
+    kept = store.store(run, tmp_path / "params", tag="first")
+    with pytest.raises(WeightsError, match="cannot be asked for"):
+        store.store(run, tmp_path / "params", tag=tag)
+    assert list(kept.parent.iterdir()) == [kept] and (kept / "weights.params").is_file()
+
+
+def test_two_runs_do_not_go_to_one_place(run, tmp_path, capsys):
+    assert store.main([str(run), str(run), "--params", str(tmp_path / "params")]) == 2
+    assert "both go to" in capsys.readouterr().err and not (tmp_path / "params").exists()

@@ -207,3 +207,9 @@ def test_a_count_may_be_numpys():
     net = gluon_attn.get_model("cifar_resnet20", classes=np.int64(3), layers=(1, 1, 1))
     net.initialize()
     assert net(mx.nd.ones((1, 3, 32, 32))).shape == (1, 3)
+
+
+@pytest.mark.parametrize("features", [(), [], "", 1, {"stage1": 1}])
+def test_features_that_name_no_stage(features):
+    with pytest.raises(GluonAttnError, match="names no stage"):
+        gluon_attn.get_model("cifar_resnet20", features=features)

@@ -16,6 +16,7 @@ from PIL import Image
 import gluon_attn
 from gluon_attn import GluonAttnError
 from gluon_attn.tasks.segmentation import fit as segmentation
+from gluon_attn.tasks.segmentation import script
 from gluon_attn.tasks.segmentation.model import METHODS, create, stage_channels
 from tests.helpers import images, randomise
 
@@ -255,3 +256,14 @@ def test_a_class_that_occurs_nowhere_is_left_out_of_the_mean():
         logits[0, label, row, column] = 1
     found = segmentation.evaluate(mx.gluon.nn.HybridLambda(lambda F, x: x), logits, truth, classes=5)
     assert found == {"pixel_accuracy": 0.75, "miou": pytest.approx((0.5 + 1 + 0) / 3)}
+
+
+def test_a_branch_has_no_place_in_a_segmenter():
+    with pytest.raises(GluonAttnError, match="looks through a branch"):
+        create("fcn", "cifar_abn_resnet20", classes=3)
+
+
+def test_a_segmentation_that_diverges_is_not_scored(tmp_path):
+    words = ["--methods", "fcn", "--train-images", "16", "--test-images", "2", "--epochs", "3", "--lr", "1e38"]
+    assert script.main([*words, "--output", str(tmp_path)]) == 2
+    assert not list(tmp_path.glob("*.csv"))

@@ -149,3 +149,15 @@ def test_float16_is_refused_on_a_cpu(folders, tmp_path, capsys):
     words = ["--model", "resnet18", "--dataset", "imagenet-folder", "--data-root", str(folders / "jpeg")]
     assert script.main("imagenet", [*words, "--dtype", "float16", "--devices", "cpu:0"]) == 2
     assert "MXNet has no float16 convolution there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x\ty.jpg", "x\ny.jpg", "x\ry.jpg", "latin-\udce9.jpg"])
+def test_names_that_a_list_of_im2rec_cannot_hold(name, tmp_path, capsys):
+    for split in ("train", "val"):
+        for label in ("a", "b"):
+            (tmp_path / "set" / split / label).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / "set" / split / label / "0.jpg")
+    (tmp_path / "set" / "train" / "a" / "0.jpg").rename(tmp_path / "set" / "train" / "a" / name)
+    assert cli.main(["pack", str(tmp_path / "set"), "--output", str(tmp_path / "rec")]) == 2
+    assert "in its name: rename it" in capsys.readouterr().err
+    assert not list((tmp_path / "rec").glob("*.rec"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gluon_attn import GluonAttnError, cli
+from gluon_attn.recipe.check import check_repeated
 from gluon_attn.train.repeat import in_words, repeat, summarise
 from tests.train.tiny import stop_after, tiny
 
@@ -71,3 +72,9 @@ def test_a_summary_of_other_seeds_is_not_written_over(tmp_path, monkeypatch, see
 def test_no_runs_are_an_error(tmp_path):
     with pytest.raises(GluonAttnError, match="--runs 0 trains nothing"):
         repeat(tiny(tmp_path), runs=0)
+
+
+@pytest.mark.parametrize("runs, resume, said", [(0, "", "trains nothing"), (3, "a.npz", "from the same one")])
+def test_repetitions_that_are_none(runs, resume, said, tmp_path):
+    with pytest.raises(GluonAttnError, match=said):
+        check_repeated(tiny(tmp_path, resume=resume), runs)

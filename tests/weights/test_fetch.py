@@ -13,6 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from gluon_attn import cli
 from gluon_attn.errors import WeightsError
 from gluon_attn.weights import choose, download, fetch, find
 from tests.weights.published import entry_for
@@ -403,3 +404,20 @@ def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
         assert not server.requests
     assert f"Cannot write into {home}/.mxnet/models (Permission denied)" in out, err
     assert "give root=, or set MXNET_HOME, to a folder that can be written" in out
+
+
+@pytest.mark.parametrize(
+    "address, said",
+    [
+        ("http://user:SECRET@a.example/x", "http://a.example/x"),
+        ("http://user:my SECRET@a.example/x", "http://a.example/x"),
+        ("user:SECRET@a.example/x", "a.example/x"),
+        ("/home/me@work/x", "/home/me@work/x"),
+        ("not set", "not set"),
+    ],
+)
+def test_no_password_is_shown(address, said, monkeypatch, capsys):
+    assert download.without_password(address) == said
+    monkeypatch.setenv("GLUON_ATTN_REPO", address)
+    assert cli.main(["env"]) == 0
+    assert "SECRET" not in capsys.readouterr().out

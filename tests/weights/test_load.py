@@ -9,12 +9,14 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet.gluon import nn
+from safetensors.numpy import load_file, save_file
 
 import gluon_attn
 from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError
 from gluon_attn.weights import layouts as maps
-from gluon_attn.weights import load_arrays, table, translate
+from gluon_attn.weights import load_arrays, load_weights, save_weights, table, translate
+from tests.helpers import build
 from tests.weights.published import entry_for, layouts, random_arrays, save
 
 MODEL, LAYOUT = "cifar_se_resnet20", ("imgclsmob", "seresnet20_cifar10")
@@ -389,3 +391,14 @@ def test_the_zoo_shows_its_weights():
     assert entry.hash.startswith("ebd4af23") and "MIT" in entry.license
     names = gluon_attn.list_models(pretrained=True)
     assert "iaff_resnext50_32x4d" in names and "cbam_resnet34" not in names
+
+
+def test_a_value_that_float32_cannot_hold(tmp_path):
+    net = build("cifar_resnet20", classes=10)
+    save_weights(net, tmp_path / "a.safetensors")
+    arrays = {name: array.astype("float64") for name, array in load_file(str(tmp_path / "a.safetensors")).items()}
+    name = next(iter(arrays))
+    arrays[name].flat[0] = 1e300
+    save_file(arrays, str(tmp_path / "b.safetensors"))
+    with pytest.raises(WeightsError, match="NaN, infinite or impossible values"):
+        load_weights(net, tmp_path / "b.safetensors")
