@@ -96,8 +96,9 @@ class _OpenFiles:
             )
         if len(labels) != len(images):
             raise DataError(f"{self.paths[person]} is damaged: {len(images)} faces but {len(labels)} labels.")
-        if len(images) and images[0].max() <= 1:
-            raise DataError(f"{self.paths[person]} has faces of values up to {images[0].max()}, not up to 255.")
+        first = images[:1]
+        if (first <= 1).all() and (first % 1).any():  # not one that is black
+            raise DataError(f"{self.paths[person]} has faces of values up to {first.max()}, not up to 255.")
         found = labels[()]
         if not np.isfinite(found).all():
             raise DataError(f"{self.paths[person]} is damaged: it has labels that are no finite numbers.")

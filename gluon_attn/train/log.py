@@ -181,7 +181,8 @@ class _Scalars:
         self._event = importlib.import_module("tensorboardX.proto.event_pb2").Event
         self._scalar = importlib.import_module("tensorboardX.summary").scalar
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = writers.EventsWriter(str(folder / "events"))
+        # Its own names have the second alone: the next run in the folder would write over this one's.
+        self._file = writers.EventsWriter(str(folder / "events"), f".{time.time_ns()}")
 
     def add(self, values, step):
         for key, value in values.items():

@@ -66,16 +66,22 @@ def _first_other(ours, theirs, called_otherwise) -> Optional[Tuple[str, str]]:
 
 
 def first_renamed(ours, theirs) -> Optional[Tuple[str, str]]:
-    """The first two names that differ where both are names: no numbers, nor ImageNet's folders on one side alone.
+    """The first two names that differ; None where one side has numbers, or ImageNet's folders, and the other none of
+    them: they may be the same classes. `class 3` stands for an output that had none.
 
     >>> first_renamed(["cat", "dog"], ["cat", "owl"]), first_renamed(["cat", "class 1"], ["cat", "owl"])
     (('dog', 'owl'), None)
     """
-    ids = [all(re.fullmatch(r"n\d{8}", name) for name in names) for names in (ours, theirs)]
-    if ids[0] != ids[1]:
-        return None
-    pairs = ((a, b) for a, b in zip(ours, theirs) if unicodedata.normalize("NFC", a) != unicodedata.normalize("NFC", b))
-    return next((pair for pair in pairs if _named(pair[:1]) and _named(pair[1:])), None)
+    for pattern in (r"\d+", r"n\d{8}"):
+        alike = [[bool(re.fullmatch(pattern, name)) for name in names] for names in (ours, theirs)]
+        if any(all(these) and not any(others) for these, others in (alike, alike[::-1])):
+            return None
+    folded = ([unicodedata.normalize("NFC", name) for name in names] for names in (ours, theirs))
+    return next((pair for pair in zip(*folded) if pair[0] != pair[1] and not _has_filler(pair)), None)
+
+
+def _has_filler(names):
+    return any(re.fullmatch(r"class \d+", name) for name in names)
 
 
 def _trained_on(card):

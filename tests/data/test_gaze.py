@@ -33,6 +33,20 @@ def people(tmp_path):
     return tmp_path, content
 
 
+def test_what_are_no_faces_of_numbers_up_to_255_are_refused(tmp_path):
+    faces, labels = np.random.RandomState(0).rand(SIDE, SIDE, 3, FACES), np.zeros((FACES, 16))
+    for values in (faces, faces / faces.max()):
+        write(tmp_path, "p00", values, labels)
+        with pytest.raises(DataError, match="has faces of values up to .*, not up to 255"):
+            data.get_dataset("mpiifacegaze", "test", root=tmp_path, person="p00")
+    write(tmp_path, "p00", np.round(255 * faces) * (np.arange(FACES) > 0), labels)  # the first one is black
+    assert not data.get_dataset("mpiifacegaze", "test", root=tmp_path, person="p00")[0][0].any()
+    labels[1, 0] = np.nan
+    write(tmp_path, "p00", np.round(255 * faces), labels)
+    with pytest.raises(DataError, match="labels that are no finite numbers"):
+        data.get_dataset("mpiifacegaze", "test", root=tmp_path, person="p00")
+
+
 def as_the_authors_say(face):
     """new = original(:,:,[3 2 1]); new = flip(new, 2); new = imrotate(new, 90)"""
     return np.rot90(np.fliplr(face[:, :, [2, 1, 0]]))

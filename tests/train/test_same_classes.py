@@ -67,6 +67,23 @@ def test_an_unfinished_run_keeps_its_names(pictures, tmp_path, monkeypatch):
 )
 def test_names_that_are_none_or_written_otherwise(known, now):
     assert first_renamed(known, now) is None
+    assert first_renamed(now, known) is None
+
+
+@pytest.mark.parametrize(
+    "known, now, pair",
+    [
+        (["0", "1", "2"], ["0", "1", "10"], ("2", "10")),
+        (["0", "1", "2"], ["0", "2", "one"], ("1", "2")),
+        (["cat", "dog"], ["7", "dog"], ("cat", "7")),
+        (["cat", "dog"], ["dog", "cat"], ("cat", "dog")),
+        (["n01440764", "n01443537"], ["n01440764", "n01484850"], ("n01443537", "n01484850")),
+        (["class 0", "cat"], ["ape", "owl"], ("cat", "owl")),
+    ],
+)
+def test_folders_called_by_numbers_are_names_too(known, now, pair):
+    """A class of digits that is exchanged moves the others: 0, 1, 10, 2, ..."""
+    assert first_renamed(known, now) == pair
 
 
 @pytest.mark.parametrize("act", [lambda recipe: fit(recipe, progress=False), plan])

@@ -243,6 +243,15 @@ def test_scalars_wait_for_no_disk(tmp_path):
     assert "TensorBoard's scalars were not written" in (tmp_path / "train.log").read_text()
 
 
+def test_scalars_of_a_second_run_in_the_same_second_are_added(tmp_path):
+    pytest.importorskip("tensorboardX")
+    for epoch in range(3):
+        log = RunLog(tmp_path, console=False)
+        log.scalars({"epoch": epoch, "lr": 0.1, "train_loss": 1.0})
+        log.close()
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 3
+
+
 def test_best_weights_that_could_not_be_written_are_not_taken_for_the_best(tmp_path):
     """The second epoch is the best, and the disk is full in it."""
     disk = full_disk(1000)
