@@ -23,7 +23,7 @@ _network = Scoped(None)  # the one that is traced
 def inference_graphs(words: str = "plain") -> ContextManager:
     """Within it, networks are traced (by this thread) for inference alone, in the plain words, as exports need them.
 
-    words : 'forward' for those that are quickest where MXNet runs no backward pass on a CPU; never exported
+    words : 'forward' for the quickest without a backward pass on a CPU (networks refuse one); never exported
 
     >>> with inference_graphs():
     ...     symbol = net(mx.sym.Variable("data"))

@@ -61,17 +61,19 @@ class LTPAHead(nn.HybridBlock):
     g is the mean of the last map over its positions (after BN and ReLU with `normalise`). It is not classified itself:
     the attended features must suffice.
 
+    dropout : of the attended features
     combine : 'concat', one Dense on all of them; or 'indep', a Dense each, and the mean of their probabilities. The
         logits are then the logarithm of that mean, whose softmax it is.
     """
 
-    def __init__(self, channels, global_channels, classes, combine="concat", normalise=False, **attention):
+    def __init__(self, channels, global_channels, classes, combine="concat", normalise=False, dropout=0.0, **attention):
         super().__init__()
         if combine not in COMBINATIONS:
             raise unknown("combine", combine, COMBINATIONS)
         self.combine = combine
         self.norm = norm_relu(global_channels, normalise) if normalise else None
         self.pool = GlobalAvgPool()
+        self.dropout = nn.Dropout(dropout) if dropout else None
         self.levels = sequence(*(GlobalAttention(c, global_channels, **attention) for c in channels))
         widths = [level.channels for level in self.levels]
         if combine == "concat":
@@ -83,6 +85,8 @@ class LTPAHead(nn.HybridBlock):
         *local, last = features
         g = self.pool(last if self.norm is None else self.norm(last))
         attended, maps = zip(*(level(x, g) for level, x in zip(self.levels, local)))
+        if self.dropout is not None:
+            attended = [self.dropout(x) for x in attended]
         if self.combine == "concat":
             return (self.fc(F.concat(*attended, dim=1)), *maps)
         return (_log_mean_softmax(F, [fc(x) for fc, x in zip(self.fc, attended)]), *maps)

@@ -62,6 +62,8 @@ class NonLocal(nn.HybridBlock):
         self.norm = batch_norm(channels, zero_gamma=True)
 
     def hybrid_forward(self, F, x):
+        if self.pool is not None:
+            _refuse_what_cannot_be_halved(x)
         pooled = x if self.pool is None else self.pool(x)
         weights = announce(self, self.weights(F, x, pooled), "positions")
         y = attend(F, weights, flat(F, self.g(pooled)))
@@ -82,6 +84,14 @@ class NonLocal(nn.HybridBlock):
         if self.form == "dot":
             return _mean_over_keys(F, pairs, key)
         return F.softmax(pairs * self.scale, axis=-1)
+
+
+def _refuse_what_cannot_be_halved(x):
+    if isinstance(x, mx.nd.NDArray) and min(x.shape[-2:]) < 2:
+        raise GluonAttnError(
+            f"Non-local attention halves its keys' map by a pooling of 2x2 and got a map of {x.shape[-2]}x{x.shape[-1]}"
+            ": give larger images, or build the network with sub_sample=False."
+        )
 
 
 def _mean_over_keys(F, pairs, key):

@@ -113,7 +113,7 @@ def ltpa(trunk, *, levels=3, compatibility="pc", combine="concat", project="glob
     channels = [trunk.channels[number - 1] for number in stages]
     how = dict(compatibility=compatibility, project=project)
     return Head(
-        LTPAHead(channels, trunk.channels[-1], trunk.classes, combine, trunk.normalise, **how),
+        LTPAHead(channels, trunk.channels[-1], trunk.classes, combine, trunk.normalise, trunk.dropout, **how),
         reads=(*(f"stage{number}" for number in stages), f"stage{len(trunk.channels)}"),
         gives=("logits", *(f"map{number}" for number in stages)),
         output="fc" if combine == "concat" else "",
@@ -139,7 +139,7 @@ def pyramid(
     if levels not in range(1, len(trunk.channels) + 1):
         raise GluonAttnError(f"levels={levels!r}: this network has {len(trunk.channels)} stages, so 1 to that.")
     how = dict(map_size=map_size, frames=frames, fusion=fusion, sampling=sampling)
-    last = Classifier(trunk.channels[-1], trunk.classes, trunk.normalise)
+    last = Classifier(trunk.channels[-1], trunk.classes, trunk.normalise, trunk.dropout)
     first = len(trunk.channels) - levels
     return Head(
         PyramidHead(trunk.channels[-levels:], last, **how),

@@ -128,6 +128,8 @@ class Network(nn.HybridBlock):
         self.outputs = outputs
 
     def forward(self, x, *args):
+        if mx.autograd.is_recording():
+            self._refuse_to_differentiate()
         try:
             return super().forward(x, *args)
         except mx.MXNetError as problem:
@@ -143,7 +145,15 @@ class Network(nn.HybridBlock):
             values = dict(self._walk(x))
         return tuple(values[name] for name in names)
 
+    def _refuse_to_differentiate(self):
+        if cpu.runs_forward() or (self._active and self._cached_op is not None and self._runs_forward):
+            raise GluonAttnError(
+                "This network is traced within inference_graphs('forward'), in words whose gradients are wrong. To "
+                "train it, or to explain it by gradients, leave that `with` and call net.hybridize() again."
+            )
+
     def _build_cache(self, *args):
+        self._runs_forward = cpu.runs_forward()
         # Logits alone do not need the whole branch, and Gluon warns of parameters that a graph leaves out.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Parameter .* is not used by any computation")

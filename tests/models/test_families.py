@@ -127,3 +127,14 @@ def test_unknown_arguments_are_sentences():
     for backbone in ("densenet100_k12", "mobilenet"):
         with pytest.raises(GluonAttnError, match="gate='identity', head='classifier'.*'fuse'"):
             gluon_attn.get_model(f"cifar_{backbone}", fuse="aff")
+
+
+@pytest.mark.parametrize("head", ["classifier", "danet", "ltpa", "pyramid"])
+def test_what_is_dropped_before_the_classifier_is_dropped_with_every_head(head):
+    how = dict(map_size=1) if head == "pyramid" else {}
+    net = build("cifar_mobilenet", classes=4, head=head, dropout=0.5, **how)
+    x = mx.nd.array(images(2, 3, 32, 32))
+    assert (net(x) == net(x)).asnumpy().all()
+    with mx.autograd.train_mode():
+        found = {net(x).asnumpy().tobytes() for _ in range(3)}
+    assert len(found) == 3

@@ -6,6 +6,7 @@ import mxnet as mx
 import pytest
 
 import gluon_attn
+from gluon_attn import cpu
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.hybridization import unhybridized
 
@@ -17,6 +18,7 @@ CASES = [
     ("cifar_resnet20", (2, 3, 32, 32), "uint8", r"computes in float32 and got images of uint8: give it x.astype"),
     ("cifar_ge_resnet20", (2, 3, 48, 48), "float32", "tied to maps of 32x32 .* got 48x48"),
     ("cifar_danet_resnet20", (3, 32, 32), "float32", r"x.expand_dims\(0\)"),
+    ("cifar_nonlocal_resnet20", (2, 3, 2, 64), "float32", "halves its keys' map .* a map of 1x32: .*sub_sample=False"),
     ("cifar_densenet40_k12", (2, 4, 32, 32), "float32", "in_channels="),
     ("cifar_resnet20", (2, 3, 32, 32), "float64", "computes in float32 and got images of float64"),
 ]
@@ -72,3 +74,23 @@ def test_a_network_runs_its_operators_for_a_while():
         assert was_hybridized and not net._active and not net.stages[0][0]._active
         raise KeyError
     assert net._active and net.stages[0][0]._active
+
+
+@pytest.mark.parametrize("hybridized", [False, True])
+def test_no_gradients_through_the_words_of_inference(hybridized):
+    """Those of CBAM's maxima would be wrong, and look fine."""
+    net = gluon_attn.get_model("cifar_cbam_resnet20", classes=4)
+    net.initialize()
+    if hybridized:
+        net.hybridize()
+    x = mx.nd.random.uniform(shape=(2, 3, 32, 32))
+    with cpu.inference_graphs("forward"):
+        net(x)
+        with mx.autograd.record(), pytest.raises(GluonAttnError, match="gradients are wrong.*net.hybridize"):
+            net(x)
+    if hybridized:
+        with mx.autograd.record(), pytest.raises(GluonAttnError, match="gradients are wrong.*net.hybridize"):
+            net(x)
+        net.hybridize()
+    with mx.autograd.record():
+        net(x).sum().backward()
