@@ -132,17 +132,17 @@ import faulthandler, signal, sys
 faulthandler.enable()  # gives this thread's signals a stack, which Python's handlers then use, too
 from gluon_attn.deploy import Predictor
 signal.signal(signal.SIGTERM, lambda *_: print("heard"))
-first = Predictor(sys.argv[1], engine="openvino", threads=1)
-second = Predictor(sys.argv[1], engine="openvino", threads=1)
+first, second = (Predictor(sys.argv[1], engine="openvino", threads=1, precision=sys.argv[2]) for _ in range(2))
 del first
 del second
 signal.raise_signal(signal.SIGTERM)
 """
 
 
-def test_a_signal_is_heard_after_models_have_gone_in_any_order(file):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_signal_is_heard_after_models_have_gone_in_any_order(file, precision):
     """OpenVINO leaves the thread a stack for signals that is gone: the process ended by a segmentation fault."""
-    command = [sys.executable, "-c", SIGNALLED, str(file)]
+    command = [sys.executable, "-c", SIGNALLED, str(file), precision]
     assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "heard\n"
 
 

@@ -61,9 +61,13 @@ class OpenvinoEngine:
         int8 = any(node.get_type_name() == "FakeQuantize" for node in self.model.get_ops())
         wanted = self.wanted == "bfloat16" or (int8 and matrix_units.present())
         # Where the CPU lacks it, OpenVINO computes in float32, too, and would not say so.
-        low = wanted and "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        low = wanted and "BF16" in self._abilities()
         self.rest = "bfloat16" if low else "float32"
         return "int8" if int8 else self.rest, {**options, "INFERENCE_PRECISION_HINT": "bf16" if low else "f32"}
+
+    def _abilities(self):
+        with kept_signal_stack():  # the first question loads what computes on CPUs
+            return self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
     def _check_values(self):
         """OpenVINO's ReLU makes 0 of NaN: broken weights would give answers that look sound."""

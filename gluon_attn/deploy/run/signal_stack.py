@@ -18,9 +18,10 @@ class _Stack(ctypes.Structure):
 def kept_signal_stack() -> Iterator[None]:
     """After it, this thread's signals run on the stack that they ran on before; on Linux.
 
-    OpenVINO gives the thread that compiles a model a stack of the model's own, and brings back the one before when the
-    model goes. Where models do not go in reverse order, that is one of a model that has gone: the next signal that
-    Python handles, Ctrl-C for one, then ends the process with a segmentation fault.
+    OpenVINO gives the thread that first asks a Core for its CPU, to compile a model or for what it is able to, a stack
+    of the Core's own, and brings back the one before when the Core goes. Where they do not go in reverse order, that
+    is one of a Core that has gone: the next signal that Python handles, Ctrl-C for one, then ends the process with a
+    segmentation fault.
 
     >>> with kept_signal_stack():
     ...     compiled = core.compile_model(model, "CPU")
