@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gluon_attn.catalogue import datasets
 from gluon_attn.commands.loading import build_network, find_weights, fits_data, open_dataset
+from gluon_attn.commands.serving import in_plan
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.weights.find import outlook
 from gluon_attn.weights.labels import check_classes
@@ -56,7 +57,8 @@ def _data(args, origin):
         dataset = open_dataset(args, origin)
     except (GluonAttnError, OSError) as error:
         return None, f"MISSING: {error}"
-    return dataset, f"{args.dataset}: {len(dataset)} images of split {args.split!r}, {len(dataset.classes)} classes"
+    images = f"{args.dataset}: {len(dataset)} images of split {args.split!r}, {len(dataset.classes)} classes"
+    return dataset, images + in_plan(dataset)
 
 
 def _devices(args):

@@ -50,7 +50,7 @@ def add_arguments(parser):
     parser.add_argument("--dataset", help="digits, cifar10, cifar100, imagenet-folder, imagenet-rec, ...")
     parser.add_argument("--data-root", metavar="DIR", help="folder of the data set")
     parser.add_argument("--dataset-options", default="", metavar="K=V,...", help="options of the data set: coarse=true")
-    parser.add_argument("--split", default="test", metavar="test|train", help="which images (default: test)")
+    parser.add_argument("--split", default="test", metavar="S", help="test, validation or train (default: test)")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images (default: 0)")
     parser.add_argument(
         "--reader",
@@ -91,11 +91,12 @@ def run(args):
     dataset = open_dataset(args, find_weights(args))
     loaded = load_network(args, dataset)
     check_classes(loaded.card, dataset)
+    serving.say_division(dataset)
     loader = _loader(args, dataset, loaded.card)
     with tqdm(total=len(dataset), unit="img", disable=None) as bar, without_a_choice():
         result = evaluate(loaded.net, loader, loaded.devices, dtype=args.dtype, progress=bar.update)
     row = dict(
-        _row(args, loaded.entry, result),
+        _row(args, loaded.entry, dataset, result),
         input_size=loaded.card.input_size,
         devices=" ".join(str(device) for device in loaded.devices),
         mxnet=mx.__version__,
@@ -124,12 +125,12 @@ def _loader(args, dataset, card):
     return NativeLoader(dataset, args.batch_size, train=False, workers=args.workers, **steps)
 
 
-def _row(args, entry, result):
+def _row(args, entry, dataset, result):
     return dict(
         model=args.model,
         pretrained=args.pretrained if entry is None else entry.tag,
         dataset=args.dataset,
-        split=args.split,
+        split=dataset.split or args.split,
         images=result["images"],
         **serving.measured(result),
         published_top1_error=_published(args, entry, "top1_error"),

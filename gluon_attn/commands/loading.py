@@ -99,13 +99,15 @@ def data_of_run(args):
     """Let --run say the data set, where --dataset does not."""
     if not args.run or args.dataset:
         return
+    from gluon_attn.data.sources import own_splits
     from gluon_attn.recipe.recipe import Recipe, of_run
 
     recipe = of_run(_folders(args.run)[0]) or Recipe()
     args.dataset = recipe.dataset or None
     args.data_root = args.data_root or recipe.data_root or None
-    # Of a folder that is not divided, --validation says what is tested on.
-    held_out = {"validation": recipe.validation} if recipe.validation else {}
+    # Of a folder that is not divided the weights say what is tested on (commands/_undivided.py).
+    divided = args.dataset and own_splits(args.dataset, args.data_root)
+    held_out = {"validation": recipe.validation} if recipe.validation and divided else {}
     args.dataset_options = {**recipe.dataset_options, **held_out, **_options(args)}
 
 
@@ -151,7 +153,9 @@ def build_network(args, origin, dataset=None, classes=None):
     wanted = said or (origin.path and origin.classes_in_file(build)) or spec.classes
     net = build(classes=wanted)
     facts, names = preprocessing(args, origin, dataset), _names(args, wanted, origin, dataset)
-    return net, Card.of(spec.name, facts, names, arch=zoo.own_arch(net, spec), source=origin.tag or "")
+    known = origin.card
+    said = dict(source=known.source, notes=known.notes) if known else dict(source=origin.tag or "")
+    return net, Card.of(spec.name, facts, names, arch=zoo.own_arch(net, spec), **said)
 
 
 def _names(args, count, origin, dataset):
@@ -220,6 +224,7 @@ def named_dataset(args):
 def open_dataset(args, origin=None, split="test"):
     """The data set that the flags mean, with the labels that the weights know; one of classes, or it is refused."""
     from gluon_attn import data
+    from gluon_attn.data.sources import own_splits
 
     options = _options(args)
     datasets.for_recipes(args.dataset, options)
@@ -229,7 +234,12 @@ def open_dataset(args, origin=None, split="test"):
     card = origin.card if origin else None
     if args.dataset == "folder" and card and card.dataset == "folder":
         options = {"names": list(card.classes), **options}  # a test half may lack some of the network's classes
-    return data.get_dataset(args.dataset, getattr(args, "split", split), root=args.data_root, **options)
+    split = getattr(args, "split", split)
+    if own_splits(args.dataset, args.data_root):
+        return data.get_dataset(args.dataset, split, root=args.data_root, **options)
+    from gluon_attn.commands._undivided import open_folder
+
+    return open_folder(split, args.data_root, options, origin)
 
 
 def fits_data(args, entry):

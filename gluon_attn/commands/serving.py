@@ -122,16 +122,17 @@ def evaluated(args):
         return (
             f"model     {name}: {card.model}, {len(card.classes)} classes\n"
             f"weights   {weights}\n"
-            f"data      {args.dataset}: {len(dataset)} images of split {args.split!r}\n"
+            f"data      {args.dataset}: {len(dataset)} images of split {args.split!r}{in_plan(dataset)}\n"
             f"prepare   {card.preparation}\nrun       {engine}, {args.batch_size} images at once"
         )
+    say_division(dataset)
     with tqdm(total=len(dataset), unit="img", disable=None) as bar:
         result = score(predictor, dataset, bar.update)
     return dict(
         model=card.model,
         pretrained=weights,
         dataset=args.dataset,
-        split=args.split,
+        split=dataset.split or args.split,
         images=result["images"],
         **measured(result),
         published_top1_error="",
@@ -142,6 +143,17 @@ def evaluated(args):
         devices=engine,
         mxnet="",
     )
+
+
+def say_division(dataset):
+    """Which of a folder's pictures are asked about, where that is not told by the folder."""
+    if dataset.division:
+        print(dataset.division)
+
+
+def in_plan(dataset):
+    """The same at the end of a line."""
+    return f"; {dataset.division}" if dataset.division else ""
 
 
 def measured(result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import math
 import numbers
 import reprlib
@@ -47,7 +48,8 @@ class Dataset:
     """Labelled images. Subclasses set `labels` (N,) int32 and answer `__getitem__`.
 
     `name`, `classes` (names), `mean` and `std` (of RGB in 0..1), `image_size` (side that networks see),
-    `division` (where a folder of pictures was divided: how).
+    `division` (where a folder of pictures was divided: how), `split` (what the images are to the weights that they are
+    opened for, where that is known).
 
     >>> image, label = data.get_dataset("digits", "test")[0]
     >>> image.shape, image.dtype
@@ -61,9 +63,14 @@ class Dataset:
     image_size: int
     labels: np.ndarray
     division: str = ""
+    split: str = ""
 
     def __len__(self):
         return len(self.labels)
+
+    def identity(self) -> str:
+        """The same for the same images in the same order, as far as that is known without decoding them."""
+        return hashlib.sha256(np.ascontiguousarray(self.labels).tobytes()).hexdigest()
 
     def __repr__(self):
         names = ", ".join(map(str, self.classes[:3])) + (", ..." if len(self.classes) > 3 else "")
@@ -124,6 +131,10 @@ class Subset(Dataset):
     def _box(self, index):
         return self.dataset.box(self.indices[index])
 
+    def identity(self):
+        """That of the images drawn out of the others."""
+        return hashlib.sha256(f"{self.dataset.identity()} {self.indices.tolist()}".encode()).hexdigest()
+
     def __getitem__(self, index):
         return self.dataset[self.indices[index]]
 
@@ -147,12 +158,18 @@ def _places(indices, count):
 
 
 def stratified_indices(
-    labels: Sequence[int], per_class: float, seed: int = 0, names: Optional[Sequence[str]] = None
+    labels: Sequence[int],
+    per_class: float,
+    seed: int = 0,
+    names: Optional[Sequence[str]] = None,
+    marks: Optional[Sequence[str]] = None,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """(indices left, indices drawn): `per_class` images of every class drawn at random, both sorted.
 
     per_class : how many; below 1 the share of each class, of which at least one image is drawn and one left
     names : of the classes, for errors
+    marks : of the images (data/seen.py): they are drawn by these instead of their places, so that an image stays on its
+        side where others come, go or are called otherwise
 
     The same seed gives the same split on every machine.
 
@@ -176,6 +193,12 @@ def stratified_indices(
                 f"Cannot take {per_class:g} images of class {name} out of its {len(members)}: "
                 + (f"choose a number from 1 to {len(members) - 1}." if len(members) > 1 else "it needs two or more.")
             )
-        drawn.append(rng.permutation(members)[: int(count)])
+        drawn.append(_shuffled(members, rng, seed, marks)[: int(count)])
     drawn = np.sort(np.concatenate(drawn))
     return np.setdiff1d(np.arange(len(labels)), drawn), drawn
+
+
+def _shuffled(members, rng, seed, marks):
+    if marks is None:
+        return rng.permutation(members)
+    return sorted(members, key=lambda at: hashlib.sha256(f"{seed} {marks[at]!r}".encode()).digest())

@@ -5,6 +5,7 @@ Pictures are read as `gluon-attn predict` reads a person's: turned upright by th
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from gluon_attn.data.imagenet import EncodedDataset
 from gluon_attn.data.images import ORIENTATION, Encoded, reading
 from gluon_attn.data.limits import read_content
 from gluon_attn.data.listing import SUFFIXES, in_words, is_hidden, pictures_in, unlisted, unread_in
+from gluon_attn.data.seen import NAME, Seen, marks
 from gluon_attn.errors import DataError
 
 # What folders call their parts, in capitals or not; where there are several of a kind, the first.
@@ -72,26 +74,67 @@ def _parts(root):
     return [a for a in held if any(len(held[a] & held[b]) > 1 for b in held if b != a)]
 
 
-def folder(split, root=None, image_size=224, validation=0, names=None):
+def folder(split, root=None, image_size=224, validation=0, names=None, run=None, whole=False):
     """`root/<class>/*`, or `root/train/<class>/*` with `val`, `valid`, `validation` or `test` beside it (see `PARTS`).
 
-    validation : of a folder that is not divided: the share (or number) of pictures of each class that is held out, the
-        same ones each time; they are what is tested on. By default a fifth.
     names : the classes in the order of a network's outputs; by default the folders' in alphabetical order
+
+    What is tested on, of a folder that is not divided, is by default a fifth of each class, or as `validation` says (a
+    share, or how many): the same pictures wherever they lie and whatever they are called. Or it is
+
+    run : every picture that the training in this folder has not learnt from, those that came later among them
+    whole : every picture, for a network that was trained elsewhere
     """
     found = layout(root)
+    if bool(run) + bool(whole) + bool(validation) > 1:
+        raise DataError("run=, whole=true and validation= are three ways to say what is tested on: give one of them.")
     if found.splits:
+        if run or whole:
+            raise DataError(f"{root} is divided by its folders: run= and whole=true are for one that is not.")
         return _divided(found, split, image_size, names)
     classes = names or _several(found.train)
     _refuse_strange(found.train, classes, "the network")
-    whole = PictureFolder(found.train, classes, image_size)
+    pictures = PictureFolder(found.train, classes, image_size)
+    if whole:
+        return _whole(pictures, split, found.train)
+    pictures.marks = marks(pictures.paths)
+    if run:
+        return _of_run(pictures, split, found.train, run)
     share = validation or SHARE
-    left, drawn = stratified_indices(whole.labels, share, names=whole.classes)
-    part = whole.at(left if split == "train" else drawn)
+    left, drawn = stratified_indices(pictures.labels, share, names=pictures.classes, marks=pictures.marks)
+    part = pictures.at(left if split == "train" else drawn)
     part.division = (
-        f"{found.train} is not divided: of its {len(whole)} pictures {len(drawn)} are held out "
+        f"{found.train} is not divided: of its {len(pictures)} pictures {len(drawn)} are held out "
         f"({share:g} of each class, always the same)"
     )
+    return part
+
+
+def _whole(pictures, split, root):
+    if split == "train":
+        raise DataError(f"whole=true makes test pictures of all in {root}: there are none to train on.")
+    pictures.division = f"{root} is not divided: all of its {len(pictures)} pictures are tested on"
+    return pictures
+
+
+def _of_run(pictures, split, root, run):
+    seen = Seen.beside(run)
+    if seen is None:
+        raise DataError(f"{run} does not say which pictures it was trained on: it has no {NAME}.")
+    unseen = seen.unseen(pictures.marks)
+    chosen = sum(pictures.marks[at] in seen.chosen_on for at in unseen)
+    learnt = len(pictures) - len(unseen)
+    part = pictures.at(np.setdiff1d(np.arange(len(pictures)), unseen) if split == "train" else np.array(unseen, int))
+    if not len(part):
+        raise DataError(
+            f"{run} was trained on all of the {len(pictures)} pictures in {root}: give others to test it on."
+            if learnt
+            else f"{run} was trained on none of the {len(pictures)} pictures in {root}."
+        )
+    part.split = "train" if split == "train" else "validation" if chosen == len(unseen) else "test"
+    part.division = f"{root} is not divided: of its {len(pictures)} pictures {learnt} were trained on"
+    if chosen:
+        part.division += f", and {chosen} of the others chose the best epoch"
     return part
 
 
@@ -127,11 +170,16 @@ def _refuse_strange(where, classes, having):
 
 
 class PictureFolder(EncodedDataset):
-    """`folder/<class>/**/<picture>`; class i is the i-th of `classes`. Hidden files are passed over."""
+    """`folder/<class>/**/<picture>`; class i is the i-th of `classes`. Hidden files are passed over.
+
+    marks : of the pictures (data/seen.py), where nobody has divided the folder
+    """
+
+    marks = None
 
     def __init__(self, folder, classes, image_size=224):
         super().__init__("folder", image_size)
-        self.classes, self.paths, labels = list(classes), [], []
+        self.root, self.classes, self.paths, labels = Path(folder), list(classes), [], []
         for label, name in enumerate(self.classes):
             files = pictures_in(Path(folder) / name)
             self.paths += files
@@ -151,7 +199,13 @@ class PictureFolder(EncodedDataset):
         part = object.__new__(PictureFolder)
         part.__dict__.update(self.__dict__)
         part.paths, part.labels = [self.paths[index] for index in indices], self.labels[indices]
+        part.marks = self.marks and [self.marks[index] for index in indices]
         return part
+
+    def identity(self):
+        """By what the pictures hold, where that is known, else by their names."""
+        known = self.marks or [os.path.relpath(path, self.root) for path in self.paths]
+        return hashlib.sha256("\n".join(map(repr, zip(known, self.labels.tolist()))).encode()).hexdigest()
 
 
 def _needs_care(picture):

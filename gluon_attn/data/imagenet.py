@@ -14,7 +14,7 @@ from gluon_attn.data.limits import read_content
 from gluon_attn.data.listing import SUFFIXES, pictures_in
 from gluon_attn.data.records import Records
 from gluon_attn.errors import DataError
-from gluon_attn.files import read_text
+from gluon_attn.files import read_text, sha256
 
 FOLDERS = {"train": "train", "test": "val"}
 CLASSES_FILE = "classes.txt"  # beside a .rec file: the names of its classes, one a line, in the order of the labels
@@ -77,6 +77,10 @@ class RecordDataset(EncodedDataset):
         if self._labels is None:
             self._labels = np.array([self._label(number) for number in range(len(self))], np.int32)
         return self._labels
+
+    def identity(self):
+        """By its index, and how long it is: the labels of a large one take minutes to read."""
+        return f"{sha256(self.index)} {self.record.stat().st_size}"
 
     def _label(self, number):
         try:

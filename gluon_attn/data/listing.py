@@ -59,14 +59,23 @@ def is_hidden(name):
 
 
 def _walk(where):
-    """(folder, sorted names of its files), hidden ones passed over; what cannot be listed is no empty folder."""
+    """(folder, sorted names of its files), hidden ones passed over; what cannot be listed is no empty folder.
+
+    Links to folders are followed, to each once: one may lead back to where it lies.
+    """
+    been = {os.path.realpath(where)}
 
     def refuse(problem):
         if not isinstance(problem, (FileNotFoundError, NotADirectoryError)):
             raise unlisted(problem.filename, problem)
 
-    for parent, folders, files in os.walk(where, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
+    def is_new(folder):
+        known = len(been)
+        been.add(os.path.realpath(folder))
+        return len(been) > known
+
+    for parent, folders, files in os.walk(where, onerror=refuse, followlinks=True):
+        folders[:] = (name for name in sorted(folders) if not is_hidden(name) and is_new(os.path.join(parent, name)))
         yield parent, sorted(name for name in files if not is_hidden(name))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 from gluon_attn import data, zoo
 from gluon_attn.catalogue.datasets import centre_share, for_recipes
 from gluon_attn.data.loader import check_batches
 from gluon_attn.data.native import NativeLoader
+from gluon_attn.data.seen import Seen
 from gluon_attn.data.sources import own_splits
 from gluon_attn.data.transforms import PADDING, ByEpoch
 from gluon_attn.errors import GluonAttnError
@@ -29,6 +31,8 @@ class Inputs:
     card: Card
     images: int
     division: str = ""  # how a folder of pictures is divided
+    identity: str = ""  # of the training images
+    seen: Optional[Seen] = None  # the pictures of a folder that nobody has divided
 
     @property
     def classes(self):
@@ -52,7 +56,14 @@ def open_inputs(recipe, rank=0, workers=1):
         card,
         images=len(train_set),
         division=train_set.division,
+        identity=train_set.identity(),
+        seen=_seen(train_set, evaluation_set),
     )
+
+
+def _seen(train_set, evaluation_set):
+    marks = [getattr(dataset, "marks", None) for dataset in (train_set, evaluation_set)]
+    return Seen(*map(frozenset, marks)) if all(marks) else None
 
 
 def check_fits(recipe, dataset, rank=0, workers=1):

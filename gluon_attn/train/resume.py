@@ -67,6 +67,8 @@ def go_on(run, arrays, meta):
             "(--resume FILE) to go on with these."
         )
     _refuse_other_classes(run, meta)
+    if run.recipe.resume == "auto":
+        _refuse_other_pictures(run, meta)
     if meta.get("threads", threads.taken()) != threads.taken():
         run.log.warn(
             f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
@@ -86,6 +88,21 @@ def go_on(run, arrays, meta):
     best.go_on(run, meta)
     other = f", with other {', '.join(changed)}" if changed else ""
     run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")
+
+
+def _refuse_other_pictures(run, meta):
+    """As many as before, and not the same: some that it was trained on would be among those that it is tested on."""
+    known = meta.get("identity", "" if run.inputs.seen else run.inputs.identity)
+    if known == run.inputs.identity:
+        return
+    what = (
+        "pictures have come, gone, changed or been renamed" if known else "an earlier version held other pictures out"
+    )
+    raise GluonAttnError(
+        f"{run.recipe.data_root or run.recipe.dataset} has other training images than the run in {str(run.folder)!r}"
+        f" was started with ({what}): bring them back, take another --output, or name the checkpoint file (--resume "
+        "FILE) to go on with these."
+    )
 
 
 def _refuse_other_classes(run, meta):

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 
 from gluon_attn import matrix_units, threads, zoo
+from gluon_attn.data.seen import Seen
 from gluon_attn.devices import parse_devices, prepare_arithmetic
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.evaluate import evaluate
@@ -73,6 +74,8 @@ class Run:
         notes = dict(best=chosen, seed=self.recipe.seed, validation=self.recipe.validation, versions=versions())
         if self.inputs.division:
             notes["division"] = self.inputs.division
+        if self.inputs.seen:
+            notes["trained_on"] = self.inputs.seen.digest
         return self.inputs.card.but(arch=zoo.own_arch(self.net, zoo.find(self.recipe.model)), notes=notes)
 
     @property
@@ -108,6 +111,9 @@ class Run:
         if self.rank == 0:
             self.card.write(self.folder)
             write_text(self.folder / IN_RUN, self.recipe.to_yaml())
+            if self.inputs.seen:
+                before = Seen.beside(self.recipe.checkpoint) if self.recipe.checkpoint else None
+                self.inputs.seen.and_before(before).write(self.folder)
 
     def close(self):
         self.log.close()
@@ -217,6 +223,7 @@ class Run:
             batch=self.batch,
             images=self.images,
             training_images=self.inputs.images,
+            identity=self.inputs.identity,
             classes=list(self.card.classes),
             skipped=dict(report.skipped(self)),
             history=self.history,

@@ -42,7 +42,8 @@ class Card:
     source : where the values are from: the tag of published or stored weights, or 'run' ('' where not known)
     precision : of a deployed file's arithmetic: 'float32' or 'int8'
     outputs : names of what a deployed file gives, in its order
-    notes : anything else that a person wants to know later (versions, how the best epoch was chosen); nothing reads it
+    notes : anything else that a person wants to know later (versions, how the best epoch was chosen); `validation` and
+        `trained_on` tell which pictures of a folder that nobody has divided were held out (commands/_undivided.py)
 
     >>> card = Card("resnet18", ["cat", "dog"], mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32, crop_pct=1)
     >>> card.transform()(pictures[0]).shape

@@ -88,3 +88,14 @@ def test_a_pipe_is_no_picture(tmp_path):
         read_picture(tmp_path / "pipe.png")
     said = f"Cannot read image {tmp_path / 'pipe.png'}: it is no file but a device or a pipe. Repair or remove it."
     assert str(caught.value) == said
+
+
+def test_links_to_folders_are_followed_and_lead_nowhere_twice(tmp_path):
+    (tmp_path / "elsewhere" / "more").mkdir(parents=True)
+    (tmp_path / "ant").mkdir()
+    for path in ("elsewhere/1.png", "elsewhere/more/2.png", "ant/0.png"):
+        (tmp_path / path).touch()
+    (tmp_path / "ant" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "ant")
+    found = [os.path.relpath(path, tmp_path / "ant") for path in listing.pictures_in(tmp_path / "ant")]
+    assert found == ["0.png", "linked/1.png", "linked/more/2.png"]

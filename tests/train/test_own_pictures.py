@@ -104,3 +104,72 @@ def test_fewer_pictures_are_no_damage_of_the_checkpoint(run, pictures, tmp_path,
     assert cli.main(["train", "--output", str(folder), "--data-root", str(fewer), "--resume", "auto"]) == 2
     said = capsys.readouterr()
     assert "had 24 training images, and folder has 9 now" in said.err and "does not fit" not in said.out + said.err
+
+
+def _evaluated(capsys, tmp_path, *words):
+    """(images, split, what is said) of `gluon-attn evaluate`."""
+    table = tmp_path / "table.csv"
+    table.unlink(missing_ok=True)
+    assert cli.main(["evaluate", *map(str, words), "--results", str(table)]) == 0
+    said = capsys.readouterr()
+    with table.open() as stream:
+        (row,) = csv.DictReader(stream)
+    return int(row["images"]), row["split"], said.out + said.err
+
+
+def test_its_own_folder_is_tested_on_what_it_has_not_learnt_from(run, pictures, tmp_path, capsys):
+    """The six pictures that chose the epoch, by whatever way they are asked for; and those that came later."""
+    folder = ["--dataset", "folder", "--data-root"]
+    export = tmp_path / "net.onnx"
+    assert cli.main(["export", "--run", str(run), "--output", str(export)]) == 0
+    capsys.readouterr()
+    for words in (
+        ["--run", run],
+        ["--run", run, *folder, pictures],
+        ["--model", "cifar_resnet20", "--pretrained", run / "last.params", *folder, pictures],
+        ["--file", export, *folder, pictures],
+    ):
+        images, split, said = _evaluated(capsys, tmp_path, *words)
+        assert (images, split) == (6, "validation") and "validation accuracy" in said, words
+        assert "is not divided" in said and "may have learnt" not in said
+    more = tmp_path / "more"
+    shutil.copytree(pictures, more)
+    (more / "two" / "1.png").rename(more / "two" / "another-name.png")
+    shutil.copy(pictures / "one" / "3.png", more / "two" / "new.png")  # trained on, or held out: by any name
+    image = Image.open(pictures / "one" / "3.png").transpose(Image.FLIP_LEFT_RIGHT)
+    image.save(more / "one" / "0-new.png")
+    images, split, said = _evaluated(capsys, tmp_path, "--run", run, "--data-root", more)
+    assert images in (7, 8) and split == "test" and "of the others chose the best epoch" in said
+    assert _evaluated(capsys, tmp_path, "--run", run, "--split", "train")[:2] == (24, "train")
+
+
+def test_another_folder_is_tested_on_as_a_whole(run, pictures, tmp_path, capsys):
+    """But by a file that does not know what it was trained on: a fifth of it, and a word."""
+    other, digits = tmp_path / "other", data.get_dataset("digits", "test")
+    for label, name in enumerate(("zero", "one", "two")):
+        (other / name).mkdir(parents=True)
+        for number, index in enumerate(np.flatnonzero(digits.labels == label)[:5]):
+            Image.fromarray(digits[index][0]).save(other / name / f"{number}.png")
+    assert _evaluated(capsys, tmp_path, "--run", run, "--data-root", other)[:2] == (15, "test")
+    folder = ["--dataset", "folder", "--data-root", other]
+    export = tmp_path / "net.onnx"
+    assert cli.main(["export", "--run", str(run), "--output", str(export)]) == 0
+    images, split, said = _evaluated(capsys, tmp_path, "--file", export, *folder)
+    assert (images, split) == (3, "test") and "they may have learnt from some. --dataset-options whole=true" in said
+    whole = ["--dataset-options", "whole=true"]
+    images, _, said = _evaluated(capsys, tmp_path, "--file", export, *folder, *whole)
+    assert images == 15 and "may have learnt" not in said
+
+
+def test_a_renamed_picture_is_another_run(run, pictures, tmp_path, capsys):
+    """As many as before: by their number nothing would be noticed."""
+    folder, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(run, folder)
+    shutil.copytree(pictures, other)
+    (other / "two" / "1.png").write_bytes((other / "one" / "1.png").read_bytes())
+    flags = ["train", "--output", str(folder), "--data-root", str(other), "--resume", "auto"]
+    assert cli.main(flags) == 2
+    assert "has other training images than the run in" in capsys.readouterr().err
+    edited(max(folder.glob("checkpoint-*.npz")), lambda arrays, meta: meta.pop("identity"))
+    assert cli.main([*flags[:4], str(pictures), *flags[5:]]) == 2
+    assert "an earlier version held other pictures out" in capsys.readouterr().err
