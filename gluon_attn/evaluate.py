@@ -49,6 +49,8 @@ def evaluate(
 
     start = time.perf_counter()
     for data, labels in _batches(loader):
+        if data is None:  # no image of this batch can be read, and the loader passes over that
+            continue
         pending.append([_hits(net, x, y, dtype) for x, y in _split(data, labels, devices)])
         images += len(labels)
         collect(IN_FLIGHT)

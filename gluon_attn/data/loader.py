@@ -89,16 +89,23 @@ class Loader:
         self._next += self.train
         return self.epoch(epoch)
 
-    def epoch(self, epoch: int = 0, start_batch: int = 0, meanwhile: Callable = nothing):
+    def epoch(self, epoch: int = 0, start_batch: int = 0, meanwhile: Callable = nothing, passing_over: bool = False):
         """The batches of one epoch, from `start_batch` on (to continue an interrupted epoch).
 
         `meanwhile()` is called before each batch and all the time while one is waited for: what it raises ends both.
+        A batch of which no image can be read is an error, or (None, ()) with `passing_over`; an epoch without any is
+        one anyhow.
         """
+        empty = 0
         self._plan.batches = [[(epoch, index) for index in batch] for batch in self._batches(epoch)[start_batch:]]
         for images, labels, bad in self._delivered(meanwhile):
             self.skipped.update(bad)
             if images is None:
-                raise DataError(f"No image of a whole batch can be read: {', '.join(bad)}. Repair the data set.")
+                empty += 1
+                if not passing_over or empty == len(self):
+                    raise DataError(f"No image of a whole batch can be read: {', '.join(bad)}. Repair the data set.")
+                yield None, ()
+                continue
             # Out of the shared memory of the workers, which is scarce, and where operators expect their arrays.
             yield images.as_in_context(mx.cpu()), labels.as_in_context(mx.cpu())
 

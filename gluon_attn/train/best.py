@@ -24,6 +24,16 @@ class BestFile:
         write_parameters(self.path, net)
         self.epoch, self.md5 = epoch, md5(self.path)
 
+    def problem(self, epoch):
+        """Why the file is not that of `epoch`, the best one, in words; '' where it is."""
+        if self.epoch != epoch:
+            return "could not be written then"
+        if self.md5 is None:  # an early checkpoint does not say
+            return "" if self.path.is_file() else "is gone"
+        if not self.path.is_file() or md5(self.path) != self.md5:
+            return "is not what this run wrote then, but was exchanged, changed or removed"
+        return ""
+
     @property
     def facts(self):
         """What a checkpoint keeps of it."""
@@ -39,7 +49,11 @@ def go_on(run, meta):
     file, checkpoint = run.best_file, run.recipe.checkpoint
     # Before it was said, it was the best epoch's.
     file.epoch, file.md5 = meta.get("kept", run.best and run.best["epoch"]), meta.get("kept_md5")
-    if not checkpoint or run.rank:
+    if run.rank:
+        return
+    if not checkpoint:  # later epochs may have written another file, and are done again
+        if file.epoch is not None and not file.path.exists():
+            _without(run)
         return
     beside = checkpoint.parent / NAME
     if file.epoch is not None and _is_of(file, beside, checkpoint):
@@ -47,7 +61,6 @@ def go_on(run, meta):
             with replacing(file.path) as temporary:
                 shutil.copyfile(beside, temporary)
         return
-    file.epoch = file.md5 = None
     _without(run)
 
 
@@ -63,18 +76,20 @@ def _is_of(file, beside, checkpoint):
 
 def _without(run):
     """Go on where the file is not to be had."""
-    best = run.best
+    run.best_file.epoch = run.best_file.md5 = None
+    best, where = run.best, run.recipe.checkpoint or run.folder
+    there = f"beside {where}" if run.recipe.checkpoint else f"in {where}"
     last = best is not None and best["epoch"] == run.epoch - 1 and not run.batch
     if best and not last:
         if run.epoch >= run.recipe.epochs and run.history[-1] is run.accuracies[-1]:
             raise GluonAttnError(
-                f"{run.recipe.resume} has all {run.recipe.epochs} epochs done, and the {NAME} of its best one, epoch "
-                f"{best['epoch'] + 1}, is not beside it: give more --epochs."
+                f"{where} has all {run.recipe.epochs} epochs done, and the {NAME} of its best one, epoch "
+                f"{best['epoch'] + 1}, is not there: give more --epochs."
             )
         for row in run.accuracies:
             row["lost"] = True
         run.log.warn(
-            f"the weights of epoch {best['epoch'] + 1}, the best so far, are not beside {run.recipe.resume}: "
+            f"the weights of epoch {best['epoch'] + 1}, the best so far, are not {there}: "
             f"{NAME} will be of the best epoch from here on"
         )
     if run.best_file.path.exists():

@@ -56,14 +56,13 @@ def _epochs(run, stop, on_epoch):
 def _updates(run, stop):
     """The updates of one epoch that are still to do."""
     loader, recipe = run.inputs.train, run.recipe
-    batches = loader.epoch(run.epoch, start_batch=run.batch, meanwhile=stop.check)
+    # Where several workers share a batch, all must have a part of it: a batch without an image ends the training.
+    how = dict(passing_over=True) if run.workers == 1 and recipe.on_bad_image == "skip" else {}
+    batches = loader.epoch(run.epoch, start_batch=run.batch, meanwhile=stop.check, **how)
     with bar(run.inputs.images, run.epoch, recipe.epochs, run.progress and run.rank == 0) as progress:
         progress.update(run.images)
         look = _Look(run, progress)
-        while True:
-            images, labels = next(batches, (None, None))
-            if images is None:
-                return
+        for images, labels in batches:
             lr = learning_rate(recipe, len(loader), run.step)
             _update(run, images, labels, lr)
             progress.update(len(labels) * run.workers)
@@ -74,6 +73,9 @@ def _updates(run, stop):
 
 
 def _update(run, images, labels, lr):
+    if images is None:  # none can be read: the batch counts, so that a run goes on where it was
+        run.batch += 1
+        return
     if run.random:
         mx.random.seed(run.recipe.seed * 1_000_003 + run.step)  # dropout: a function of the step, as all else
     mixing = draw_mixing(run.recipe, run.epoch, run.batch, images.shape[2])
@@ -116,6 +118,6 @@ def _evaluation(run, stop):
     )
     due = (run.epoch + 1) % run.recipe.eval_every == 0 or run.epoch + 1 == run.recipe.epochs
     if due and run.rank == 0:
-        row.update(run.accuracy(run.inputs.evaluation.epoch(meanwhile=stop.check)))
+        row.update(run.accuracy(run.evaluation(run.inputs.evaluation, meanwhile=stop.check)))
     row["seconds"] = run.clock.seconds
     return row

@@ -67,6 +67,7 @@ def stop(run):
         metrics["stopped"] = metrics.pop("finished")
         run.log.metrics(metrics)
     if run.history:
+        run.log.history(run.history)
         run.log.curves(run.history, _title(run))
     run.log.line(f"stopped at epoch {run.epoch + 1}, batch {run.batch}; go on with --resume auto")
 
@@ -89,9 +90,11 @@ def finish(run):
         if not run.checkpoints.paths():
             again = "no checkpoint could be written, either: the run is to be repeated where there is space."
         raise WriteError(f"{error} All epochs are done: {again}") from error
+    run.log.history(run.history)  # a run that was killed behind its last checkpoint has not written that epoch's
     run.log.curves(run.history, _title(run))
-    if run.best_file.epoch != run.best["epoch"]:
-        run.log.warn("best.params is not of the best epoch: it could not be written then")
+    problem = run.best_file.problem(run.best["epoch"])
+    if problem:
+        run.log.warn(f"best.params is not of the best epoch: it {problem}")
     tested = "test_accuracy_of_best" in metrics and f"on test {_in_words('test_accuracy_of_best', metrics)}; "
     run.log.line(
         f"best {_in_words('best_accuracy', metrics)}, epoch {metrics['best_epoch']}, chosen on "
@@ -102,10 +105,11 @@ def finish(run):
 
 
 def _demand_best(run):
-    if run.best_file.epoch != run.best["epoch"]:
+    problem = run.best_file.problem(run.best["epoch"])
+    if problem:
         raise GluonAttnError(
-            f"{run.folder / 'best.params'} could not be written after epoch {run.best['epoch'] + 1}, the best "
-            f"one: the test set was to see those weights. All else of the run is in {run.folder}."
+            f"{run.folder / 'best.params'} {problem}, after epoch {run.best['epoch'] + 1}: the test set was to see "
+            f"those weights. All else of the run is in {run.folder}."
         )
 
 
@@ -147,7 +151,7 @@ def _accuracies(run):
         # The test set is looked at once, with the weights that the validation split chose.
         _demand_best(run)
         run.evaluated.net.load_parameters(str(run.folder / "best.params"), ctx=run.devices)
-        test = run.accuracy(run.inputs.test)
+        test = run.accuracy(run.evaluation(run.inputs.test))
         found.update(_named("test_accuracy_of_best", "test_top5_of_best", test))
         run.evaluated.net.load_parameters(str(run.folder / "last.params"), ctx=run.devices)
     return found

@@ -146,6 +146,12 @@ class Run:
             "--warmup-epochs" + (", or --dtype float32." if self.recipe.dtype != "float32" else ".")
         )
 
+    def evaluation(self, loader, **meanwhile):
+        """The batches of a loader whose images are evaluated."""
+        if self.recipe.on_bad_image == "skip":
+            meanwhile["passing_over"] = True
+        return loader.epoch(**meanwhile)
+
     def accuracy(self, loader):
         dtype = "float16" if self.recipe.dtype == "float16" else "float32"
         found = evaluate(self.evaluated.net, loader, self.devices, dtype=dtype)
@@ -177,7 +183,7 @@ class Run:
         row = self.history[-1]
         if self.rank == 0 and "top1" not in row:
             self.evaluated.take_up()
-            row.update(self.accuracy(self.inputs.evaluation.epoch(meanwhile=meanwhile)))
+            row.update(self.accuracy(self.evaluation(self.inputs.evaluation, meanwhile=meanwhile)))
             self._keep(row)
 
     @property

@@ -139,6 +139,20 @@ def test_a_batch_of_bad_images_only_is_an_error():
         batches(data.Loader(dataset, 2, Raw(), train=False, on_bad_image="skip"))
 
 
+@pytest.mark.parametrize("workers", (0, 1))
+def test_a_batch_of_bad_images_only_is_passed_over_where_that_is_asked_for(workers):
+    """It counts as a batch, so that a run goes on where it was; an epoch of such batches is an error."""
+    dataset = Broken(data.get_dataset("digits"), np.arange(5))
+    dataset.bad = (2, 3)
+    loader = data.Loader(dataset, 2, Raw(), train=False, on_bad_image="skip", workers=workers)
+    assert [len(labels) for _, labels in loader.epoch(passing_over=True)] == [2, 0, 1]
+    assert [len(labels) for _, labels in loader.epoch(start_batch=1, passing_over=True)] == [0, 1]
+    dataset.bad = range(5)
+    loader = data.Loader(dataset, 2, Raw(), train=False, on_bad_image="skip", workers=workers)
+    with pytest.raises(DataError, match="No image of a whole batch"):
+        list(loader.epoch(passing_over=True))
+
+
 class Priority(Raw):
     def __call__(self, image, rng):
         return np.full((1, 1, 1), os.getpriority(os.PRIO_PROCESS, 0), np.float32)

@@ -87,3 +87,57 @@ def test_nothing_is_left_to_do(tmp_path, monkeypatch):
         fit(tiny(tmp_path / "b", **SMALL, resume=alone), progress=False)
     with pytest.raises(GluonAttnError, match="has 3 epochs done already, more than --epochs 2: give more"):
         fit(tiny(tmp_path / "c", **dict(SMALL, epochs=2), resume=alone), progress=False)
+
+
+def _finished(folder, monkeypatch, values, **changes):
+    """A run that was killed before its last files were written."""
+    course(folder, monkeypatch, values, **changes)
+    for name in ("metrics.json", "history.csv"):
+        (folder / name).unlink()
+    return folder / "best.params"
+
+
+def _other(path):
+    path.write_bytes((path.parent / "last.params").read_bytes())
+
+
+def _cut(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("changed", [_other, _cut])
+def test_a_file_that_somebody_changed_is_not_taken_for_the_best(tmp_path, monkeypatch, changed):
+    """By `auto`, too: with a test split it would be tested, and elsewhere the folder would be that model."""
+    changed(_finished(tmp_path / "a", monkeypatch, [0.5, 0.3, 0.2, 0.4], validation=1))
+    accuracies(monkeypatch, [0.7])
+    with pytest.raises(GluonAttnError, match="best.params is not what this run wrote then"):
+        fit(tiny(tmp_path / "a", **SMALL, validation=1, resume="auto"), progress=False)
+    changed(_finished(tmp_path / "b", monkeypatch, [0.5, 0.3, 0.2]))
+    fit(tiny(tmp_path / "b", **SMALL, resume="auto"), progress=False)
+    log = (tmp_path / "b" / "train.log").read_text()
+    assert "warning: best.params is not of the best epoch: it is not what this run wrote then" in log
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.3, 0.2], [0.1, 0.2, 0.3]])
+def test_a_file_that_is_gone_is_said_or_written_again(tmp_path, monkeypatch, values):
+    """Where the last epoch is the best one its weights are there."""
+    best = _finished(tmp_path / "a", monkeypatch, values)
+    content = best.read_bytes()
+    best.unlink()
+    accuracies(monkeypatch, [])
+    again = tiny(tmp_path / "a", **SMALL, resume="auto")
+    if values[-1] == 0.2:
+        with pytest.raises(
+            GluonAttnError, match="a has all 3 epochs done, and the best.params of its best one, epoch 1"
+        ):
+            fit(again, progress=False)
+        return
+    fit(again, progress=False)
+    assert best.read_bytes() == content
+
+
+def test_a_run_that_is_done_writes_its_whole_history(tmp_path, monkeypatch):
+    _finished(tmp_path / "a", monkeypatch, [0.5, 0.3, 0.2])
+    accuracies(monkeypatch, [])
+    fit(tiny(tmp_path / "a", **SMALL, resume="auto"), progress=False)
+    assert len((tmp_path / "a" / "history.csv").read_text().splitlines()) == 4

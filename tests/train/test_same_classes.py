@@ -11,7 +11,7 @@ from gluon_attn.train import fit, plan
 from gluon_attn.train.stop import Stopped
 from gluon_attn.weights.labels import first_renamed
 from tests.data.test_folder import write
-from tests.train.tiny import edited, stop_after, tiny
+from tests.train.tiny import edited, stop_after, tiny, weights
 
 
 @pytest.fixture
@@ -120,3 +120,17 @@ def test_a_folder_that_cannot_be_written_is_said_at_once(pictures, tmp_path, mon
     with pytest.raises(GluonAttnError, match="cannot be written .no rights to .*: take another --output"):
         fit(_recipe(tmp_path / "run" / "deep", pictures), progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_without_a_picture_that_can_be_read_does_not_end_a_run(pictures, tmp_path, monkeypatch):
+    """Batches of one: each bad picture is one, in training and in evaluation; and where it stopped behind one."""
+    for name in ("a", "b", "c", "d"):
+        (pictures / "cat" / f"bad-{name}.png").write_bytes(f"no picture {name}".encode())
+    how = dict(on_bad_image="skip", batch_size=1, epochs=2, checkpoint_steps=1)
+    whole = fit(_recipe(tmp_path / "whole", pictures, **how), progress=False)
+    assert len(whole["skipped_images"]) == 4 and set(whole["skipped_images"].values()) == {2}
+    with monkeypatch.context() as context, pytest.raises(Stopped):
+        stop_after(5, context)
+        fit(_recipe(tmp_path / "run", pictures, **how), progress=False)
+    fit(_recipe(tmp_path / "run", pictures, resume="auto", **how), progress=False)
+    assert all((weights(tmp_path / "whole")[key] == value).all() for key, value in weights(tmp_path / "run").items())
