@@ -10,7 +10,7 @@ from gluon_attn.parser import Parser, exit_status
 from gluon_attn.recipe import gluoncv, legacy
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
 
-# What a script takes where neither a recipe nor a flag says otherwise.
+# What a script takes without a recipe, where no flag says otherwise; of a recipe that names none, the data set.
 DEFAULTS = {
     "cifar": dict(dataset="cifar100"),
     "imagenet": dict(dataset="imagenet-folder", epochs=120, batch_size=256, lr_batch=256, warmup_epochs=5),

@@ -27,14 +27,19 @@ def add_arguments(parser):
 
 
 def recipe_from(args, **defaults):
-    """The recipe of parsed arguments: defaults of the script, then the recipe file, then the flags.
+    """The recipe of parsed arguments: the recipe file, then the flags.
+
+    defaults : of the script, where there is no recipe file, but for the data set: one recipe is one training, whichever
+        command it is given to
 
     The CPU cores and matrix units that it asks for are taken here: every command that trains comes by before MXNet is
     imported.
     """
     flags = {spec.name for spec in dataclasses.fields(Recipe)}
     given = {name: value for name, value in vars(args).items() if name in flags}
-    recipe = Recipe.of(merged({**defaults, **underlying(args)}, given))
+    known = underlying(args)
+    below = {name: value for name, value in defaults.items() if name == "dataset"} if known else defaults
+    recipe = Recipe.of(merged({**below, **known}, given))
     for name in ("model", "dataset"):
         if not getattr(recipe, name):
             raise GluonAttnError(f"No {name}: give --{name}, or a --recipe that names one.")

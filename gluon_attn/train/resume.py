@@ -54,7 +54,7 @@ def go_on(run, arrays, meta):
     if longer:
         del changed["epochs"]
     if changed and run.recipe.resume == "auto":
-        was = ", ".join(f"--{k.replace('_', '-')} {value}" for k, value in changed.items())
+        was = ", ".join(_flag(key, value) for key, value in changed.items())
         raise GluonAttnError(
             f"The run in {str(run.folder)!r} was started with {was}: repeat that, or take another --output, or "
             "name the checkpoint file (--resume FILE) to go on under the new settings."
@@ -88,6 +88,11 @@ def go_on(run, arrays, meta):
     best.go_on(run, meta)
     other = f", with other {', '.join(changed)}" if changed else ""
     run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")
+
+
+def _flag(key, value):
+    flag = f"--{key.replace('_', '-')}"
+    return f"no {flag}" if value in ("", {}, ()) else f"{flag} {value}"
 
 
 def _refuse_other_pictures(run, meta):

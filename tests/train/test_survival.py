@@ -311,3 +311,9 @@ def test_two_runs_do_not_share_a_folder_and_a_killed_one_leaves_no_lock(tmp_path
     other.kill()
     other.wait()
     assert fit(tiny(tmp_path, epochs=1), progress=False)["epochs_done"] == 1
+
+
+def test_what_had_no_value_is_said_so(tmp_path):
+    fit(tiny(tmp_path, epochs=1, devices=""), progress=False)
+    with pytest.raises(GluonAttnError, match="was started with no --devices: repeat that"):
+        fit(tiny(tmp_path, epochs=1, devices="cpu:0", resume="auto"), progress=False)
