@@ -121,7 +121,7 @@ class Predictor:
         """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
         _check_prepared(prepared)
         try:
-            logits = self.engine(prepared)
+            logits = np.asarray(self.engine(prepared), np.float32)  # files of float16 give that
         except Exception as problem:  # each engine has exceptions of its own, of which some are plain RuntimeErrors
             reason = " ".join(str(problem).split())[:300]
             raise GluonAttnError(f"{self.name} cannot run the network on images {prepared.shape}: {reason}") from None
