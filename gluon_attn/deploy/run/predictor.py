@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import Any, Mapping, Optional
@@ -36,6 +37,7 @@ class Predictor:
 
     Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
     Paths and Pillow images are turned upright and get a white ground, as in `gluon-attn predict`. Safe in threads.
+    Pickled or copied it is what it was made of, which the copy opens anew: a file by its path.
 
     >>> predict = Predictor("net.onnx", precision="bfloat16")
     >>> predict(["cat.jpg"], top=1)
@@ -62,14 +64,7 @@ class Predictor:
         self.batch_size = _count("batch_size", batch_size, 1)
         self.threads = _count("threads", threads, 0, MOST_THREADS)
         _check(self.name, precision, calibration, path, cache, card)
-        if not path.endswith(engines.SUFFIXES):
-            source, found = from_zoo(path, pretrained, options, engines.find(self.name).suffix, card)
-        elif pretrained is None and not options:
-            source, found = path, None
-        else:
-            raise GluonAttnError(
-                f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo."
-            )
+        source, found = _source(path, pretrained, options, self.name, card)
         place = {} if device is None else {"device": device}
         if place and not engines.find(self.name).devices:
             able = engines.those(lambda engine: engine.devices)
@@ -80,13 +75,26 @@ class Predictor:
         self._choose_precision(precision, calibration)
         self.engine.prepare(self.card.input_size, self.batch_size)
         self.threads = getattr(self.engine, "threads", self.threads)
+        given = dict(batch_size=batch_size, threads=threads, cache=cache and os.path.abspath(cache))
+        given.update(options, engine=self.name, precision=precision, card=card, device=device)
+        self._anew = functools.partial(type(self), _absolute(path), pretrained, **given)
+
+    def __reduce__(self):
+        if self.calibrated:
+            raise GluonAttnError(
+                "A Predictor that was calibrated cannot be copied or sent to another process: write its int8 file once "
+                "(deploy.quantize, or `gluon-attn export --precision int8`) and open that."
+            )
+        return self._anew, ()
 
     def _choose_precision(self, precision, calibration):
+        self.calibrated = False
         if self.engine.metadata.get("precision", json.dumps(self.card.precision)) == json.dumps("int8"):
             self.precision = "int8"  # of the file, whatever a card= beside it says
             return
         if calibration is not None:
             self.engine.quantize(list(self._batches(calibration_images(calibration))))
+            self.calibrated = True
         elif precision == "int8":
             raise GluonAttnError(
                 "precision='int8' needs calibration=: images of the kind that will be classified; or a file that is "
@@ -234,6 +242,20 @@ def _path(path_or_name):
             f"Predictor takes a file of `gluon-attn export` or a name of the zoo; this is {path_or_name!r:.80}."
         )
     return path
+
+
+def _source(path, pretrained, options, engine, card):
+    """(what the engine reads, the Card that comes with it, or None)."""
+    if not path.endswith(engines.SUFFIXES):
+        return from_zoo(path, pretrained, options, engines.find(engine).suffix, card)
+    if pretrained is not None or options:
+        raise GluonAttnError(f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo.")
+    return path, None
+
+
+def _absolute(path):
+    """A file wherever the process that opens it anew stands; a name as it is."""
+    return os.path.abspath(path) if path.endswith(engines.SUFFIXES) else path
 
 
 def _count(key, value, least, most=None):
