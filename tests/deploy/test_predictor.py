@@ -84,6 +84,20 @@ def test_what_every_engine_needs_is_said_everywhere():
         assert re.search(rf"^\| {package} ", pages["CONTRIBUTING.md"], re.M), f"why {package}, in CONTRIBUTING.md"
 
 
+@pytest.mark.parametrize("engine", every_engine(lambda engine: engine.suffix != ".safetensors"))
+def test_no_images_and_another_size(files, engine):
+    """The same of every engine: nothing is run for nothing, and another size is said by a card."""
+    predictor = Predictor(files / f"net{engines.find(engine).suffix}", engine=engine)
+    predictor.engine = None
+    none = predictor.run(np.zeros((0, 3, 32, 32), "float32"))
+    assert none.shape == (0, 10) and none.dtype == "float32"
+    with pytest.raises(GluonAttnError, match=r"\(2, 3, 40, 40\). .*card=predictor.card.but\(input_size=") as caught:
+        predictor.run(np.zeros((2, 3, 40, 40), "float32"))
+    assert len(str(caught.value)) < 300
+    larger = Predictor(files / f"net{engines.find(engine).suffix}", engine=engine, card=CARD.but(input_size=40))
+    assert larger.run(np.zeros((2, 3, 40, 40), "float32")).shape == (2, 10)
+
+
 @pytest.mark.parametrize("engine", every_engine())
 def test_a_name_of_the_zoo(files, net, engine):
     predictor = Predictor("cifar_aff_resnet20", files / "net.params", engine, classes=10)

@@ -121,13 +121,17 @@ class Predictor:
 
     def logits(self, images):
         """(len(images), classes) float32, batch by batch."""
-        images = _listed(images)
-        batches = [self.run(batch) for batch in self._batches(images)]
-        return np.concatenate(batches) if batches else np.zeros((0, len(self.card.classes)), "float32")
+        return np.concatenate([self._nothing(), *map(self.run, self._batches(_listed(images)))])
+
+    def _nothing(self):
+        """The logits of no images, which no engine need run."""
+        return np.zeros((0, len(self.card.classes)), "float32")
 
     def run(self, prepared):
         """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
-        _check_prepared(prepared)
+        _check_prepared(prepared, self.card.input_size)
+        if not len(prepared):
+            return self._nothing()
         try:
             logits = np.asarray(self.engine(prepared), np.float32)  # files of float16 give that
         except Exception as problem:  # each engine has exceptions of its own, of which some are plain RuntimeErrors
@@ -226,11 +230,20 @@ def calibration_images(calibration: Any, most: int = 256) -> list:
     return [image[0] if isinstance(image, tuple) else image for image in chosen]
 
 
-def _check_prepared(images):
-    """Not by their logits alone: a ReLU can make 0 of NaN, and an answer of that."""
-    dtype, shape = getattr(images, "dtype", type(images).__name__), getattr(images, "shape", ())
+def _check_prepared(images, size):
+    """Not by their logits alone: a ReLU can make 0 of NaN, and an answer of that.
+
+    Nor by what the engine says: OpenVINO is compiled for the card's size, and others would answer at any, where a file
+    is of free height and width.
+    """
+    dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
     if not isinstance(images, np.ndarray) or dtype != np.float32 or len(shape) != 4:
-        raise GluonAttnError(f"A batch is an array float32 (N, 3, size, size); this one is {dtype} {tuple(shape)}.")
+        raise GluonAttnError(f"A batch is an array float32 (N, 3, {size}, {size}); this one is {dtype} {shape}.")
+    if shape[1:] != (3, size, size):
+        raise GluonAttnError(
+            f"A batch is (N, 3, {size}, {size}) by the card; this one is {shape}. Another size is another card: "
+            "Predictor(..., card=predictor.card.but(input_size=...)), where the file's height and width are free."
+        )
     if not np.isfinite(images).all():
         raise GluonAttnError("The batch holds NaN or infinite values, which are no picture: prepare it by the card.")
 

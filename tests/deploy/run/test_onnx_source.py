@@ -137,6 +137,8 @@ def test_more_logits_than_images_are_not_cut_off(model, tmp_path):
         (np.full((1, 3, 32, 32), np.inf, "float32"), "NaN or infinite"),
         (np.zeros((1, 3, 32, 32), "float64"), "float64"),
         (np.zeros((3, 32, 32), "float32"), r"\(3, 32, 32\)"),
+        (np.zeros((2, 3, 40, 40), "float32"), r"\(N, 3, 32, 32\) by the card; this one is \(2, 3, 40, 40\)"),
+        (np.zeros((2, 1, 32, 32), "float32"), r"this one is \(2, 1, 32, 32\)"),
         (None, "NoneType"),
     ],
 )
