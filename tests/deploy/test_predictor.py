@@ -193,6 +193,11 @@ def test_mxnet_calibrates_on_every_batch(monkeypatch):
         (lambda f: Predictor(None), ["None", "gluon-attn export"]),
         (lambda f: Predictor(f / "none.onnx"), ["no file", "none.onnx"]),
         (lambda f: Predictor(f / "none-symbol.json"), ["no file", "none-symbol.json"]),
+        (lambda f: Predictor(f / "net.ONNX"), ["net.ONNX is no file of", "net.onnx, net-symbol.json"]),
+        (lambda f: Predictor("net.ONNX"), ["net.ONNX is no file of"]),
+        (lambda f: Predictor(f / "net"), ["net is no file of"]),
+        (lambda f: Predictor(f), ["is no file of"]),
+        (lambda f: Predictor("aff_resnet5"), ["Unknown model 'aff_resnet5'. Did you mean"]),
         (lambda f: Predictor(f / "net.onnx")(PICTURES[:1], top=-1), ["top=-1", "1 or more"]),
         (lambda f: Predictor(f / "net.onnx")(None), ["list of images", "None"]),
         (lambda f: Predictor(f / "net.onnx")({"a": PICTURES[0]}), ["list of images", "no dictionary"]),
@@ -217,6 +222,15 @@ def test_mistakes_are_sentences(files, make, words):
     with pytest.raises(GluonAttnError) as caught:
         make(files)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_a_file_that_is_there_is_no_unknown_name(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights", CARD.model):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(GluonAttnError, match="weights is no file of `gluon-attn export`"):
+        Predictor("weights")
+    assert Predictor(CARD.model, files / "net.params", "mxnet", classes=10).card.model == CARD.model
 
 
 @pytest.mark.parametrize("file", [True, False])

@@ -51,6 +51,16 @@ ENGINES = {
 SUFFIXES = tuple(dict.fromkeys(engine.suffix for engine in ENGINES.values()))
 
 
+def not_exported(path: str) -> GluonAttnError:
+    """The error for a file whose name ends as that of no export.
+
+    >>> print(not_exported("net.ONNX"))
+    net.ONNX is no file of `gluon-attn export`, which is known by how it ends: net.onnx, net-symbol.json, ...
+    """
+    kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
+    return GluonAttnError(f"{path} is no file of `gluon-attn export`, which is known by how it ends: {kinds}.")
+
+
 def find(name: str) -> Engine:
     """The record of that name."""
     if name not in ENGINES:

@@ -260,10 +260,20 @@ def _path(path_or_name):
 def _source(path, pretrained, options, engine, card):
     """(what the engine reads, the Card that comes with it, or None)."""
     if not path.endswith(engines.SUFFIXES):
+        if _means_a_file(path):
+            raise engines.not_exported(path)
         return from_zoo(path, pretrained, options, engines.find(engine).suffix, card)
     if pretrained is not None or options:
         raise GluonAttnError(f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo.")
     return path, None
+
+
+def _means_a_file(path):
+    """Whether a file is meant, by its form or because it is there, and no name of the zoo."""
+    from gluon_attn import zoo
+
+    looks_so = os.path.dirname(path) or path.lower().endswith(engines.SUFFIXES)
+    return looks_so or (os.path.isfile(path) and path not in zoo.list_models())
 
 
 def _absolute(path):
