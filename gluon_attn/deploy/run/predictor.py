@@ -26,7 +26,7 @@ class Predictor:
     pretrained : of a name: True (the default), a tag, or the path of a file
     options : of a name: `classes`, and the arguments of the network
     engine : 'openvino', 'onnxruntime', ..., a name from deploy/run/engines.py; by default the first that is installed
-        and reads the file (of names: that reads ONNX)
+        and reads the file (of names: that reads ONNX); one that is installed and broken is an error
     precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
         which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
         int8 stays so, and is not calibrated again; 'bfloat16' (openvino) is then for what it keeps in float
