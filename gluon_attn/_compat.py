@@ -82,14 +82,20 @@ def _missing(error):
         return None
     if package == "mxnet":
         return MissingMXNet(
-            "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with "
-            "a GPU. Without it, files of `gluon-attn export` run: `--file net.onnx`, or deploy.Predictor."
+            f"MXNet is not installed: run `pip install 'gluon_attn[cpu]'`{_where()}, or 'gluon_attn[cu117]' on a "
+            "machine with a GPU. Without it, files of `gluon-attn export` run: `--file net.onnx`, or deploy.Predictor."
         )
     if package not in _REMEDIES:
         return None
     remedy = _REMEDIES[package]
     quoted = f"'{remedy}'" if "[" in remedy else remedy
     return MissingPackage(f"This needs {package}, which is not installed: run `pip install {quoted}`.")
+
+
+def _where():
+    """On which Pythons MXNet can be installed, said on others."""
+    newer = sys.version_info >= (3, 13)
+    return f" on Python 3.8 to 3.12 (this is {sys.version_info[0]}.{sys.version_info[1]})" if newer else ""
 
 
 def _beside_numpy_2(error):

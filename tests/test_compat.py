@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
+
+import pytest
+
+from gluon_attn import _compat
 
 CODE = """
 import sys
@@ -56,3 +61,15 @@ def test_a_package_that_is_installed_and_broken_is_one_sentence(tmp_path):
     command = [sys.executable, "-c", BROKEN, str(tmp_path)]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
     assert said == "mxnet is installed and does not import (libgfortran.so.3: cannot open): reinstall it.\n"
+
+
+@pytest.mark.parametrize(
+    "version, words",
+    [((3, 12), "'gluon_attn[cpu]'`, or"), ((3, 13), "'gluon_attn[cpu]'` on Python 3.8 to 3.12 (this is 3.13), or")],
+)
+def test_the_remedy_is_one_of_this_python(version, words, monkeypatch):
+    monkeypatch.setattr(_compat, "sys", SimpleNamespace(version_info=version))
+    monkeypatch.setattr(_compat, "_installed", lambda name: False)
+    with pytest.raises(_compat.MissingMXNet) as caught, _compat.mxnet_explained():
+        raise ModuleNotFoundError("No module named 'mxnet'", name="mxnet")
+    assert f"MXNet is not installed: run `pip install {words}" in str(caught.value)
