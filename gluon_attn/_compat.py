@@ -45,6 +45,10 @@ class MissingPackage(GluonAttnError, ImportError):
     """What was asked for needs a package that is not installed."""
 
 
+class BrokenPackage(GluonAttnError, ImportError):
+    """What was asked for needs a package that is installed and cannot be imported."""
+
+
 # What is no part of the base package, and how it comes.
 _REMEDIES = {
     "gluoncv": "gluon_attn[cpu]",
@@ -59,35 +63,68 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def mxnet_explained():
-    """As a context or a decorator: one sentence instead of a traceback where MXNet, or another extra, is missing."""
+    """As a context or a decorator: one sentence, not a traceback, where MXNet or another extra is missing or broken."""
     try:
         yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if _installed(package):
+    except GluonAttnError:
+        raise
+    except Exception as error:
+        explained = _missing(error) or _beside_numpy_2(error) or _broken(error)
+        if explained is None:
             raise
-        if package == "mxnet":
-            raise MissingMXNet(
-                "MXNet is not installed: run `pip install 'gluon_attn[cpu]'`, or 'gluon_attn[cu117]' on a machine with "
-                "a GPU. Without it, files of `gluon-attn export` run: `--file net.onnx`, or deploy.Predictor."
-            ) from error
-        if package not in _REMEDIES:
-            raise
-        remedy = _REMEDIES[package]
-        quoted = f"'{remedy}'" if "[" in remedy else remedy
-        raise MissingPackage(f"This needs {package}, which is not installed: run `pip install {quoted}`.") from error
-    except (AttributeError, ImportError) as error:
-        if _numpy() < (2, 0) or not _within_mxnet(error.__traceback__):
-            raise
-        raise MissingMXNet(
-            f"MXNet 1.9.1 cannot run on numpy {metadata.version('numpy')}: install "
-            + ("'numpy==1.26.4'." if sys.version_info >= (3, 12) else "'numpy<1.24'.")
-        ) from error
+        raise explained from error
 
 
-def _within_mxnet(traceback):
+def _missing(error):
+    """The sentence for a package that is not installed, or None."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if not package or _installed(package):
+        return None
+    if package == "mxnet":
+        return MissingMXNet(
+            f"MXNet is not installed: run `pip install 'gluon_attn[cpu]'`{_where()}, or 'gluon_attn[cu117]' on a "
+            "machine with a GPU. Without it, files of `gluon-attn export` run: `--file net.onnx`, or deploy.Predictor."
+        )
+    if package not in _REMEDIES:
+        return None
+    remedy = _REMEDIES[package]
+    quoted = f"'{remedy}'" if "[" in remedy else remedy
+    return MissingPackage(f"This needs {package}, which is not installed: run `pip install {quoted}`.")
+
+
+def _where():
+    """On which Pythons MXNet can be installed, said on others."""
+    newer = sys.version_info >= (3, 13)
+    return f" on Python 3.8 to 3.12 (this is {sys.version_info[0]}.{sys.version_info[1]})" if newer else ""
+
+
+def _beside_numpy_2(error):
+    """The sentence for MXNet on a numpy that it cannot run on, or None."""
+    if not isinstance(error, (AttributeError, ImportError)) or _numpy() < (2, 0) or not _within_mxnet(error):
+        return None
+    return MissingMXNet(
+        f"MXNet 1.9.1 cannot run on numpy {metadata.version('numpy')}: install "
+        + ("'numpy==1.26.4'." if sys.version_info >= (3, 12) else "'numpy<1.24'.")
+    )
+
+
+def _broken(error):
+    """The sentence for a package whose own import raised it, or None; of several, the one that another imported."""
+    importing = (frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>")
+    packages = [package for package in map(_package, importing) if package == "mxnet" or package in _REMEDIES]
+    if not packages:
+        return None
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return BrokenPackage(f"{packages[-1]} is installed and does not import ({reason}): reinstall it.")
+
+
+def _within_mxnet(error):
     """Whether MXNet's own code was running when it was raised."""
-    return any(frame.f_globals.get("__name__", "").partition(".")[0] == "mxnet" for frame, _ in walk_tb(traceback))
+    return any(_package(frame) == "mxnet" for frame, _ in walk_tb(error.__traceback__))
+
+
+def _package(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 def import_gluoncv():

@@ -107,7 +107,9 @@ def test_every_lazy_name_says_so(served):
         "import gluon_attn\nfrom gluon_attn import data, deploy, train\nfrom gluon_attn.deploy import Predictor\n"
         "sys.modules['onnx'] = None\n"
         "asked = [lambda: data.Loader, lambda: data.NativeLoader, lambda: data.mix, lambda: train.fit,\n"
-        "    lambda: train.plan, lambda: Predictor(sys.argv[1], precision='int8', calibration=sys.argv[2:])]\n"
+        "    lambda: train.plan, lambda: deploy.export_onnx, lambda: deploy.export_symbol,\n"
+        "    lambda: deploy.export_torch, lambda: deploy.to_torch,\n"
+        "    lambda: Predictor(sys.argv[1], precision='int8', calibration=sys.argv[2:])]\n"
         "for ask in asked:\n"
         "    try:\n        print(ask())\n"
         "    except gluon_attn.GluonAttnError as error:\n        print(error, file=sys.stderr)",
@@ -115,6 +117,6 @@ def test_every_lazy_name_says_so(served):
         *DIGITS,
     )
     lines = err.splitlines()
-    assert len(lines) == 6, err
-    assert all("MXNet is not installed: run `pip install" in line for line in lines[:5]), err
-    assert lines[5] == "This needs onnx, which is not installed: run `pip install 'gluon_attn[deploy]'`."
+    assert len(lines) == 10, err
+    assert all("MXNet is not installed: run `pip install" in line for line in lines[:9]), err
+    assert lines[9] == "This needs onnx, which is not installed: run `pip install 'gluon_attn[deploy]'`."

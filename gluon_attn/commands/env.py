@@ -10,7 +10,8 @@ from importlib import metadata
 from gluon_attn import matrix_units, threads
 from gluon_attn.weights.download import without_password
 
-PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "onnx", "onnxruntime")
+PACKAGES = ("gluon-attn", "mxnet", "mxnet-cu117", "gluoncv", "numpy", "opencv-python", "Pillow", "safetensors")
+PACKAGES += ("onnx", "onnxruntime", "openvino", "ml_dtypes", "torch")
 VARIABLES = ("MXNET_HOME", "GLUON_ATTN_REPO", "GLUON_ATTN_PARAMS")
 VARIABLES += (threads.VARIABLE, *threads.COMPANIONS, "MXNET_CPU_WORKER_NTHREADS", matrix_units.VARIABLE)
 FEATURES = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gluon_attn.commands.loading import find_weights, open_dataset
-from gluon_attn.deploy.run.engines import ENGINES, SUFFIXES
+from gluon_attn.deploy.run.engines import ENGINES, SUFFIXES, not_exported
 from gluon_attn.errors import GluonAttnError
 
 # Flags that a file answers, with the values that they have when nobody gave them.
@@ -60,8 +60,7 @@ def _given(args, defaults):
 def demand_exported(path):
     """Refuse what no export is called: a name would be looked up in the zoo."""
     if not path.endswith(SUFFIXES):
-        kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
-        raise GluonAttnError(f"--file {path} is no file of `gluon-attn export`: {kinds}.")
+        raise not_exported(f"--file {path}")
 
 
 def open_predictor(args):

@@ -4,7 +4,7 @@
 >>> deploy.export_onnx(net, "net.onnx", size=224)
 >>> deploy.Predictor("net.onnx")(["cat.jpg"])
 
-`export/` needs MXNet. Of `run/` only the engine 'mxnet' does.
+`export/` needs MXNet, but for int8. Of `run/` only the engine 'mxnet' does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _PUBLIC = {
     "quantize": "gluon_attn.deploy.export.int8",
     "to_torch": "gluon_attn.deploy.export.torch_module",
 }
+# What of it needs MXNet, and says so before it says what else: that alone would bring nobody further.
+_OF_MXNET = ("export_onnx", "export_symbol", "export_torch", "to_torch")
 
 __all__ = sorted(_PUBLIC)
 
@@ -31,4 +33,6 @@ def __getattr__(name):
     if name not in _PUBLIC:
         raise AttributeError(f"module 'gluon_attn.deploy' has no attribute {name!r}")
     with mxnet_explained():
+        if name in _OF_MXNET:
+            importlib.import_module("mxnet")
         return getattr(importlib.import_module(_PUBLIC[name]), name)

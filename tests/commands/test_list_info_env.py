@@ -47,6 +47,7 @@ def test_env_tells_versions_and_devices(capsys, monkeypatch):
     lines = dict(line.split(None, 1) for line in out.splitlines() if "mxnet" not in line.split(None, 1)[1])
     assert lines["numpy"] == np.__version__ and lines["GLUON_ATTN_REPO"] == "http://mirror"
     assert "MKLDNN" in out and "GPUs that mxnet sees" in out
+    assert {"safetensors", "onnx", "onnxruntime", "openvino", "ml_dtypes", "torch"} <= set(lines)
     assert f"matrix units (AMX)         {matrix_units.usable()}\n" in out and "DNNL_MAX_CPU_ISA" in lines
 
 

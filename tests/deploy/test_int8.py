@@ -95,6 +95,30 @@ def test_int8_is_not_made_int8_again():
         quantize(quantize(network(4, "Add"), [BATCH + 1]), [BATCH])
 
 
+@pytest.mark.parametrize("what", ["input", "weights"])
+def test_only_float32_is_made_int8(what):
+    """onnxruntime's own words for others are of nodes that nobody wrote."""
+    model = network(4, "Add")
+    if what == "input":
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    else:
+        weight = model.graph.initializer[0]
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).astype("float16"), weight.name))
+    with pytest.raises(GluonAttnError, match="is of float16, .* export it in float32"):
+        quantize(model, [BATCH])
+
+
+def test_a_fixed_batch_is_calibrated_as_a_free_one():
+    model, batches, steps = classifier(), pictures(5, 3), []
+    for fixed in (0, 2):
+        if fixed:
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = fixed
+        made = quantize(model, batches)
+        scales = (tensor for tensor in made.graph.initializer if tensor.name.endswith("_scale"))
+        steps.append({tensor.name: numpy_helper.to_array(tensor).tolist() for tensor in scales})
+    assert steps[0] == steps[1] and steps[0]
+
+
 def classifier(bias=True, groups=1, channels=32, classes=5):
     """images -> convolution, ReLU, convolution, ReLU -> mean of the map -> dense -> logits; no node has a name."""
     draw = np.random.RandomState(0).randn

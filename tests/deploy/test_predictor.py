@@ -84,6 +84,20 @@ def test_what_every_engine_needs_is_said_everywhere():
         assert re.search(rf"^\| {package} ", pages["CONTRIBUTING.md"], re.M), f"why {package}, in CONTRIBUTING.md"
 
 
+@pytest.mark.parametrize("engine", every_engine(lambda engine: engine.suffix != ".safetensors"))
+def test_no_images_and_another_size(files, engine):
+    """The same of every engine: nothing is run for nothing, and another size is said by a card."""
+    predictor = Predictor(files / f"net{engines.find(engine).suffix}", engine=engine)
+    predictor.engine = None
+    none = predictor.run(np.zeros((0, 3, 32, 32), "float32"))
+    assert none.shape == (0, 10) and none.dtype == "float32"
+    with pytest.raises(GluonAttnError, match=r"\(2, 3, 40, 40\). .*card=predictor.card.but\(input_size=") as caught:
+        predictor.run(np.zeros((2, 3, 40, 40), "float32"))
+    assert len(str(caught.value)) < 300
+    larger = Predictor(files / f"net{engines.find(engine).suffix}", engine=engine, card=CARD.but(input_size=40))
+    assert larger.run(np.zeros((2, 3, 40, 40), "float32")).shape == (2, 10)
+
+
 @pytest.mark.parametrize("engine", every_engine())
 def test_a_name_of_the_zoo(files, net, engine):
     predictor = Predictor("cifar_aff_resnet20", files / "net.params", engine, classes=10)
@@ -179,6 +193,11 @@ def test_mxnet_calibrates_on_every_batch(monkeypatch):
         (lambda f: Predictor(None), ["None", "gluon-attn export"]),
         (lambda f: Predictor(f / "none.onnx"), ["no file", "none.onnx"]),
         (lambda f: Predictor(f / "none-symbol.json"), ["no file", "none-symbol.json"]),
+        (lambda f: Predictor(f / "net.ONNX"), ["net.ONNX is no file of", "net.onnx, net-symbol.json"]),
+        (lambda f: Predictor("net.ONNX"), ["net.ONNX is no file of"]),
+        (lambda f: Predictor(f / "net"), ["net is no file of"]),
+        (lambda f: Predictor(f), ["is no file of"]),
+        (lambda f: Predictor("aff_resnet5"), ["Unknown model 'aff_resnet5'. Did you mean"]),
         (lambda f: Predictor(f / "net.onnx")(PICTURES[:1], top=-1), ["top=-1", "1 or more"]),
         (lambda f: Predictor(f / "net.onnx")(None), ["list of images", "None"]),
         (lambda f: Predictor(f / "net.onnx")({"a": PICTURES[0]}), ["list of images", "no dictionary"]),
@@ -203,6 +222,15 @@ def test_mistakes_are_sentences(files, make, words):
     with pytest.raises(GluonAttnError) as caught:
         make(files)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_a_file_that_is_there_is_no_unknown_name(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights", CARD.model):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(GluonAttnError, match="weights is no file of `gluon-attn export`"):
+        Predictor("weights")
+    assert Predictor(CARD.model, files / "net.params", "mxnet", classes=10).card.model == CARD.model
 
 
 @pytest.mark.parametrize("file", [True, False])

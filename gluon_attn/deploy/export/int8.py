@@ -36,6 +36,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from gluon_attn.deploy.export import bias_correction
 from gluon_attn.deploy.export.node_names import name_nodes
+from gluon_attn.deploy.run.pieces import pieces
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.scoped import quiet
 
@@ -57,7 +58,8 @@ def quantize(
 ) -> onnx.ModelProto:
     """The int8 form of an ONNX model (a ModelProto, its bytes or a path), as a ModelProto with the same metadata.
 
-    batches : prepared images, float32 arrays (N, 3, H, W); a few hundred images in all
+    batches : prepared images, float32 arrays (N, 3, H, W); a few hundred images in all. A model whose batch is fixed is
+        given them in as many at a time
     operators : operator types to quantise; keep_float : names of nodes that stay in float, beside those above
 
     >>> deploy.export_onnx(net, "net.onnx", size=32)
@@ -107,12 +109,26 @@ def _opened(model):
         raise GluonAttnError(f"{where} is no ONNX model of a network: it has no input.")
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise GluonAttnError(f"{where} is int8 already: give the float file that it was made of.")
+    for kind in _kinds(model.graph):
+        if kind != onnx.TensorProto.FLOAT:
+            said = onnx.TensorProto.DataType.Name(kind).lower()
+            raise GluonAttnError(f"{where} is of {said}, and int8 is made of float32: export it in float32.")
     return model
 
 
+def _kinds(graph):
+    """What numbers its input is of, and the weights of its layers."""
+    weights = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    yield graph.input[0].type.tensor_type.elem_type
+    for node in graph.node:
+        if node.op_type in ("Conv", "Gemm") and node.input[1] in weights:
+            yield weights[node.input[1]]
+
+
 def _checked(batches, given):
-    """The list of `batches`, of which the model's input `given` can be."""
-    wanted = [axis.dim_value for axis in given.type.tensor_type.shape.dim]  # 0: any
+    """The list of `batches`, as the model's input `given` takes them."""
+    sides = [axis.dim_value for axis in given.type.tensor_type.shape.dim]  # 0: any
+    wanted = [side if place else 0 for place, side in enumerate(sides)]
     form, batches = ", ".join(str(side or "any") for side in wanted), list(batches)
     for batch in batches:
         dtype, shape = getattr(batch, "dtype", type(batch).__name__), getattr(batch, "shape", ())
@@ -123,7 +139,7 @@ def _checked(batches, given):
             )
     if not sum(map(len, batches)):
         raise GluonAttnError("batches is empty: give a few hundred prepared images in all.")
-    return batches
+    return [piece for batch in batches for piece in pieces(batch, sides[0])] if sides[0] else batches
 
 
 def _small(model):

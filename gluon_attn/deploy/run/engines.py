@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import util
 from typing import Callable, Sequence
 
-from gluon_attn._compat import mxnet_explained
+from gluon_attn._compat import BrokenPackage, mxnet_explained
 from gluon_attn.errors import GluonAttnError, unknown
 
 _HERE = "gluon_attn.deploy.run"
@@ -39,7 +39,8 @@ class Engine:
     package: str = ""
 
 
-# Of those that can, the first whose package is installed is taken where none is named.
+# Of those that can, the first whose package is installed is taken where none is named. Where that package is broken, it
+# is said: another engine in its place would give other numbers, at another speed, for a reason that nobody hears of.
 ENGINES = {
     "openvino": Engine(
         f"{_HERE}.openvino_engine:OpenvinoEngine", ".onnx", ("float32", "bfloat16", "int8"), caches=True
@@ -49,6 +50,16 @@ ENGINES = {
     "torch": Engine(f"{_HERE}.torch_engine:TorchEngine", ".safetensors", ("float32", "bfloat16"), devices=True),
 }
 SUFFIXES = tuple(dict.fromkeys(engine.suffix for engine in ENGINES.values()))
+
+
+def not_exported(path: str) -> GluonAttnError:
+    """The error for a file whose name ends as that of no export.
+
+    >>> print(not_exported("net.ONNX"))
+    net.ONNX is no file of `gluon-attn export`, which is known by how it ends: net.onnx, net-symbol.json, ...
+    """
+    kinds = ", ".join(f"net{suffix}" for suffix in SUFFIXES)
+    return GluonAttnError(f"{path} is no file of `gluon-attn export`, which is known by how it ends: {kinds}.")
 
 
 def find(name: str) -> Engine:
@@ -90,10 +101,16 @@ def those(able: Callable[[Engine], bool]) -> str:
 
 
 def load(name: str) -> type:
-    """The engine's class; an error that says what to install where its package is missing."""
+    """The engine's class; an error that says what to install, or to take, where its package is missing or broken."""
     module, _, cls = find(name).cls.partition(":")
-    with mxnet_explained():
-        return getattr(importlib.import_module(module), cls)
+    try:
+        with mxnet_explained():
+            return getattr(importlib.import_module(module), cls)
+    except BrokenPackage as problem:
+        for other, engine in ENGINES.items():
+            if other != name and engine.suffix == find(name).suffix and is_installed(other):
+                raise BrokenPackage(f"{problem} Or take engine={other!r} (--engine {other}).") from problem
+        raise
 
 
 def place_of_logits(names: Sequence[str], where) -> int:

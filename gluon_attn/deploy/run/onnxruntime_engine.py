@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnxruntime
 
 from gluon_attn.deploy.run.engines import place_of_logits
 from gluon_attn.deploy.run.onnx_source import OnnxSource
+from gluon_attn.deploy.run.pieces import pieces
+
+# Its words for real numbers, and numpy's.
+_REAL = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
 
 
 def session(model, threads=0):
@@ -24,7 +29,11 @@ def _session(source, threads):
 
 
 class OnnxruntimeEngine:
-    """source: the path of an ONNX file, or its bytes. Safe in threads: a session is."""
+    """source: the path of an ONNX file, or its bytes. Safe in threads: a session is.
+
+    A file of another real number than float32 is given its own. One that was exported for a fixed number of images,
+    as torch.onnx.export does it by default, runs on as many at a time.
+    """
 
     def __init__(self, source, threads=0, precision="float32", cache=None):
         self.source, self.threads = OnnxSource(source), threads
@@ -46,14 +55,23 @@ class OnnxruntimeEngine:
 
     def prepare(self, size, batch_size):
         self.source.check_inputs(self.inputs, size)
+        ((self.input, _, shape),) = self.inputs
+        self.fixed = shape[0] if shape and shape[0] else None
+        self.dtype = _REAL[self.session.get_inputs()[0].type]
 
     def __call__(self, images):
-        return self.session.run([self.output], {self.inputs[0][0]: images})[0]
+        images = images.astype(self.dtype, copy=False)
+        if self.fixed is None:
+            return self._logits(images)
+        logits = np.concatenate([self._logits(piece) for piece in pieces(images, self.fixed)])
+        return logits[: len(logits) - -len(images) % self.fixed]  # without those that filled up the last piece
+
+    def _logits(self, images):
+        return self.session.run([self.output], {self.input: images})[0]
 
 
 def _inputs(session):
     """What OnnxSource.check_inputs takes."""
     for found in session.get_inputs():
         sides = [side if isinstance(side, int) else None for side in found.shape]
-        real = found.type in ("tensor(float)", "tensor(float16)", "tensor(double)")
-        yield found.name, real, sides or None  # it has none for an unknown shape
+        yield found.name, found.type in _REAL, sides or None  # it has none for an unknown shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import Any, Mapping, Optional
@@ -25,7 +26,7 @@ class Predictor:
     pretrained : of a name: True (the default), a tag, or the path of a file
     options : of a name: `classes`, and the arguments of the network
     engine : 'openvino', 'onnxruntime', ..., a name from deploy/run/engines.py; by default the first that is installed
-        and reads the file (of names: that reads ONNX)
+        and reads the file (of names: that reads ONNX); one that is installed and broken is an error
     precision : 'float32'; 'bfloat16' (openvino, on CPUs that have it; float32 elsewhere: `predictor.precision` says
         which); or 'int8' (calibrated on `calibration`: a list as for a call, or a data set of the zoo). A file that is
         int8 stays so, and is not calibrated again; 'bfloat16' (openvino) is then for what it keeps in float
@@ -36,6 +37,7 @@ class Predictor:
 
     Called with a list of paths, Pillow images or uint8 (H, W, 3) arrays, prepared as `gluon-attn evaluate` does it.
     Paths and Pillow images are turned upright and get a white ground, as in `gluon-attn predict`. Safe in threads.
+    Pickled or copied it is what it was made of, which the copy opens anew: a file by its path.
 
     >>> predict = Predictor("net.onnx", precision="bfloat16")
     >>> predict(["cat.jpg"], top=1)
@@ -62,14 +64,7 @@ class Predictor:
         self.batch_size = _count("batch_size", batch_size, 1)
         self.threads = _count("threads", threads, 0, MOST_THREADS)
         _check(self.name, precision, calibration, path, cache, card)
-        if not path.endswith(engines.SUFFIXES):
-            source, found = from_zoo(path, pretrained, options, engines.find(self.name).suffix, card)
-        elif pretrained is None and not options:
-            source, found = path, None
-        else:
-            raise GluonAttnError(
-                f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo."
-            )
+        source, found = _source(path, pretrained, options, self.name, card)
         place = {} if device is None else {"device": device}
         if place and not engines.find(self.name).devices:
             able = engines.those(lambda engine: engine.devices)
@@ -80,13 +75,26 @@ class Predictor:
         self._choose_precision(precision, calibration)
         self.engine.prepare(self.card.input_size, self.batch_size)
         self.threads = getattr(self.engine, "threads", self.threads)
+        given = dict(batch_size=batch_size, threads=threads, cache=cache and os.path.abspath(cache))
+        given.update(options, engine=self.name, precision=precision, card=card, device=device)
+        self._anew = functools.partial(type(self), _absolute(path), pretrained, **given)
+
+    def __reduce__(self):
+        if self.calibrated:
+            raise GluonAttnError(
+                "A Predictor that was calibrated cannot be copied or sent to another process: write its int8 file once "
+                "(deploy.quantize, or `gluon-attn export --precision int8`) and open that."
+            )
+        return self._anew, ()
 
     def _choose_precision(self, precision, calibration):
+        self.calibrated = False
         if self.engine.metadata.get("precision", json.dumps(self.card.precision)) == json.dumps("int8"):
             self.precision = "int8"  # of the file, whatever a card= beside it says
             return
         if calibration is not None:
             self.engine.quantize(list(self._batches(calibration_images(calibration))))
+            self.calibrated = True
         elif precision == "int8":
             raise GluonAttnError(
                 "precision='int8' needs calibration=: images of the kind that will be classified; or a file that is "
@@ -113,15 +121,19 @@ class Predictor:
 
     def logits(self, images):
         """(len(images), classes) float32, batch by batch."""
-        images = _listed(images)
-        batches = [self.run(batch) for batch in self._batches(images)]
-        return np.concatenate(batches) if batches else np.zeros((0, len(self.card.classes)), "float32")
+        return np.concatenate([self._nothing(), *map(self.run, self._batches(_listed(images)))])
+
+    def _nothing(self):
+        """The logits of no images, which no engine need run."""
+        return np.zeros((0, len(self.card.classes)), "float32")
 
     def run(self, prepared):
         """Logits of one batch of prepared images, float32 (N, 3, size, size)."""
-        _check_prepared(prepared)
+        _check_prepared(prepared, self.card.input_size)
+        if not len(prepared):
+            return self._nothing()
         try:
-            logits = self.engine(prepared)
+            logits = np.asarray(self.engine(prepared), np.float32)  # files of float16 give that
         except Exception as problem:  # each engine has exceptions of its own, of which some are plain RuntimeErrors
             reason = " ".join(str(problem).split())[:300]
             raise GluonAttnError(f"{self.name} cannot run the network on images {prepared.shape}: {reason}") from None
@@ -218,11 +230,20 @@ def calibration_images(calibration: Any, most: int = 256) -> list:
     return [image[0] if isinstance(image, tuple) else image for image in chosen]
 
 
-def _check_prepared(images):
-    """Not by their logits alone: a ReLU can make 0 of NaN, and an answer of that."""
-    dtype, shape = getattr(images, "dtype", type(images).__name__), getattr(images, "shape", ())
+def _check_prepared(images, size):
+    """Not by their logits alone: a ReLU can make 0 of NaN, and an answer of that.
+
+    Nor by what the engine says: OpenVINO is compiled for the card's size, and others would answer at any, where a file
+    is of free height and width.
+    """
+    dtype, shape = getattr(images, "dtype", type(images).__name__), tuple(getattr(images, "shape", ()))
     if not isinstance(images, np.ndarray) or dtype != np.float32 or len(shape) != 4:
-        raise GluonAttnError(f"A batch is an array float32 (N, 3, size, size); this one is {dtype} {tuple(shape)}.")
+        raise GluonAttnError(f"A batch is an array float32 (N, 3, {size}, {size}); this one is {dtype} {shape}.")
+    if shape[1:] != (3, size, size):
+        raise GluonAttnError(
+            f"A batch is (N, 3, {size}, {size}) by the card; this one is {shape}. Another size is another card: "
+            "Predictor(..., card=predictor.card.but(input_size=...)), where the file's height and width are free."
+        )
     if not np.isfinite(images).all():
         raise GluonAttnError("The batch holds NaN or infinite values, which are no picture: prepare it by the card.")
 
@@ -234,6 +255,30 @@ def _path(path_or_name):
             f"Predictor takes a file of `gluon-attn export` or a name of the zoo; this is {path_or_name!r:.80}."
         )
     return path
+
+
+def _source(path, pretrained, options, engine, card):
+    """(what the engine reads, the Card that comes with it, or None)."""
+    if not path.endswith(engines.SUFFIXES):
+        if _means_a_file(path):
+            raise engines.not_exported(path)
+        return from_zoo(path, pretrained, options, engines.find(engine).suffix, card)
+    if pretrained is not None or options:
+        raise GluonAttnError(f"{path} holds its weights: pretrained= and {sorted(options)} are for names of the zoo.")
+    return path, None
+
+
+def _means_a_file(path):
+    """Whether a file is meant, by its form or because it is there, and no name of the zoo."""
+    from gluon_attn import zoo
+
+    looks_so = os.path.dirname(path) or path.lower().endswith(engines.SUFFIXES)
+    return looks_so or (os.path.isfile(path) and path not in zoo.list_models())
+
+
+def _absolute(path):
+    """A file wherever the process that opens it anew stands; a name as it is."""
+    return os.path.abspath(path) if path.endswith(engines.SUFFIXES) else path
 
 
 def _count(key, value, least, most=None):

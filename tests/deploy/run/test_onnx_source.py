@@ -1,4 +1,4 @@
-"""An ONNX file that takes no pictures is refused by both engines, before it answers; and what a batch cannot be."""
+"""ONNX files of other origin: their numbers, sizes and names; what takes no pictures, or is no batch, is refused."""
 
 from __future__ import annotations
 
@@ -87,6 +87,49 @@ def test_free_sides_are_taken(engine, shape, model, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_files_of_other_real_numbers_give_float32(dtype, engine, model, tmp_path):
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    other = _changed(model, dtype=dtype)
+    other.graph.node.append(helper.make_node("Cast", [other.graph.output[0].name], ["out"], to=dtype))
+    other.graph.output[0].CopyFrom(helper.make_tensor_value_info("out", dtype, ["N", 10]))
+    onnx.save(other, str(tmp_path / "other.onnx"))
+    expected = Predictor(tmp_path / "net.onnx", engine=engine, threads=1).logits(PICTURES)
+    predictor = Predictor(tmp_path / "other.onnx", engine=engine, threads=1)
+    found = predictor.logits(PICTURES)
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2 * abs(expected).max())
+    assert found.dtype == predictor.probabilities(PICTURES).dtype == np.float32
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("fixed", [1, 4])
+def test_files_of_a_fixed_batch_take_any_number(fixed, engine, model, tmp_path):
+    """torch.onnx.export fixes it to that of its example where nobody says otherwise."""
+    onnx.save(model, str(tmp_path / "net.onnx"))
+    onnx.save(_changed(model, shape=[fixed, 3, 32, 32]), str(tmp_path / "fixed.onnx"))
+    free, predictor = (Predictor(tmp_path / f"{name}.onnx", engine=engine, threads=1) for name in ("net", "fixed"))
+    for count in (1, 3, 4, 7, 20):
+        expected = free.logits(PICTURES[:count])
+        np.testing.assert_allclose(predictor.logits(PICTURES[:count]), expected, rtol=1e-4, atol=1e-5)
+    calibrated = Predictor(
+        tmp_path / "fixed.onnx", engine=engine, threads=1, precision="int8", calibration=PICTURES[:7]
+    )
+    assert 0 < abs(calibrated.logits(PICTURES) - expected).max() < 0.1 * abs(expected).max()
+
+
+def test_more_logits_than_images_are_not_cut_off(model, tmp_path):
+    """Of a fixed batch, what fills up the last piece is left out, and nothing else."""
+    doubled = _changed(model, shape=[2, 3, 32, 32])
+    doubled.graph.node.append(helper.make_node("Concat", [doubled.graph.output[0].name] * 2, ["out"], axis=0))
+    doubled.graph.output[0].CopyFrom(helper.make_tensor_value_info("out", TensorProto.FLOAT, [4, 10]))
+    onnx.save(doubled, str(tmp_path / "net.onnx"))
+    predictor = Predictor(tmp_path / "net.onnx", engine="onnxruntime", threads=1)
+    for count in (1, 2):
+        with pytest.raises(GluonAttnError, match=f"for {count} images"):
+            predictor.logits(PICTURES[:count])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "batch, said",
     [
@@ -94,6 +137,8 @@ def test_free_sides_are_taken(engine, shape, model, tmp_path):
         (np.full((1, 3, 32, 32), np.inf, "float32"), "NaN or infinite"),
         (np.zeros((1, 3, 32, 32), "float64"), "float64"),
         (np.zeros((3, 32, 32), "float32"), r"\(3, 32, 32\)"),
+        (np.zeros((2, 3, 40, 40), "float32"), r"\(N, 3, 32, 32\) by the card; this one is \(2, 3, 40, 40\)"),
+        (np.zeros((2, 1, 32, 32), "float32"), r"this one is \(2, 1, 32, 32\)"),
         (None, "NoneType"),
     ],
 )
