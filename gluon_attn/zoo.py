@@ -115,6 +115,8 @@ def get_model(
     norm = norm_layer, {**(norm_kwargs or {}), **({"use_global_stats": True} if use_global_stats else {})}
     build = functools.partial(_build, spec, arguments, norm, in_channels)
     refuse_no_count(in_channels=in_channels)
+    if origin:
+        arguments.update(origin.fitting(functools.partial(build, spec.classes), arch))
     if classes is None:
         classes = _classes(spec, origin, build)
     refuse_no_count(classes=classes)
