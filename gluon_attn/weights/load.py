@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gluon_attn.weights")
 _SHOWN = 6
+_TOLD = "as its names, or its source's other files, tell"
 _LARGEST_PUBLISHED = 600 << 20  # bytes
 
 
@@ -83,7 +84,7 @@ def fitting(net: HybridBlock, path: AnyPath) -> Dict[str, Any]:
         return {}  # loading says what is wrong
     told, _ = keywords(net, source, list(arrays))
     if told:
-        log.warning("%s is a file of %r: the network is built with %s", path, source, _in_words(told))
+        log.warning("%s, %s: the network is built with %s", path, _TOLD, _in_words(told))
     return told
 
 
@@ -219,8 +220,8 @@ def _check_fit(net, source, names, where):
     if told:
         given = _in_words(told)
         raise WeightsError(
-            f"{where}, a file of {source!r}, is for a network with {given}, which this one was not built with though "
-            f"names and shapes agree: get_model(..., {given})."
+            f"{where} is for a network with {given}, {_TOLD}, and this one was not built with it though names and "
+            f"shapes agree: get_model(..., {given})."
         )
     for key, choice in open_.items():
         log.warning(
