@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Dict, Tuple
@@ -17,10 +18,12 @@ from gluon_attn.tracing import plain_graph
 
 @dataclass(frozen=True)
 class Complexity:
-    """What one image costs. MACs count convolutions, dense layers and matrix products, not element-wise work.
+    """What one image costs. MACs count convolutions (transposed ones, too), dense layers and matrix products (`dot`,
+    `batch_dot`, `linalg.gemm`, `linalg.gemm2`), not element-wise work.
 
-    activations : values that those operators give; training_bytes : of the outputs of all operators in float32, which a
-    training step keeps; peak_bytes : the most that one operator reads and writes at once, without its weights.
+    activations : values that convolutions and dense layers give; training_bytes : of the outputs of all operators in
+    float32, which a training step keeps; peak_bytes : the most that one operator reads and writes at once, without its
+    weights.
     """
 
     parameters: int
@@ -123,7 +126,7 @@ def _node_costs(outputs, net, image):
         macs = _MACS.get(node["op"], _none)(node, [side for _, side in sources], outs[0])
         given = sum(int(np.prod(out)) for out in outs)
         read = sum(int(np.prod(side)) for source, side in sources if source["op"] != "null" or source["name"] == "data")
-        costs.append((macs, given if node["op"] in ("Convolution", "FullyConnected") else 0, given, given + read))
+        costs.append((macs, given if node["op"] in _LAYERS else 0, given, given + read))
     return costs
 
 
@@ -144,12 +147,22 @@ def _infer(graph, net, image):
     try:
         # `infer_shape` would print all that it was given to stdout before it raises, and answers may be there.
         return graph.infer_shape_partial(data=(1, *([frames] if frames > 1 else []), *image))[1]
-    except mx.MXNetError:
+    except mx.MXNetError as problem:
         raise GluonAttnError(
-            f"This {type(net).__name__} cannot take images of {'x'.join(map(str, image))}: its parameters have shapes "
-            "for others. Give images of the size (and channels) that it was built for; what is tied to it says its "
-            "map_size= or image_size=."
+            f"This {type(net).__name__} cannot take images of {'x'.join(map(str, image))}: {_reason(problem)}. Give "
+            "images of the size= (and in_channels=) that it was built for; what is tied to it says its map_size= or "
+            "image_size=."
         ) from None
+
+
+def _reason(problem):
+    """Parameters of another shape, or what MXNet says last, behind the place in its code."""
+    said = str(problem).splitlines()[-1]
+    if "Shape inconsistent" in said:
+        return "its parameters have shapes for others"
+    where = re.search(r"Error in operator (\w+)", said)
+    said = re.split(r"Check failed: .*?: ", said)[-1]
+    return f"{said[:200]} (MXNet's words{f' of the operator {where[1]!r}' if where else ''})"
 
 
 def _conv_macs(node, inputs, out):
@@ -161,13 +174,33 @@ def _dense_macs(node, inputs, out):
     return int(np.prod(out)) * inputs[1][1]
 
 
-def _dot_macs(node, inputs, out):
-    transposed = node.get("attrs", {}).get("transpose_a", "False") in ("True", "1")
-    return int(np.prod(out)) * inputs[0][-2 if transposed else -1]
+def _transposed_conv_macs(node, inputs, out):
+    data, weight = inputs[:2]  # weight (in, out / groups, kh, kw)
+    return int(np.prod(data)) * int(np.prod(weight[1:]))
+
+
+def _product_macs(rows):
+    """Of matrix products, which sum over the columns of their first input, or over its axis `rows`, transposed."""
+
+    def count(node, inputs, out):
+        attributes = node.get("attrs", {})
+        transposed = attributes.get("transpose_a", "False") in ("True", "1")
+        return int(np.prod(out)) * inputs[0][int(attributes.get("axis", rows)) if transposed else -1]
+
+    return count
 
 
 def _none(node, inputs, out):
     return 0
 
 
-_MACS = {"Convolution": _conv_macs, "FullyConnected": _dense_macs, "batch_dot": _dot_macs, "dot": _dot_macs}
+_MACS = {
+    "Convolution": _conv_macs,
+    "Deconvolution": _transposed_conv_macs,
+    "FullyConnected": _dense_macs,
+    "batch_dot": _product_macs(-2),
+    "dot": _product_macs(0),
+    "_linalg_gemm": _product_macs(-2),
+    "_linalg_gemm2": _product_macs(-2),
+}
+_LAYERS = ("Convolution", "Deconvolution", "FullyConnected")

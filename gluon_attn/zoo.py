@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Union
 
 from gluon_attn import _compat, errors, plugins
-from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked, plain
 from gluon_attn.catalogue.kinds import refuse_no_count
@@ -115,6 +114,8 @@ def get_model(
     norm = norm_layer, {**(norm_kwargs or {}), **({"use_global_stats": True} if use_global_stats else {})}
     build = functools.partial(_build, spec, arguments, norm, in_channels)
     refuse_no_count(in_channels=in_channels)
+    if origin:
+        arguments.update(origin.fitting(functools.partial(build, spec.classes), arch))
     if classes is None:
         classes = _classes(spec, origin, build)
     refuse_no_count(classes=classes)
@@ -221,15 +222,15 @@ def _build(spec, arguments, norm, in_channels, classes):
 
 def _of_outsiders(arguments):
     """Keywords of mechanisms that are not the package's, which may mean something else by our words."""
-    from gluon_attn.attention.slots import PLACES, accepted
+    from gluon_attn.attention.slots import PLACES, accepted, is_own
 
     chosen = {slot: arguments.get(slot) for slot in PLACES}
-    outside = [(slot, found) for slot, found in chosen.items() if callable(found) or _is_registered(found)]
-    return {keyword for slot, found in outside for keyword in accepted(slot, found)}
+    outside = {slot: found for slot, found in chosen.items() if _is_known(found) and not is_own(found)}
+    return {keyword for slot, found in outside.items() for keyword in accepted(slot, found)}
 
 
-def _is_registered(found):
-    return isinstance(found, str) and found in MECHANISMS and found not in catalogue.OWN
+def _is_known(found):
+    return callable(found) or (isinstance(found, str) and found in MECHANISMS)
 
 
 def _first_line(problem):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mxnet as mx
+import numpy as np
 import pytest
 
 import gluon_attn
@@ -51,6 +52,50 @@ def test_an_operator_with_several_outputs_by_hand():
     assert complexity(gated, 32).macs == complexity(plain, 32).macs
     # Of 16 planes the operators give 16 (both halves), 8, 8 and 16.
     assert after.training_bytes - before.training_bytes == (16 + 8 + 8 + 16) * plane * 4
+
+
+class Products(mx.gluon.HybridBlock):
+    """make(F, a, b) of matrices that are cut out of the picture's (3, 8, 8) by `shapes`."""
+
+    def __init__(self, shapes, make):
+        super().__init__()
+        self.shapes, self.make = shapes, make
+
+    def hybrid_forward(self, F, x):
+        flat = F.reshape(x, (-1,))
+        cut = [F.slice_axis(flat, axis=0, begin=0, end=int(np.prod(shape))) for shape in self.shapes]
+        return self.make(F, *(F.reshape(part, shape) for part, shape in zip(cut, self.shapes)))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "make", "macs"),
+    [
+        ([(2, 3, 4), (2, 4, 5)], lambda F, a, b: F.batch_dot(a, b), 2 * 3 * 4 * 5),
+        ([(2, 4, 3), (2, 4, 5)], lambda F, a, b: F.batch_dot(a, b, transpose_a=True), 2 * 3 * 4 * 5),
+        ([(2, 3, 4), (2, 4, 5)], lambda F, a, b: F.linalg_gemm2(a, b), 2 * 3 * 4 * 5),
+        ([(2, 4, 3), (2, 4, 5)], lambda F, a, b: F.linalg_gemm2(a, b, transpose_a=True), 2 * 3 * 4 * 5),
+        ([(2, 3, 4), (2, 5, 4)], lambda F, a, b: F.linalg_gemm2(a, b, transpose_b=True), 2 * 3 * 4 * 5),
+        ([(4, 2, 3), (4, 2, 5)], lambda F, a, b: F.linalg_gemm2(a, b, transpose_a=True, axis=0), 2 * 3 * 4 * 5),
+        ([(3, 4), (4, 5), (3, 5)], lambda F, a, b, c: F.linalg_gemm(a, b, c), 3 * 4 * 5),
+        ([(4, 3), (5, 4), (3, 5)], lambda F, a, b, c: F.linalg_gemm(a, b, c, transpose_a=True, transpose_b=True), 60),
+        ([(2, 3, 4), (4, 5)], lambda F, a, b: F.dot(a, b), 2 * 3 * 4 * 5),
+        ([(4, 2, 3), (4, 5)], lambda F, a, b: F.dot(a, b, transpose_a=True), 2 * 3 * 4 * 5),
+    ],
+)
+def test_matrix_products_by_hand(shapes, make, macs):
+    net = Products(shapes, make)
+    assert complexity(net, 8).macs == macs
+    assert net(mx.nd.ones((1, 3, 8, 8))).size * 4 == macs  # each value sums over 4
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize(("kernel", "stride", "side"), [(2, 2, 16), (3, 1, 10)])
+def test_a_transposed_convolution_by_hand(groups, kernel, stride, side):
+    net = mx.gluon.nn.Conv2DTranspose(6, kernel, stride, groups=groups, in_channels=3, use_bias=False)
+    found = complexity(net, 8)
+    # Every value of the picture is multiplied by its kernel for every channel out of its group.
+    assert found.macs == 3 * 8 * 8 * (6 // groups) * kernel**2
+    assert found.activations == 6 * side**2
 
 
 class Twice(mx.gluon.HybridBlock):
@@ -102,3 +147,26 @@ def test_a_size_that_the_network_cannot_take_is_a_sentence(name, arch, fits, oth
             with pytest.raises(GluonAttnError, match=f"cannot take images of 3x{size}x{size}"):
                 ask(net, size)
     assert capfd.readouterr().out == ""
+
+
+class Wide(mx.gluon.HybridBlock):
+    """A gate whose pooling fits no map."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x):
+        return F.Pooling(x, kernel=(99, 99))
+
+
+@pytest.mark.parametrize(
+    ("arch", "in_channels", "said"),
+    [
+        ({"gate": Wide}, 3, r"kernel size \(99\) exceeds input .*MXNet's words of the operator '\w*pool"),
+        ({}, 4, "its parameters have shapes for others"),
+    ],
+)
+def test_why_a_network_cannot_take_images_is_said(arch, in_channels, said):
+    net = gluon_attn.get_model("cifar_resnet20", layers=(1, 1, 1), **arch)
+    with pytest.raises(GluonAttnError, match=rf"cannot take images of {in_channels}x32x32: {said}"):
+        check_size(net, 32, in_channels=in_channels)

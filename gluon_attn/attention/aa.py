@@ -59,6 +59,12 @@ class AugmentedConv(nn.HybridBlock):
         self.size = -(-map_size // reduce)
         self.head_width = max(int(kappa * channels) // heads, MIN_HEAD_WIDTH)
         keys, values = heads * self.head_width, max(round(upsilon * channels / heads), 1) * heads
+        if values >= channels or (channels - values) % groups:
+            raise GluonAttnError(
+                f"upsilon={upsilon} and heads={heads} give {values} of {channels} channels to the attention of an "
+                f"attention-augmented convolution and {channels - values} to its 3x3: it needs a multiple of its "
+                f"groups ({groups}), above 0. Choose upsilon= and heads= so."
+            )
         self.widths = (keys, keys, values)
         self.conv = conv(channels, channels - values, 3, stride, groups, dilation=dilation)
         step = stride * reduce

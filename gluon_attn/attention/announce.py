@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Callable, ContextManager, Optional
 
+from gluon_attn.errors import unknown
 from gluon_attn.scoped import Scoped
 
 _listener = Scoped(None)
+# {kind: the axes that such a map has}
+KINDS = {
+    **dict.fromkeys(("channel", "plane", "full", "rows", "columns"), 4),
+    **dict.fromkeys(("positions", "channels"), 3),
+    "branches": 5,
+}
 
 
 def announce(mechanism: Any, weight: Any, kind: Optional[str] = None, inverse: bool = False) -> Any:
@@ -23,6 +30,8 @@ def announce(mechanism: Any, weight: Any, kind: Optional[str] = None, inverse: b
 
     >>> x = F.broadcast_mul(x, announce(self, F.sigmoid(z)))
     """
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of attention map", kind, KINDS)
     if _listener.value is not None:
         _listener.value(mechanism, weight, kind, inverse)
     return weight

@@ -177,6 +177,18 @@ def accepted(slot: str, chosen: Any) -> List[str]:
     return [p.name for p in parameters if p.name not in PLACES[slot] and p.kind is not p.VAR_KEYWORD]
 
 
+def is_own(chosen: Any) -> bool:
+    """Whether a mechanism, by name or as a class, is of this package, whose keywords have one meaning.
+
+    >>> is_own("se"), is_own(made_by("gate", "se")), is_own(HybridBlock)
+    (True, True, False)
+    """
+    if isinstance(chosen, str):
+        return chosen in OWN
+    module = getattr(getattr(chosen, "func", chosen), "__module__", None) or ""
+    return module.partition(".")[0] == __name__.partition(".")[0]
+
+
 def called(chosen: Any) -> str:
     """The name of a mechanism, or of a class, for sentences.
 
@@ -198,6 +210,6 @@ def create(slot: str, chosen: Any, channels: int, **kwargs: Any) -> HybridBlock:
     for keyword in own:
         if keyword not in takes:
             raise unknown(f"argument of {name}", keyword, takes or ["(none)"])
-    if isinstance(chosen, str) and chosen in OWN:
+    if is_own(chosen):
         refuse_wrong(name, own)
     return made_by(slot, chosen)(channels, **kwargs)

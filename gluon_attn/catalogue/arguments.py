@@ -140,6 +140,8 @@ def _problem(key, value, stages, arguments):
         return _problem_of_list(key, value, stages, arguments)
     if key == PLACES:
         return _problem_of_places(value, stages, arguments.get("layers"))
+    if key == "dims" and 3 in (value if isinstance(value, tuple) else (value,)):
+        return "cannot be: the maps of this network have 2 dimensions; create_stage(..., dims=3) is for clips' maps"
     takes = taken_by(key)
     if takes is None:
         return ""

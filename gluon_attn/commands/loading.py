@@ -149,6 +149,7 @@ def build_network(args, origin, dataset=None, classes=None):
     spec = zoo.find(args.model)
     arch = {**origin.arch, **Recipe.of({"arch": args.arch}).arch}
     build = functools.partial(zoo.get_model, args.model, variant=args.variant or origin.tag, **arch)
+    build = functools.partial(build, **origin.fitting(build, arch))
     said = args.classes or origin.classes or (len(dataset.classes) if dataset else classes)
     wanted = said or (origin.path and origin.classes_in_file(build)) or spec.classes
     net = build(classes=wanted)

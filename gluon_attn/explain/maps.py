@@ -12,14 +12,13 @@ from typing import Dict, Tuple
 import mxnet as mx
 import numpy as np
 
-from gluon_attn.attention.announce import listening
+from gluon_attn.attention.announce import KINDS, listening
 from gluon_attn.attention.gating import Gating
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.explain.cam import as_batch, enlarge
 from gluon_attn.explain.graph import built_once, subgraph
 from gluon_attn.models.refused import taking
 
-KINDS = ("channel", "plane", "full", "rows", "columns", "positions", "channels", "branches")
 AXES = ("rows", "columns")  # maps along one axis of the picture: two of them make one of places
 
 
@@ -118,6 +117,11 @@ def attention_maps(net: mx.gluon.HybridBlock, *inputs: mx.nd.NDArray) -> Dict[st
     maps = {}
     for (name, mechanism, kind, inverse), value in zip(announced, values):
         kind, value = kind or kind_of(value.shape), value.asnumpy()
+        if value.ndim != KINDS[kind]:
+            raise GluonAttnError(
+                f"{name} announced a map of shape {value.shape} as {kind!r}, which has {KINDS[kind]} axes: leave out "
+                "the kind where the shape says it, or reshape the map (gluon_attn/attention/announce.py)."
+            )
         if kind == "positions":
             value = value.reshape(count, -1, *value.shape[1:])
         maps[name] = AttentionMap(name, mechanism, kind, value, size, inverse)

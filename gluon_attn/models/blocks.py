@@ -168,6 +168,11 @@ def cifar_stem(in_channels, width):
     return width, sequence(conv(in_channels, width, 3, of="picture"), batch_norm(width), relu())
 
 
+def linear_stem(in_channels, width):
+    """3x3, BN at full size, without a ReLU: GluonCV's CIFAR ResNets."""
+    return width, sequence(conv(in_channels, width, 3, of="picture"), batch_norm(width))
+
+
 def half_stem(in_channels, width):
     """3x3/2, BN, ReLU, no pooling: for images of about 64x64."""
     return width, sequence(conv(in_channels, width, 3, 2, of="picture"), batch_norm(width), relu())

@@ -123,7 +123,7 @@ def ltpa(trunk, *, levels=3, compatibility="pc", combine="concat", project="glob
 def pyramid(
     trunk,
     *,
-    map_size,
+    map_size=None,
     levels=2,
     frames=1,
     fusion="mean",
@@ -136,6 +136,11 @@ def pyramid(
     frames : for clips (N, frames, 3, H, W), whose frames share one attention and give one prediction
     interaction, diversity : weights of its two losses in training (losses.PyramidLoss)
     """
+    if map_size is None:
+        raise GluonAttnError(
+            "head='pyramid' learns one score a position: give map_size=, the size of the last stage's map (7 for "
+            "224x224, 8 for CIFAR's 32x32)."
+        )
     if levels not in range(1, len(trunk.channels) + 1):
         raise GluonAttnError(f"levels={levels!r}: this network has {len(trunk.channels)} stages, so 1 to that.")
     how = dict(map_size=map_size, frames=frames, fusion=fusion, sampling=sampling)

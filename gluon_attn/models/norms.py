@@ -67,11 +67,23 @@ def normalise(net, norm_layer: Optional[Callable] = None, norm_kwargs: Optional[
         )
         own = {key: value for key, value in own.items() if key in takes}
         try:
-            return layer(**{**own, **given})
+            made = layer(**{**own, **given})
         except (TypeError, ValueError, AssertionError) as problem:
             raise GluonAttnError(f"norm_layer={name} with {given} cannot be built: {problem}.") from problem
+        _refuse_groups(made, norm.gamma.shape[0])
+        return made
 
     replace(net, make)
+
+
+def _refuse_groups(norm, channels):
+    """Gluon's GroupNorm is not told the channels, and would refuse every image instead."""
+    groups = getattr(norm, "_num_groups", 1) if isinstance(norm, nn.GroupNorm) else 1
+    if not isinstance(groups, int) or groups < 1 or channels % groups:
+        raise GluonAttnError(
+            f"num_groups={groups} does not divide the {channels} channels of one of the network's BatchNorms: give a "
+            "divisor of all its widths, or norm_layer=gluon.nn.InstanceNorm for groups of one channel."
+        )
 
 
 def _arguments(layer):

@@ -34,6 +34,7 @@ STEMS = {
     "deep": Stem(blocks.deep_stem, stride=4),
     "lip": Stem(lip.lip_stem, stride=4),
     "cifar": Stem(blocks.cifar_stem),
+    "linear": Stem(blocks.linear_stem),
     "half": Stem(blocks.half_stem, stride=2),
     "preact": Stem(blocks.preact_stem),
     "bare": Stem(wide.bare_stem),

@@ -29,7 +29,7 @@ def refuse_what_it_lacks(net, format):
     if format in _RESNETS:
         fits = _is_resnet(net) and _RESNETS[format](arch)
     else:
-        fits = any(_same(net, arch, entry) for entry in all_published() if entry.source == format)
+        fits = any(same_form(net, arch, entry) for entry in all_published() if entry.source == format)
     if not fits:
         raise WeightsError(f"{format!r} has no network with {given}, whatever its names: {_REMEDY}.")
     if format == "timm":
@@ -76,7 +76,7 @@ def _add_defaults(found, made):
     return found
 
 
-def _same(net, arch, entry):
+def same_form(net, arch, entry):
     """Whether the entry's network is of that family and form, depth and classes aside."""
     spec = SPECS[entry.model]
     if _family(net) != spec.family:

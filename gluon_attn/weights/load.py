@@ -25,6 +25,7 @@ from gluon_attn.weights.adapt import (
 )
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes
+from gluon_attn.weights.fitting import keywords
 from gluon_attn.weights.table import all_published
 from gluon_attn.weights.verify import digest
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gluon_attn.weights")
 _SHOWN = 6
+_TOLD = "as its names, or its source's other files, tell"
 _LARGEST_PUBLISHED = 600 << 20  # bytes
 
 
@@ -70,6 +72,22 @@ def classes_of(net: HybridBlock, path: AnyPath) -> Optional[int]:
     return outputs_of_file(net, net._collect_params_with_prefix(), arrays)
 
 
+def fitting(net: HybridBlock, path: AnyPath) -> Dict[str, Any]:
+    """{keyword: value} that the network of the file has, and `net` has not, though names and shapes agree.
+
+    >>> fitting(gluon_attn.get_model("cifar_aff_resnet20"), weights.choose("cifar_aff_resnet20", "digits").path)
+    {}
+    """
+    arrays = read_arrays(read_file(path, elements=_elements(net)), path)
+    source = maps.recognise(arrays, path)
+    if set(translate(arrays, source, path)) != set(net._collect_params_with_prefix()):
+        return {}  # loading says what is wrong
+    told, _ = keywords(net, source, list(arrays))
+    if told:
+        log.warning("%s, %s: the network is built with %s", path, _TOLD, _in_words(told))
+    return told
+
+
 def load_pretrained(net: HybridBlock, entry: WeightsEntry, root: Optional[str] = None, ctx: Any = None) -> None:
     """Find, verify and load the entry's file into the network that was built with `entry.arch`.
 
@@ -93,12 +111,15 @@ def load_arrays(
     >>> arrays = {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
     >>> load_arrays(net, arrays)
     """
+    source = source or maps.recognise(arrays, where)
     translated = translate(arrays, source, where)
     parameters = net._collect_params_with_prefix()
     _check_names(parameters, translated, where)
     if entry is not None:
         translated = keep_trained_outputs(translated, entry)
         _check_entry(net, entry, where, adapt)
+    else:
+        _check_fit(net, source, list(arrays), where)
     fresh, other = set(), ""
     if adapt:
         adapted = adapt_channels(parameters, translated)
@@ -191,6 +212,25 @@ def _check_entry(net, entry, where, adapt):
             f"build it with classes={entry.classes}, or let get_model(..., pretrained=..., classes={classes}) "
             "give it a new head."
         )
+
+
+def _check_fit(net, source, names, where):
+    """As above, of a file that the table does not know."""
+    told, open_ = keywords(net, source, names)
+    if told:
+        given = _in_words(told)
+        raise WeightsError(
+            f"{where} is for a network with {given}, {_TOLD}, and this one was not built with it though names and "
+            f"shapes agree: get_model(..., {given})."
+        )
+    for key, choice in open_.items():
+        log.warning(
+            "%s, a file of %r, does not tell its network's %s=: %s. get_model takes it", where, source, key, choice
+        )
+
+
+def _in_words(told):
+    return ", ".join(f"{key}={value!r}" for key, value in told.items())
 
 
 def _check_names(parameters, translated, where):

@@ -12,7 +12,7 @@ from gluon_attn.catalogue.datasets import DATASETS
 from gluon_attn.errors import GluonAttnError, WeightsError, unknown
 from gluon_attn.files import AnyPath
 from gluon_attn.weights.card import Card
-from gluon_attn.weights.load import classes_of, identify, load_pretrained, load_weights
+from gluon_attn.weights.load import classes_of, fitting, identify, load_pretrained, load_weights
 from gluon_attn.weights.table import STORED, WeightsEntry, choose
 
 _WORDS = {"": False, "false": False, "true": True}  # of command lines and recipes
@@ -77,6 +77,13 @@ class Origin:
     def classes_in_file(self, build: Callable) -> Optional[int]:
         """The classes of a file that neither card nor table knows; `build` makes the network for any number of them."""
         return classes_of(build(), self.path)
+
+    def fitting(self, build: Callable, given: Mapping) -> dict:
+        """Keywords, beyond those `given`, of the network of a file that neither card nor table knows, where it is told
+        by its layout alone; `build` makes the network without them."""
+        if self.path is None or self.card is not None or self.entry is not None:
+            return {}
+        return {key: value for key, value in fitting(build(), self.path).items() if key not in given}
 
     def load(self, net, root=None, ctx=None, adapt=False):
         """Into `net`, which was built for them; `adapt` as in `load_weights`."""

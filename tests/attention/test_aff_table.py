@@ -11,6 +11,7 @@ import pytest
 from gluon_attn import GluonAttnError, create_gate
 from gluon_attn.attention.aa import AugmentedConv
 from gluon_attn.attention.lip import ImportancePool, LogitPool, SimplifiedLIP, shared_logits
+from gluon_attn.attention.slots import GATES
 from tests.attention.references.lip import importance_pool, instance_norm
 from tests.helpers import arrays, conv1x1, conv2d, images, randomise, sigmoid
 
@@ -73,6 +74,8 @@ def test_lip_with_shared_logits_values():
         (lambda: create_gate("ge", 8, form="theta"), ["map_size=", "theta_minus"]),
         (lambda: create_gate("ge", 8, form="plus"), ["'plus'", "theta_plus"]),
         (lambda: AugmentedConv(16), ["map_size="]),
+        (lambda: AugmentedConv(8, map_size=4), ["8 of 8 channels", "0 to its 3x3", "heads="]),
+        (lambda: create_gate(GATES["se"], 64, reduction=0), ["the gate 'SE': reduction=0", "whole number from 1"]),
     ],
 )
 def test_errors_are_sentences(call, words):

@@ -41,6 +41,19 @@ def test_evaluate_counts_like_numpy_and_keeps_a_row(capsys, weights, expected, t
         assert float(row["top5_error"]) == pytest.approx(100 - 100 * top5, abs=0.005)
 
 
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_evaluate_builds_what_the_names_in_a_file_tell(capsys, flags, few_digits, tmp_path):
+    theirs = pytest.importorskip("gluoncv").model_zoo.get_model("cifar_resnet20_v1", classes=10)
+    theirs.initialize()
+    theirs(mx.nd.zeros((1, 3, 32, 32)))
+    theirs.save_parameters(str(tmp_path / "theirs.params"))
+    flags = [*flags, "--model", MODEL, "--pretrained", tmp_path / "theirs.params", "--dataset", "digits"]
+    status, _, err = call(capsys, "evaluate", *flags)
+    assert status == 0, err
+    status, _, err = call(capsys, "evaluate", *flags, "--arch", "stem=cifar")
+    assert status == 2 and "stem='linear'" in err
+
+
 def test_a_dry_run_says_what_there_is(capsys, weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = ["--model", MODEL, "--pretrained", weights, "--dataset", "digits", "--dry-run"]

@@ -9,6 +9,7 @@ import threading
 import mxnet as mx
 import numpy as np
 import pytest
+from mxnet.gluon import nn
 
 import gluon_attn
 from gluon_attn import GluonAttnError, cli, zoo
@@ -80,6 +81,43 @@ def test_all_outputs_keep_their_names():
     assert [value.name for value in model.graph.output] == ["attention_logits", "logits", "map"]
     features = build("cifar_resnet20", features=("stage1", "stage3"), layers=(1, 1, 1))
     assert [value.name for value in verified(features, 32)[0].graph.output] == ["stage1", "stage3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arch"),
+    [
+        ("cifar_pyramid_resnet20", {"outputs": "all"}),  # with an L2 norm over all but the batch
+        ("cifar_se_resnet20", {"norm_layer": nn.GroupNorm, "norm_kwargs": {"num_groups": 4, "epsilon": 0.1}}),
+        ("cifar_se_resnet20", {"norm_layer": nn.GroupNorm}),
+    ],
+)
+def test_normalisations_are_exported(name, arch):
+    assert verified(build(name, layers=(1, 1, 1), **arch), 32)[1] < check.TOLERANCE
+
+
+class NoForm(nn.HybridBlock):
+    """A gate of an operator that ONNX has not."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x):
+        return x * F.erfinv(F.tanh(x) / 2)
+
+
+class NoSuchForm(NoForm):
+    """A gate of an operator that mxnet.onnx has, in a form that it has not."""
+
+    def hybrid_forward(self, F, x):
+        return F.Pooling(x, kernel=(3, 3), pad=(1, 1), pool_type="sum")
+
+
+@pytest.mark.parametrize(("gate", "said"), [(NoForm, "none is known of erfinv"), (NoSuchForm, ".*pool_type==.sum")])
+def test_what_onnx_has_not_is_named_with_the_other_formats(gate, said, tmp_path):
+    net = build("cifar_resnet20", layers=(1, 1, 1), gate=gate)
+    with pytest.raises(GluonAttnError, match=rf"has no ONNX form \({said}.*--format torch.*--format symbol"):
+        export_onnx(net, tmp_path / "net.onnx", 32)
+    assert not list(tmp_path.iterdir())
 
 
 def _card(classes=4):

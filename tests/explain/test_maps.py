@@ -249,3 +249,32 @@ def test_maps_along_one_axis_are_shown_whole():
     np.testing.assert_allclose(explain.attention(net, x), (whole - low) / (top - low), atol=1e-5)
     only = explain.attention(net, x, name="stages.2.0.gate")
     np.testing.assert_allclose(only, only[:, :, :1].repeat(48, 2), atol=1e-6)
+
+
+class Misnamed(nn.HybridBlock):
+    """Announces a map of places by the kind that it is told."""
+
+    def __init__(self, channels, kind, **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def hybrid_forward(self, F, x):
+        return F.broadcast_mul(x, announce(self, F.sigmoid(F.mean(x, axis=1, keepdims=True)), self.kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("position", "Unknown kind of attention map 'position'. Did you mean 'positions'"),
+        ("positions", r"announced a map of shape \(2, 1, 8, 8\) as 'positions', which has 3 axes"),
+        ("branches", "as 'branches', which has 5 axes"),
+        ("plane", None),
+    ],
+)
+def test_a_map_is_of_the_kind_that_is_announced(kind, said):
+    net, x = randomise(Misnamed(4, kind)), mx.nd.array(images(2, 4, 8, 8))
+    if said is None:
+        assert explain.attention_maps(net, x)["map"].kind == kind
+    else:
+        with pytest.raises(gluon_attn.GluonAttnError, match=said):
+            explain.attention_maps(net, x)

@@ -110,6 +110,8 @@ def resnet_stem(x, p, kind):
     if kind == "preact":  # a BatchNorm whose gamma is 1, whatever the file says
         ones = np.ones_like(p["stem.0.gamma"])
         return conv(batch_norm(x, {**p, "stem.0.gamma": ones}, "stem.0"), p, "stem.1")
+    if kind == "linear":
+        return batch_norm(conv(x, p, "stem.0"), p, "stem.1")
     layers = {"cifar": [(0, 1)], "half": [(0, 2)], "imagenet": [(0, 2)], "deep": [(0, 2), (3, 1), (6, 1)]}[kind]
     for number, stride in layers:
         x = relu(batch_norm(conv(x, p, f"stem.{number}", stride), p, f"stem.{number + 1}"))

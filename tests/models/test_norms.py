@@ -89,6 +89,12 @@ def test_global_stats_stay_in_training():
         ({"norm_layer": 3}, "norm_layer=3 is no class"),
         ({"norm_kwargs": {"epsilom": 1}}, "Unknown argument of norm_layer=BatchNorm: 'epsilom'.*epsilon"),
         ({"norm_layer": nn.GroupNorm, "norm_kwargs": {"ngroups": 1}}, "num_groups"),
+        (
+            {"norm_layer": nn.GroupNorm, "norm_kwargs": {"num_groups": 3}},
+            "num_groups=3 does not divide the 16 channels",
+        ),
+        ({"norm_layer": partial(nn.GroupNorm, num_groups=32)}, "num_groups=32 does not divide the 16 channels"),
+        ({"norm_layer": nn.GroupNorm, "norm_kwargs": {"num_groups": 0}}, "num_groups=0 does not divide"),
         ({"norm_layer": partial(nn.GroupNorm, num_groups=4), "norm_kwargs": {"foo": 1}}, "partial.*'foo'.*epsilon"),
     ],
 )

@@ -32,6 +32,11 @@ def test_the_stem_that_halves_the_image():
     assert shape == (1, 16, 4, 4)
 
 
+def test_the_stem_without_a_relu():
+    small = dict(layers=(2, 1, 1), widths=(8, 12, 16), stem="linear", stem_widths=(8,))
+    assert_equal("cifar_resnet20", functools.partial(resnet, layers=(2, 1, 1), stem="linear", block="basic"), small, 8)
+
+
 def assert_equal(name, reference, small, side):
     net = randomise(gluon_attn.get_model(name, **small, **({} if "gaze" in name else {"classes": 5})))
     x = images(2, 3, side, side) * 2

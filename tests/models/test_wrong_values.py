@@ -10,7 +10,7 @@ import pytest
 
 import gluon_attn
 from gluon_attn import cli
-from gluon_attn.attention.slots import PLACES, accepted, made_by
+from gluon_attn.attention.slots import GATES, PLACES, accepted, made_by
 from gluon_attn.catalogue import arguments
 from gluon_attn.catalogue.backbones import BACKBONES
 from gluon_attn.catalogue.kinds import BLOCK, WORD
@@ -143,6 +143,15 @@ def test_what_yaml_says_is_what_the_network_takes(capsys):
         ("cifar_resnet20", {"stage_after": {1: (0,)}}, "give stage= as well"),
         ("cifar_resnet20", {"stages": (1,)}, r"stages=\(1,\) .* there is none: give gate= or fuse= or conv="),
         ("cifar_densenet40_k12", {"stages": (1,)}, "there is none: give gate="),
+        ("resnet50", {"head": "pyramid"}, "head='pyramid' learns one score a position: give map_size="),
+        ("resnet50", {"stage": "nonlocal", "dims": 3}, "dims=3 cannot be: the maps of this network have 2 dimensions"),
+        ("resnet50", {"stage": "nonlocal", "dims": [2, 2, 3, 2]}, "the maps of this network have 2 dimensions"),
+        ("resnet50", {"gate": GATES["se"], "reduction": 0}, "reduction=0 cannot be: give a whole number from 1"),
+        (
+            "resnext50_32x4d",
+            {"conv": "aa", "map_size": (56, 28, 14, 7)},
+            "give 16 of 128 channels to the attention .* and 112 to its 3x3: it needs a multiple of its groups .32.",
+        ),
     ],
 )
 def test_sentences(name, arch, said):

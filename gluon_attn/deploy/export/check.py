@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_attn import mixed_precision
+from gluon_attn.complexity import check_images
 from gluon_attn.deploy.export.trace import place_of
 from gluon_attn.deploy.run.symbol_file import INPUT, output_shapes
 from gluon_attn.errors import GluonAttnError
@@ -51,9 +52,10 @@ def check_network(symbol, net, size, in_channels=3):
             kind = np.dtype(parameter.dtype).name
             raise GluonAttnError(f"{name} is of {kind}, and exports are of float32: call net.cast('float32') first.")
     if not takes(symbol, net, size, in_channels):
+        check_images(net, (in_channels, size, size))  # says why
         raise GluonAttnError(
-            f"This {type(net).__name__} cannot take images of {in_channels}x{size}x{size}: its parameters have shapes "
-            "for others. Give the size= and in_channels= that it was built for."
+            f"This {type(net).__name__} cannot take images of {in_channels}x{size}x{size}: the shapes of its outputs "
+            "cannot be told. Give the size= and in_channels= that it was built for."
         )
 
 

@@ -46,20 +46,46 @@ def maximum(node, **kwargs):
 
 @MXNetGraph.register("L2Normalization", opset_version=OPSET)
 def l2_normalization(node, **kwargs):
-    """mode='spatial' of (N, C, L): x / sqrt(sum over L of x^2 + eps)."""
-    name, inputs, attrs = opset12.get_inputs(node, kwargs)
-    if attrs.get("mode") != "spatial":
+    """x / sqrt(sum of x^2 + eps): over L with mode='spatial' of (N, C, L), over all but N with mode='instance'."""
+    name, (x, *_), attrs = opset12.get_inputs(node, kwargs)
+    mode = attrs.get("mode", "instance")
+    if mode not in ("spatial", "instance"):
         return _THEIRS["L2Normalization"](node, **kwargs)
     weights = kwargs["initializer"]
     opset12.create_const_node(f"{name}_eps", np.array([float(attrs.get("eps", 1e-10))], "float32"), kwargs)
-    opset12.create_tensor([2], f"{name}_axes", weights)
-    return [
-        make_node("Mul", [inputs[0], inputs[0]], [f"{name}_squares"]),
+    opset12.create_tensor([2 if mode == "spatial" else 1], f"{name}_axes", weights)
+    flat, quotient = (x, name) if mode == "spatial" else (f"{name}_flat", f"{name}_quotient")
+    nodes = [
+        make_node("Mul", [flat, flat], [f"{name}_squares"]),
         make_node("ReduceSum", [f"{name}_squares", f"{name}_axes"], [f"{name}_sum"], keepdims=1),
         make_node("Add", [f"{name}_sum", f"{name}_eps"], [f"{name}_positive"]),
         make_node("Sqrt", [f"{name}_positive"], [f"{name}_norm"]),
-        make_node("Div", [inputs[0], f"{name}_norm"], [name], name=name),
+        make_node("Div", [flat, f"{name}_norm"], [quotient], name=quotient),
     ]
+    return nodes if mode == "spatial" else [make_node("Flatten", [x], [flat]), *nodes, *_like(name, quotient, x)]
+
+
+@MXNetGraph.register("GroupNorm", opset_version=OPSET)
+def group_norm(node, **kwargs):
+    """The instance norm of (N, groups, the rest), as MXNet's gamma and beta are of the groups, not of the channels."""
+    name, (x, gamma, beta), attrs = opset12.get_inputs(node, kwargs)
+    opset12.create_tensor([0, int(attrs.get("num_groups", 1)), -1], f"{name}_groups", kwargs["initializer"])
+    normalised = f"{name}_normalised"
+    return [
+        make_node("Reshape", [x, f"{name}_groups"], [f"{name}_grouped"]),
+        make_node(
+            "InstanceNormalization",
+            [f"{name}_grouped", gamma, beta],
+            [normalised],
+            epsilon=float(attrs.get("eps", 1e-5)),
+        ),
+        *_like(name, normalised, x),
+    ]
+
+
+def _like(name, y, x):
+    """`name`: y in the shape of x."""
+    return [make_node("Shape", [x], [f"{name}_shape"]), make_node("Reshape", [y, f"{name}_shape"], [name], name=name)]
 
 
 @MXNetGraph.register("Reshape", opset_version=OPSET)

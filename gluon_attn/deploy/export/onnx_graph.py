@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import tempfile
 import threading
@@ -32,7 +33,7 @@ def to_onnx(net, size, in_channels=3, dynamic_size=True):
     used = set(symbol.list_inputs())
     sides = ("height", "width") if dynamic_size else (size, size)
     # Some converters print what they convert. Both are of the process: two threads would put back each other's.
-    with _ONE_AT_A_TIME, _checked_as(OPSET), contextlib.redirect_stdout(io.StringIO()):
+    with _ONE_AT_A_TIME, _checked_as(OPSET), contextlib.redirect_stdout(io.StringIO()), _explained(symbol):
         graph = MXNetGraph().create_onnx_graph_proto(
             symbol,
             {name: value for name, value in parameters.items() if name in used},
@@ -51,6 +52,24 @@ def to_onnx(net, size, in_channels=3, dynamic_size=True):
     name_nodes(model.graph)
     onnx.checker.check_model(model)
     return model
+
+
+@contextlib.contextmanager
+def _explained(symbol):
+    """One sentence for a network of operators, or of forms of them, that ONNX or mxnet.onnx has not."""
+    known = {"null"}.union(*MXNetGraph.registry_.values())
+    unknown = sorted({node["op"] for node in json.loads(symbol.tojson())["nodes"]} - known)
+    try:
+        if unknown:
+            raise LookupError(f"none is known of {', '.join(unknown)}")
+        yield
+    except GluonAttnError:
+        raise
+    except Exception as problem:  # each converter of mxnet.onnx raises its own
+        raise GluonAttnError(
+            f"An operator of the network has no ONNX form ({problem}): export it for PyTorch (export_torch, "
+            "`gluon-attn export --format torch`) or as MXNet's own pair of files (export_symbol, --format symbol)."
+        ) from problem
 
 
 @contextlib.contextmanager

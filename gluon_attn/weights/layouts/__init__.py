@@ -5,6 +5,10 @@ deliberately unused}`; both are pure and see nothing but the names. A name that 
 file, so a map is total by construction. `SUFFIX` is that of its files, `COUNTS_BATCHES` whether they hold a
 `num_batches_tracked` beside every running mean. Where networks can be saved in its layout it has the inverse,
 `published_names(names, stem_length) -> {our name: theirs}`. A new source is one module and one line in SOURCES.
+
+Names and shapes may fit another network than the file's. Then the source has `told(names) -> {keyword: value}`, what
+the names tell of the network besides, or `untold(names) -> {keyword: which networks have what}`, what they leave open
+(`weights/fitting.py`).
 """
 
 from __future__ import annotations

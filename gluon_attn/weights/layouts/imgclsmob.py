@@ -66,6 +66,12 @@ def key_map(names):
     )
 
 
+def untold(names):
+    """Where a bottleneck strides, of which it has both."""
+    known = {"stride_in": "its resnet50 has '1x1', its resnet50b '3x3'"}
+    return known if any_matches(names, r"body\.conv3\.") else {}
+
+
 def published_names(names, stem_length=2):
     """{our name: theirs}.
 

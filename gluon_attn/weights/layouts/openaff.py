@@ -44,6 +44,11 @@ def key_map(names):
     )
 
 
+def told(names):
+    """GluonCV's CIFAR ResNets have a convolution and a BatchNorm before their stages; a ReLU would be counted."""
+    return {"stem": "linear"} if first_stage(names, _BLOCK) == 2 and "features.0.weight" in names else {}
+
+
 def published_names(names, stem_length=2):
     """{our name: theirs}.
 
@@ -108,6 +113,7 @@ def _inside(name, iterative):
         (r"conv(\d)\.(\w+)", lambda m: f"body.{3 * int(m.group(1)) - 3}.{m.group(2)}"),
         (r"bn(\d)\.(\w+)", lambda m: f"body.{3 * int(m.group(1)) - 2}.{m.group(2)}"),
         (r"(?:body|resfwd)\.(\d+\.\w+)", r"body.\1"),
+        (r"se\.(\d\.\w+)", r"gate.mlp.\1"),
         (r"downsample\.(\d+\.\w+)", r"shortcut.\1"),
         (r"attention\.(local|global)_att(2?)\.(.+)", lambda m: f"{context[m[2]]}.{m[1]}_branch.{m[3]}"),
     ]
