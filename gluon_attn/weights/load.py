@@ -25,7 +25,7 @@ from gluon_attn.weights.adapt import (
 )
 from gluon_attn.weights.files import read_arrays, read_file
 from gluon_attn.weights.find import verified_bytes
-from gluon_attn.weights.fitting import keywords
+from gluon_attn.weights.fitting import unsaid
 from gluon_attn.weights.table import all_published
 from gluon_attn.weights.verify import digest
 
@@ -82,7 +82,8 @@ def fitting(net: HybridBlock, path: AnyPath) -> Dict[str, Any]:
     source = maps.recognise(arrays, path)
     if set(translate(arrays, source, path)) != set(net._collect_params_with_prefix()):
         return {}  # loading says what is wrong
-    told, _ = keywords(net, source, list(arrays))
+    found = unsaid(net, source, list(arrays))
+    told = {**found.told, **found.likely}
     if told:
         log.warning("%s, %s: the network is built with %s", path, _TOLD, _in_words(told))
     return told
@@ -216,14 +217,24 @@ def _check_entry(net, entry, where, adapt):
 
 def _check_fit(net, source, names, where):
     """As above, of a file that the table does not know."""
-    told, open_ = keywords(net, source, names)
-    if told:
-        given = _in_words(told)
+    found = unsaid(net, source, names)
+    if found.told:
+        given = _in_words(found.told)
         raise WeightsError(
-            f"{where} is for a network with {given}, {_TOLD}, and this one was not built with it though names and "
-            f"shapes agree: get_model(..., {given})."
+            f"{where} is for a network with {given}, as its names tell, and this one was not built with it, though "
+            f"names and shapes agree: get_model(..., {given})."
         )
-    for key, choice in open_.items():
+    if found.likely:
+        given = _in_words(found.likely)
+        log.warning(
+            "%s: other files of %r are for networks with %s, and this one was not built with it, though names and "
+            "shapes agree: get_model(..., %s) is what they mean",
+            where,
+            source,
+            given,
+            given,
+        )
+    for key, choice in found.left_open.items():
         log.warning(
             "%s, a file of %r, does not tell its network's %s=: %s. get_model takes it", where, source, key, choice
         )
