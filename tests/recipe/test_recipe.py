@@ -116,7 +116,7 @@ def test_names_that_do_not_exist(tmp_path):
 
 
 NOT_KEYWORDS = {
-    "arch": (zoo.get_model, {"arch", "norm_kwargs", "use_global_stats"}),
+    "arch": (zoo.get_model, {"arch"}),
     "dataset_options": (data.get_dataset, {"options", "validation", "per_class"}),
 }
 
