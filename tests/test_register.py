@@ -16,7 +16,9 @@ from gluon_attn import GluonAttnError, explain
 from gluon_attn.attention.aff import AFF
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.sk import SelectiveKernel
-from gluon_attn.layers import GlobalAvgPool
+from gluon_attn.catalogue.backbones import BACKBONES
+from gluon_attn.catalogue.names import with_attention
+from gluon_attn.layers import GlobalAvgPool, conv
 from gluon_attn.train import fit
 from tests.helpers import build, images
 from tests.train.tiny import tiny
@@ -110,6 +112,38 @@ def test_other_slots_and_blocks_by_path(slot, block, name):
         assert shape == [(1, 1000)]
     finally:
         gluon_attn.forget_attention("m")
+
+
+class Whole(nn.HybridBlock):
+    """A stage's, and with a second map a fusion's."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x, shortcut=None):
+        return x if shortcut is None else x + shortcut
+
+
+class Middle(nn.HybridBlock):
+    def __init__(self, channels, stride, groups, dilation, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = conv(channels, channels, 3, stride, groups, dilation=dilation)
+
+    def hybrid_forward(self, F, x):
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(("slot", "block"), [("stage", Whole), ("fuse", Whole), ("conv", Middle)])
+def test_every_name_that_it_makes_builds(slot, block):
+    names = gluon_attn.register_attention("m", slot, block)
+    try:
+        assert all(map(gluon_attn.get_model, names))
+        made = {name for name in BACKBONES if with_attention(name, "m") in names}
+    finally:
+        gluon_attn.forget_attention("m")
+    residual = {name: backbone.arch for name, backbone in BACKBONES.items() if not backbone.slots}
+    bottlenecks = {name for name, arch in residual.items() if arch.get("block", "bottleneck") == "bottleneck"}
+    assert made == (bottlenecks if slot == "conv" else set(residual)) and len(made) == len(names)
 
 
 def test_classes_in_place_of_names():
