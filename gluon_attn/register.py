@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any, List
 
 from gluon_attn import _compat, _gluoncv, errors, zoo
 from gluon_attn.catalogue import names as catalogue
+from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.mechanism import Mechanism
 
 __all__ = ["forget_attention", "register_attention"]
@@ -32,9 +34,22 @@ def register_attention(
     mechanism = Mechanism(name, slot, block, paper, formula, arguments)
     made = dataclasses.replace(mechanism, arguments={}).load()
     slots.check(slot, made, arguments)
+    _refuse_words_of_networks(mechanism, slots.called(made), slots.accepted(slot, made))
     names = catalogue.add(mechanism)
     _gluoncv.offer(zoo.makers(names))
     return names
+
+
+def _refuse_words_of_networks(mechanism, called, keywords):
+    """What get_model, or a family that the mechanism stands in, reads itself never reaches a block."""
+    makers = [zoo.get_model, *{spec.load() for spec in catalogue.specs_of(mechanism)}]
+    taken = {word for made in makers for word in inspect.signature(made).parameters}
+    for word in keywords:
+        if word in taken.union(spellings.KEYWORDS):
+            raise errors.GluonAttnError(
+                f"{called} takes {word}=, a word of get_model or of the backbones, which would never reach it: rename "
+                f"that argument, as in {mechanism.name}_{word}."
+            )
 
 
 def forget_attention(name: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import inspect
 import json
 import re
@@ -15,11 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Union
 
 from gluon_attn import _compat, errors, plugins
-from gluon_attn.catalogue import names as catalogue
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked, plain
 from gluon_attn.catalogue.kinds import refuse_no_count
-from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
 from gluon_attn.files import AnyPath
 
@@ -192,8 +189,7 @@ def _refuse_other_words(arch):
 
 
 def _build(spec, arguments, norm, in_channels, classes):
-    module, _, cls = spec.family.partition(":")
-    family = getattr(importlib.import_module(module), cls)
+    family = spec.load()
     takes = inspect.signature(family).parameters
     # A family with **mechanism names the unknown ones itself: which are known depends on the mechanism.
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
@@ -201,7 +197,7 @@ def _build(spec, arguments, norm, in_channels, classes):
             if name not in takes:
                 raise errors.unknown(f"argument of {spec.name}", name, takes)
     try:
-        own = checked(spec.name, arguments, _of_outsiders(arguments))
+        own = checked(spec.name, arguments, _of_outsiders(arguments, takes, spec))
         net = family(classes=classes, in_channels=in_channels, **own)
     except (errors.GluonAttnError, MemoryError):
         raise
@@ -219,17 +215,18 @@ def _build(spec, arguments, norm, in_channels, classes):
     return net
 
 
-def _of_outsiders(arguments):
+def _of_outsiders(arguments, takes, spec):
     """Keywords of mechanisms that are not the package's, which may mean something else by our words."""
-    from gluon_attn.attention.slots import PLACES, accepted
+    from gluon_attn.attention.slots import of_outsiders
 
-    chosen = {slot: arguments.get(slot) for slot in PLACES}
-    outside = [(slot, found) for slot, found in chosen.items() if callable(found) or _is_registered(found)]
-    return {keyword for slot, found in outside for keyword in accepted(slot, found)}
-
-
-def _is_registered(found):
-    return isinstance(found, str) and found in MECHANISMS and found not in catalogue.OWN
+    found = of_outsiders(arguments)
+    for name in found.intersection(takes):
+        if arguments.get(name) != spec.arch.get(name):
+            raise errors.GluonAttnError(
+                f"{name}={arguments[name]!r} would reach the backbone alone, and a class that is given takes {name}=, "
+                "too: rename it there."
+            )
+    return found
 
 
 def _first_line(problem):

@@ -12,11 +12,13 @@ import pytest
 from mxnet.gluon import nn
 
 import gluon_attn
-from gluon_attn import GluonAttnError, explain
+from gluon_attn import GluonAttnError, explain, register
 from gluon_attn.attention.aff import AFF
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.sk import SelectiveKernel
+from gluon_attn.attention.slots import PLACES, accepted
 from gluon_attn.catalogue.backbones import BACKBONES
+from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import with_attention
 from gluon_attn.layers import GlobalAvgPool, conv
 from gluon_attn.train import fit
@@ -235,6 +237,46 @@ def test_mistakes_are_sentences(arguments, words):
         gluon_attn.register_attention(*arguments)
     assert all(word in str(error.value) for word in words), error.value
     assert gluon_attn.list_models() == before
+
+
+class Grouped(Whole):
+    def __init__(self, channels, groups=8, **kwargs):
+        super().__init__(channels, **kwargs)
+
+
+class Chosen(Whole):
+    def __init__(self, channels, features=4, **kwargs):
+        super().__init__(channels, **kwargs)
+
+
+class Dense(Whole):
+    def __init__(self, channels, growth=4, **kwargs):
+        super().__init__(channels, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("slot", "block", "word"),
+    [("gate", Grouped, "groups"), ("stage", Chosen, "features"), ("gate", Dense, "growth"), ("stage", Dense, "")],
+)
+def test_words_of_get_model_and_of_the_backbones_are_taken(slot, block, word):
+    """Also where no mechanism would hear of them. Only DenseNets know `growth`, and a stage's has none there."""
+    if word:
+        with pytest.raises(GluonAttnError, match=f"{block.__name__} takes {word}=, a word of .* as in m_{word}"):
+            gluon_attn.register_attention("m", slot, block, **{word: 2})
+    else:
+        gluon_attn.register_attention("m", slot, block, growth=2)
+        gluon_attn.forget_attention("m")
+
+
+def test_a_word_for_two_is_a_sentence_where_a_class_is_given():
+    with pytest.raises(GluonAttnError, match="groups=4 would reach the backbone alone.*rename it"):
+        gluon_attn.get_model("resnet50", gate=Grouped, groups=4)
+    assert isinstance(gluon_attn.get_model("resnext50_32x4d", gate=Grouped).stages[0][0].gate, Grouped)
+
+
+@pytest.mark.parametrize("name", [name for name, m in MECHANISMS.items() if m.slot in PLACES and m.block and m.on])
+def test_every_mechanism_keeps_the_words_that_outsiders_must(name):
+    register._refuse_words_of_networks(MECHANISMS[name], name, accepted(MECHANISMS[name].slot, name))
 
 
 def test_twice_is_a_sentence(mine):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Set
 
 import mxnet as mx
 from mxnet.gluon import Block, HybridBlock
@@ -175,6 +175,21 @@ def accepted(slot: str, chosen: Any) -> List[str]:
     """
     parameters = inspect.signature(made_by(slot, chosen)).parameters.values()
     return [p.name for p in parameters if p.name not in PLACES[slot] and p.kind is not p.VAR_KEYWORD]
+
+
+def of_outsiders(chosen: Mapping) -> Set[str]:
+    """Keywords of the mechanisms in {slot: mechanism} that are not the package's: they may mean something of their own.
+
+    >>> sorted(of_outsiders({"stage": made_by("stage", "bam"), "fuse": "aff"}))
+    ['alpha', 'dilation', 'gating', 'reduction']
+    """
+    filled = {slot: chosen.get(slot) for slot in PLACES}
+    outside = [(slot, found) for slot, found in filled.items() if callable(found) or _is_registered(found)]
+    return {keyword for slot, found in outside for keyword in accepted(slot, found)}
+
+
+def _is_registered(found):
+    return isinstance(found, str) and found in MECHANISMS and found not in OWN
 
 
 def called(chosen: Any) -> str:

@@ -5,6 +5,7 @@ Pure data: this module imports no framework.
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Mapping
@@ -48,6 +49,11 @@ class Spec:
     @property
     def classes(self):
         return self.record.classes
+
+    def load(self):
+        """The family: a class that its `arch` makes a network of."""
+        module, _, family = self.family.partition(":")
+        return getattr(importlib.import_module(module), family)
 
     @property
     def input_size(self):
