@@ -50,6 +50,26 @@ class LateChannels(nn.HybridBlock):
         super().__init__(**kwargs)
 
 
+class Listed(nn.HybridBlock):
+    """Its child stands in a list, where Gluon does not look."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = [nn.Conv2D(channels, 1, in_channels=channels)]
+
+    def hybrid_forward(self, F, x):
+        return self.blocks[0](x)
+
+
+class Deferred(nn.HybridBlock):
+    def __init__(self, channels, classes=0, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = nn.Dense(classes) if classes else nn.Conv2D(channels, 1)
+
+    def hybrid_forward(self, F, x):
+        return self.layer(x)
+
+
 @pytest.fixture
 def mine():
     names = gluon_attn.register_attention("mine", "gate", Mine, "a paper", "x s(3 gap(x))", power=3.0)
@@ -213,6 +233,7 @@ def test_the_readme_does_it():
         gluon_attn.forget_attention("mean")
 
 
+@pytest.mark.filterwarnings("ignore:.*unregistered container")
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -224,6 +245,9 @@ def test_the_readme_does_it():
         (("cifar_mine", "gate", Mine), ["'cifar_mine'", "backbones"]),
         (("mine", "gate", LateChannels), ["LateChannels takes 'reduction' first", "`channels`"]),
         (("mine", "gate", Halves), ["(2, 32, 16, 16)", "same shape"]),
+        (("mine", "gate", Listed), ["Listed computes with conv", "none of its parameters", "HybridSequential"]),
+        (("mine", "gate", Deferred), ["of Deferred waits for the first image", "in_channels=channels"]),
+        (("mine", "head", Deferred), ["of Deferred waits for the first image", "in_units=channels"]),
         (("mine", "fuse", Mine), ["Mine(64)", "x and the shortcut"]),
         (("mine", "gate", Mine(8)), ["<a Mine>", "neither a name nor a class"]),
         (("mine", "gate", types.SimpleNamespace), ["no HybridBlock"]),

@@ -141,7 +141,8 @@ def _check_head(made, arguments):
 def _traced(made, place, arguments, inputs, how):
     """The shape of what the block makes of `inputs`; a sentence where it makes nothing."""
     try:
-        output = made(*place, **arguments)(*inputs)
+        block = made(*place, **arguments)
+        output = block(*inputs)
     except GluonAttnError:
         raise
     except Exception as problem:  # whatever a class of somebody else's raises
@@ -149,7 +150,27 @@ def _traced(made, place, arguments, inputs, how):
         raise GluonAttnError(
             f"{called(made)}({given}) does not work: {type(problem).__name__}: {problem}. Note that {how}."
         ) from problem
-    return _shape_of(output, [x.name for x in inputs])
+    names = [x.name for x in inputs]
+    _refuse_loose_parameters(called(made), block.collect_params(), output, names)
+    return _shape_of(output, names)
+
+
+def _refuse_loose_parameters(name, parameters, output, inputs):
+    """Parameters that no training would find, or that have no shape before the first image."""
+    used = output.list_inputs() if isinstance(output, mx.sym.Symbol) else ()
+    strange = [found for found in used if found not in inputs and found not in parameters]
+    if strange:
+        raise GluonAttnError(
+            f"{name} computes with {strange[0]}, which is none of its parameters: Gluon does not look for blocks in "
+            "lists and dicts. Make it an attribute, or a child of a HybridSequential."
+        )
+    shapes = {found: parameter.shape or (0,) for found, parameter in parameters.items()}  # 0: not yet known
+    waiting = [found for found, shape in shapes.items() if min(shape) < 1]
+    if waiting:
+        raise GluonAttnError(
+            f"The shape of {waiting[0]} of {name} waits for the first image, and networks here have theirs before: say "
+            "what comes in, as in nn.Dense(8, in_units=channels) and nn.Conv2D(8, 1, in_channels=channels)."
+        )
 
 
 _CHANNELS = 64
