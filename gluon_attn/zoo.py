@@ -37,8 +37,8 @@ def find(name: str) -> Spec:
     spec = SPECS.get(str(name).lower())
     if spec is None:
         near = spellings.nearest(name, sorted(SPECS, key=_natural))
-        remedy = "A mechanism of your own has names once its module is imported: --import MODULE."
-        raise errors.unknown("model", name, SPECS, near=near, remedy=remedy)
+        remedy = f"A mechanism of your own has names once its module is imported: --import MODULE. {plugins.without()}"
+        raise errors.unknown("model", name, SPECS, near=near, remedy=remedy.rstrip())
     return spec
 
 

@@ -60,7 +60,8 @@ def made_by(slot: str, chosen: Any) -> Callable:
             plugins.load()
         if chosen not in TABLES[slot]:
             # As the card of a network has it that was built with a class (zoo.own_arch).
-            remedy = f"Give the class itself: {slot}={chosen.rpartition(':')[2]}." if ":" in chosen else ""
+            _, colon, name = chosen.rpartition(":")
+            remedy = f"Give the class itself: {slot}={name}." if colon else plugins.without()
             raise unknown(KINDS.get(slot, slot), chosen, TABLES[slot], remedy=remedy)
         return TABLES[slot][chosen]
     refuse_what_makes_no_block(slot, chosen)
