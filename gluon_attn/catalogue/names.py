@@ -146,6 +146,15 @@ SPECS: Dict[str, Spec] = {spec.name: spec for spec in _all_specs()}
 OWN = frozenset(MECHANISMS)  # what the package brings
 
 
+def is_own(name: str) -> bool:
+    """Whether a network is the package's, and not named after a mechanism from outside.
+
+    >>> is_own("resnet50"), is_own("se_resnet50")
+    (True, True)
+    """
+    return SPECS[name].attention in OWN.union([""])
+
+
 def add(mechanism: Mechanism) -> List[str]:
     """Enter a mechanism from outside; returns the names that it makes.
 
