@@ -281,8 +281,9 @@ class ModelInfo:
 
     def __str__(self):
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        said = self.paper + (f", which calls it {self.label}" if self.label else "")
         return (
-            f"{self.name} ({self.paper}" + (f", which calls it {self.label})" if self.label else ")") + "\n"
+            f"{self.name}{said and f' ({said})'}\n"
             f"  parameters  {self.parameters / 1e6:.3f} M\n"
             f"  MACs        {self.macs / 1e9:.3f} G at {self.input_size} x {self.input_size}\n"
             f"  input       RGB, mean {mean}, std {std}, centre crop {self.crop:g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import types
 from pathlib import Path
@@ -84,7 +85,10 @@ def test_names_on_every_backbone(mine):
         name for name in gluon_attn.zoo.SPECS if gluon_attn.zoo.find(name).attention == "se"
     ]
     assert gluon_attn.zoo.find("mine_resnet50").paper == "a paper"
-    assert gluon_attn.model_info("cifar_mine_resnet20").parameters == gluon_attn.model_info("cifar_resnet20").parameters
+    info = gluon_attn.model_info("cifar_mine_resnet20")
+    assert info.parameters == gluon_attn.model_info("cifar_resnet20").parameters
+    assert str(info).startswith("cifar_mine_resnet20 (a paper)\n")
+    assert str(dataclasses.replace(info, paper="")).startswith("cifar_mine_resnet20\n")
 
 
 def test_its_arguments_are_bound_and_can_be_overridden(mine):
