@@ -16,6 +16,7 @@ from benchmarks import stage_costs
 from gluon_attn import list_models
 from gluon_attn.catalogue.names import SPECS, is_own
 from tools.zoo_site.cards import card
+from tools.zoo_site.reference import with_every_mechanism
 from tools.zoo_site.zoo_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,8 @@ def write_source(folder: Path, costs: dict) -> None:
         text = card(name, stages, costs[SPECS[name].plain])
         (networks / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / "zoo.md").write_text(page(costs), encoding="utf-8")
+    api = folder / "api.md"
+    api.write_text(with_every_mechanism(api.read_text(encoding="utf-8")), encoding="utf-8")
     index = folder / "index.md"
     index.write_text(with_every_page(index.read_text(encoding="utf-8"), folder), encoding="utf-8")
 
