@@ -13,7 +13,7 @@ import pytest
 from mxnet.gluon import nn
 
 import gluon_attn
-from gluon_attn import GluonAttnError, explain, register
+from gluon_attn import GluonAttnError, explain, register, zoo
 from gluon_attn.attention.aff import AFF
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.sk import SelectiveKernel
@@ -170,6 +170,34 @@ def test_every_name_that_it_makes_builds(slot, block):
     residual = {name: backbone.arch for name, backbone in BACKBONES.items() if not backbone.slots}
     bottlenecks = {name for name, arch in residual.items() if arch.get("block", "bottleneck") == "bottleneck"}
     assert made == (bottlenecks if slot == "conv" else set(residual)) and len(made) == len(names)
+
+
+def test_it_may_stand_on_some_backbones_and_be_given_what_they_need():
+    on = {("resnet18", "cifar_resnet2?"): {"power": 2.0}, "cifar_*": {"stages": [3]}}
+    names = gluon_attn.register_attention("m", "gate", Mine, on=on)
+    try:
+        assert {"m_resnet18", "cifar_m_resnet20", "cifar_m_mobilenet"} <= set(names) and "m_resnet50" not in names
+        net = gluon_attn.get_model("cifar_m_resnet20")
+        assert net.stages[2][0].gate.power == 2 and not isinstance(net.stages[1][0].gate, Mine)
+        assert zoo.own_arch(net, zoo.find("cifar_m_resnet20")) == {}
+    finally:
+        gluon_attn.forget_attention("m")
+
+
+@pytest.mark.parametrize(
+    ("on", "said"),
+    [
+        ({"resnet5O": {}}, "matches no backbone that has the slot 'conv'"),
+        ({"resnet18": {}}, "matches no backbone that has the slot 'conv'"),
+        ("resnet50", r"on='resnet50' cannot be: give \{backbones: arguments\}"),
+        ({"resnet50": 8}, "cannot be: give"),
+        ({50: {}}, "cannot be: give"),
+    ],
+)
+def test_backbones_that_are_none_are_sentences(on, said):
+    with pytest.raises(GluonAttnError, match=said):
+        gluon_attn.register_attention("m", "conv", Middle, on=on)
+    assert "m" not in MECHANISMS
 
 
 def test_classes_in_place_of_names():
