@@ -58,9 +58,11 @@ def main(argv=None):
 def _names(backbone):
     """The attentions on that backbone."""
     from gluon_attn import zoo
+    from gluon_attn.catalogue.names import is_own
 
+    names = filter(is_own, zoo.list_models())
     plain = (backbone, f"{backbone}d")
-    return [n for n in zoo.list_models() if zoo.find(n).plain in plain and n not in plain and _same(n, backbone)]
+    return [n for n in names if zoo.find(n).plain in plain and n not in plain and _same(n, backbone)]
 
 
 def _with_known(fresh, order):

@@ -10,7 +10,7 @@ from pathlib import Path
 from gluon_attn import get_model, weights, zoo
 from gluon_attn.catalogue.backbones import BACKBONES
 from gluon_attn.catalogue.mechanisms import MECHANISMS
-from gluon_attn.catalogue.names import SPECS, with_attention
+from gluon_attn.catalogue.names import OWN, SPECS, with_attention
 from gluon_attn.complexity import complexity
 from gluon_attn.files import write_text
 
@@ -22,7 +22,7 @@ def rows():
     """(label, slot, formula, paper, weights, parameters, MACs, network that was counted) of every mechanism."""
     yield "(none)", "", MECHANISMS["add"].formula, zoo.find(BACKBONE).paper, published(""), *cost("")
     for label, record in MECHANISMS.items():
-        if record.on:
+        if record.on and label in OWN:
             yield label, " + ".join(record.slots), record.formula, record.paper, published(label), *cost(label)
 
 

@@ -29,9 +29,10 @@ def known():
 
 def main(words):
     from gluon_attn import list_models
+    from gluon_attn.catalogue.names import is_own
 
     before = known() if "--new" in words else {}
-    rows = {name: before[name] if name in before else count(name) for name in list_models()}
+    rows = {name: before[name] if name in before else count(name) for name in filter(is_own, list_models())}
     lines = [f'"{name}": {json.dumps(row)}' for name, row in rows.items()]
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

@@ -1,12 +1,14 @@
 """Modules from outside that call `gluon_attn.register_attention` when they are imported.
 
-Installed packages name theirs by an entry point of the group `gluon_attn.attention`; anybody, by the variable
-GLUON_ATTN_IMPORT (separated by commas) or `--import MODULE` of any command. They are imported when a name is asked for
-that the package itself does not have, or all names are: what needs none of them does not wait for them.
+Installed packages name theirs by an entry point of the group `gluon_attn.attention`, or a function of it, which is then
+called; anybody, by the variable GLUON_ATTN_IMPORT (separated by commas) or `--import MODULE` of any command. They are
+imported when a name is asked for that the package itself does not have, or all names are: what needs none of them does
+not wait for them.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -19,7 +21,7 @@ from gluon_attn.errors import GluonAttnError
 
 GROUP = "gluon_attn.attention"
 VARIABLE = "GLUON_ATTN_IMPORT"
-_tried = {}  # module: the error that its import ended with, or None
+_tried = {}  # module, or module:function: the error that its import ended with, or None
 _lock = threading.RLock()
 
 
@@ -44,10 +46,7 @@ def load() -> None:
     with _lock:
         if _named():
             _look_here()
-        sources = {
-            point.value.partition(":")[0]: f"the entry point {point.name!r} of the group {GROUP}"
-            for point in _entry_points()
-        }
+        sources = {point.value: f"the entry point {point.name!r} of the group {GROUP}" for point in _entry_points()}
         sources.update(dict.fromkeys(_named(), f"--import or {VARIABLE}"))
         for module, source in sources.items():
             if module not in _tried:
@@ -57,10 +56,23 @@ def load() -> None:
                 raise _tried[module].with_traceback(None)  # of the time before
 
 
+def without() -> str:
+    """A sentence for a name that none of them has registered; '' where there are none.
+
+    >>> without()
+    ''
+    """
+    imported = [module for module, problem in _tried.items() if problem is None]
+    return f"Imported, and without it: {', '.join(imported)}." if imported else ""
+
+
 def _problem(module, source):
-    """Import it; the error where that fails."""
+    """Import it, and call the function of it that is named; the error where that fails."""
     try:
-        importlib.import_module(module)
+        name, _, function = module.partition(":")
+        found = importlib.import_module(name)
+        if function:
+            functools.reduce(getattr, function.split("."), found)()
     except GluonAttnError as error:
         return error
     except (Exception, SystemExit) as problem:  # whatever somebody else's module raises

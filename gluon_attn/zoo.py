@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import inspect
 import json
 import re
@@ -18,7 +17,6 @@ from gluon_attn import _compat, errors, plugins
 from gluon_attn.catalogue import spellings
 from gluon_attn.catalogue.arguments import checked, plain
 from gluon_attn.catalogue.kinds import refuse_no_count
-from gluon_attn.catalogue.mechanisms import MECHANISMS
 from gluon_attn.catalogue.names import SPECS, Spec
 from gluon_attn.files import AnyPath
 
@@ -39,8 +37,8 @@ def find(name: str) -> Spec:
     spec = SPECS.get(str(name).lower())
     if spec is None:
         near = spellings.nearest(name, sorted(SPECS, key=_natural))
-        remedy = "A mechanism of your own has names once its module is imported: --import MODULE."
-        raise errors.unknown("model", name, SPECS, near=near, remedy=remedy)
+        remedy = f"A mechanism of your own has names once its module is imported: --import MODULE. {plugins.without()}"
+        raise errors.unknown("model", name, SPECS, near=near, remedy=remedy.rstrip())
     return spec
 
 
@@ -193,8 +191,7 @@ def _refuse_other_words(arch):
 
 
 def _build(spec, arguments, norm, in_channels, classes):
-    module, _, cls = spec.family.partition(":")
-    family = getattr(importlib.import_module(module), cls)
+    family = spec.load()
     takes = inspect.signature(family).parameters
     # A family with **mechanism names the unknown ones itself: which are known depends on the mechanism.
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
@@ -202,7 +199,7 @@ def _build(spec, arguments, norm, in_channels, classes):
             if name not in takes:
                 raise errors.unknown(f"argument of {spec.name}", name, takes)
     try:
-        own = checked(spec.name, arguments, _of_outsiders(arguments))
+        own = checked(spec.name, arguments, _of_outsiders(arguments, takes, spec))
         net = family(classes=classes, in_channels=in_channels, **own)
     except (errors.GluonAttnError, MemoryError):
         raise
@@ -220,17 +217,18 @@ def _build(spec, arguments, norm, in_channels, classes):
     return net
 
 
-def _of_outsiders(arguments):
+def _of_outsiders(arguments, takes, spec):
     """Keywords of mechanisms that are not the package's, which may mean something else by our words."""
-    from gluon_attn.attention.slots import PLACES, accepted, is_own
+    from gluon_attn.attention.slots import of_outsiders
 
-    chosen = {slot: arguments.get(slot) for slot in PLACES}
-    outside = {slot: found for slot, found in chosen.items() if _is_known(found) and not is_own(found)}
-    return {keyword for slot, found in outside.items() for keyword in accepted(slot, found)}
-
-
-def _is_known(found):
-    return callable(found) or (isinstance(found, str) and found in MECHANISMS)
+    found = of_outsiders(arguments)
+    for name in found.intersection(takes):
+        if arguments.get(name) != spec.arch.get(name):
+            raise errors.GluonAttnError(
+                f"{name}={arguments[name]!r} would reach the backbone alone, and a class that is given takes {name}=, "
+                "too: rename it there."
+            )
+    return found
 
 
 def _first_line(problem):
@@ -285,8 +283,9 @@ class ModelInfo:
 
     def __str__(self):
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        said = self.paper + (f", which calls it {self.label}" if self.label else "")
         return (
-            f"{self.name} ({self.paper}" + (f", which calls it {self.label})" if self.label else ")") + "\n"
+            f"{self.name}{said and f' ({said})'}\n"
             f"  parameters  {self.parameters / 1e6:.3f} M\n"
             f"  MACs        {self.macs / 1e9:.3f} G at {self.input_size} x {self.input_size}\n"
             f"  input       RGB, mean {mean}, std {std}, centre crop {self.crop:g}"

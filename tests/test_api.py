@@ -16,12 +16,14 @@ import pytest
 import gluon_attn
 from gluon_attn import data, deploy, explain, weights
 from gluon_attn.data import random_state
+from tools.zoo_site.reference import with_every_mechanism
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "docs" / "digits"
 # Those that say what they hand out, those that the site shows, and what all parts stand on.
 PACKAGES = ("", "attention", "data", "deploy", "explain", "register", "train", "weights", "zoo")
-SHOWN = re.findall(r"automodule:: gluon_attn\.(.+)", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
+API = with_every_mechanism((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
+SHOWN = re.findall(r"automodule:: gluon_attn\.(.+)", API)
 BASES = ("accuracy", "cpu", "devices", "errors", "figures", "files", "layers", "parser", "plugins", "predict", "scoped")
 BASES += ("matrix_units", "mixed_precision", "hybridization", "threads", "recipe.files", "attention.slots")
 BASES += ("catalogue.arguments", "catalogue.datasets", "catalogue.names")
@@ -80,6 +82,20 @@ def public():
 
 
 PUBLIC = public()
+
+
+@pytest.mark.parametrize("part", PACKAGES)
+def test_everything_public_has_its_place_on_the_page(part):
+    page = set(re.findall(r"auto(?:function|class):: (\S+)", API))
+    for module, shown in re.findall(r"automodule:: (\S+)\n   :members:(.*)", API):
+        page.update(f"{module}.{name.strip() or '*'}" for name in shown.split(","))
+    lost = []
+    for name, value, _ in members(part):
+        homes = (f"gluon_attn.{part}".rstrip("."), getattr(value, "__module__", ""))  # handed out from, and written in
+        places = {f"{home}.{shown}" for home in homes for shown in (name, "*")}
+        if (inspect.isfunction(value) or inspect.isclass(value)) and not page & places:
+            lost.append(name)
+    assert not lost, f"docs/api.md lacks {', '.join(lost)} of {part}: `.. autofunction::` or `.. autoclass::` shows one"
 
 
 def is_error(value):

@@ -71,14 +71,37 @@ def test_another_process_and_the_modules_of_this_folder(folder):
     assert found.stdout == "cifar_outside_resnet20\n"
 
 
-def test_an_installed_package_names_its_module_by_an_entry_point(folder):
+def install(folder, entry):
+    """A package whose entry point is `entry`; its modules are those of the folder."""
     information = folder / "site" / "somebodys-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[{plugins.GROUP}]\noutside = my_attention\n")
+    (information / "entry_points.txt").write_text(f"[{plugins.GROUP}]\noutside = {entry}\n")
     sys.path[:0] = [str(folder / "site"), str(folder)]
+
+
+@pytest.mark.parametrize("entry", ["my_attention", "my_attention:register"])
+def test_an_installed_package_names_its_module_by_an_entry_point(folder, entry):
+    if ":" in entry:
+        module = MODULE.replace("\ngluon_attn.register", "\ndef register():\n    gluon_attn.register")
+        (folder / "my_attention.py").write_text(module)
+    install(folder, entry)
     assert gluon_attn.list_models("outside_resnet18") == ["outside_resnet18"]
     assert gluon_attn.get_model("cifar_outside_resnet20").stages[0][0].gate.strength == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("my_attention:no_such", "AttributeError: module 'my_attention' has no attribute 'no_such'"),
+        ("my_attention:Outside", "TypeError: .*missing 1 required positional argument: 'channels'"),
+        ("my_attention:__doc__", "TypeError: 'NoneType' object is not callable"),
+    ],
+)
+def test_what_an_entry_point_names_is_called_or_a_sentence(folder, entry, said):
+    install(folder, entry)
+    with pytest.raises(GluonAttnError, match=f"The module '{entry}', which the entry point 'outside' .*: {said}"):
+        gluon_attn.list_models()
 
 
 def test_its_gate_is_known_too(folder):
@@ -138,6 +161,11 @@ def test_a_package_that_fails_is_a_sentence_too(folder, capsys, content, said):
 def test_an_unknown_network_may_be_somebodys_own(folder):
     with pytest.raises(GluonAttnError, match="Unknown model 'outside_resnet18'.*--import MODULE"):
         gluon_attn.get_model("outside_resnet18")
+    plugins.want(["my_attention", "os"])
+    with pytest.raises(GluonAttnError, match="Unknown gate 'outsid'.*Imported, and without it: my_attention, os"):
+        gluon_attn.create_gate("outsid", 8)
+    with pytest.raises(GluonAttnError, match="Unknown model 'outsid_resnet18'.*without it: my_attention, os"):
+        gluon_attn.get_model("outsid_resnet18")
 
 
 def test_a_module_that_ends_the_program_is_a_sentence(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import types
 from pathlib import Path
@@ -12,11 +13,15 @@ import pytest
 from mxnet.gluon import nn
 
 import gluon_attn
-from gluon_attn import GluonAttnError, explain
+from gluon_attn import GluonAttnError, explain, register, zoo
 from gluon_attn.attention.aff import AFF
 from gluon_attn.attention.gating import Gating
 from gluon_attn.attention.sk import SelectiveKernel
-from gluon_attn.layers import GlobalAvgPool
+from gluon_attn.attention.slots import PLACES, accepted
+from gluon_attn.catalogue.backbones import BACKBONES
+from gluon_attn.catalogue.mechanisms import MECHANISMS
+from gluon_attn.catalogue.names import with_attention
+from gluon_attn.layers import GlobalAvgPool, conv
 from gluon_attn.train import fit
 from tests.helpers import build, images
 from tests.train.tiny import tiny
@@ -46,6 +51,26 @@ class LateChannels(nn.HybridBlock):
         super().__init__(**kwargs)
 
 
+class Listed(nn.HybridBlock):
+    """Its child stands in a list, where Gluon does not look."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = [nn.Conv2D(channels, 1, in_channels=channels)]
+
+    def hybrid_forward(self, F, x):
+        return self.blocks[0](x)
+
+
+class Deferred(nn.HybridBlock):
+    def __init__(self, channels, classes=0, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = nn.Dense(classes) if classes else nn.Conv2D(channels, 1)
+
+    def hybrid_forward(self, F, x):
+        return self.layer(x)
+
+
 @pytest.fixture
 def mine():
     names = gluon_attn.register_attention("mine", "gate", Mine, "a paper", "x s(3 gap(x))", power=3.0)
@@ -60,7 +85,10 @@ def test_names_on_every_backbone(mine):
         name for name in gluon_attn.zoo.SPECS if gluon_attn.zoo.find(name).attention == "se"
     ]
     assert gluon_attn.zoo.find("mine_resnet50").paper == "a paper"
-    assert gluon_attn.model_info("cifar_mine_resnet20").parameters == gluon_attn.model_info("cifar_resnet20").parameters
+    info = gluon_attn.model_info("cifar_mine_resnet20")
+    assert info.parameters == gluon_attn.model_info("cifar_resnet20").parameters
+    assert str(info).startswith("cifar_mine_resnet20 (a paper)\n")
+    assert str(dataclasses.replace(info, paper="")).startswith("cifar_mine_resnet20\n")
 
 
 def test_its_arguments_are_bound_and_can_be_overridden(mine):
@@ -110,6 +138,66 @@ def test_other_slots_and_blocks_by_path(slot, block, name):
         assert shape == [(1, 1000)]
     finally:
         gluon_attn.forget_attention("m")
+
+
+class Whole(nn.HybridBlock):
+    """A stage's, and with a second map a fusion's."""
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+
+    def hybrid_forward(self, F, x, shortcut=None):
+        return x if shortcut is None else x + shortcut
+
+
+class Middle(nn.HybridBlock):
+    def __init__(self, channels, stride, groups, dilation, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = conv(channels, channels, 3, stride, groups, dilation=dilation)
+
+    def hybrid_forward(self, F, x):
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(("slot", "block"), [("stage", Whole), ("fuse", Whole), ("conv", Middle)])
+def test_every_name_that_it_makes_builds(slot, block):
+    names = gluon_attn.register_attention("m", slot, block)
+    try:
+        assert all(map(gluon_attn.get_model, names))
+        made = {name for name in BACKBONES if with_attention(name, "m") in names}
+    finally:
+        gluon_attn.forget_attention("m")
+    residual = {name: backbone.arch for name, backbone in BACKBONES.items() if not backbone.slots}
+    bottlenecks = {name for name, arch in residual.items() if arch.get("block", "bottleneck") == "bottleneck"}
+    assert made == (bottlenecks if slot == "conv" else set(residual)) and len(made) == len(names)
+
+
+def test_it_may_stand_on_some_backbones_and_be_given_what_they_need():
+    on = {("resnet18", "cifar_resnet2?"): {"power": 2.0}, "cifar_*": {"stages": [3]}}
+    names = gluon_attn.register_attention("m", "gate", Mine, on=on)
+    try:
+        assert {"m_resnet18", "cifar_m_resnet20", "cifar_m_mobilenet"} <= set(names) and "m_resnet50" not in names
+        net = gluon_attn.get_model("cifar_m_resnet20")
+        assert net.stages[2][0].gate.power == 2 and not isinstance(net.stages[1][0].gate, Mine)
+        assert zoo.own_arch(net, zoo.find("cifar_m_resnet20")) == {}
+    finally:
+        gluon_attn.forget_attention("m")
+
+
+@pytest.mark.parametrize(
+    ("on", "said"),
+    [
+        ({"resnet5O": {}}, "matches no backbone that has the slot 'conv'"),
+        ({"resnet18": {}}, "matches no backbone that has the slot 'conv'"),
+        ("resnet50", r"on='resnet50' cannot be: give \{backbones: arguments\}"),
+        ({"resnet50": 8}, "cannot be: give"),
+        ({50: {}}, "cannot be: give"),
+    ],
+)
+def test_backbones_that_are_none_are_sentences(on, said):
+    with pytest.raises(GluonAttnError, match=said):
+        gluon_attn.register_attention("m", "conv", Middle, on=on)
+    assert "m" not in MECHANISMS
 
 
 def test_classes_in_place_of_names():
@@ -177,6 +265,7 @@ def test_the_readme_does_it():
         gluon_attn.forget_attention("mean")
 
 
+@pytest.mark.filterwarnings("ignore:.*unregistered container")
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -188,6 +277,9 @@ def test_the_readme_does_it():
         (("cifar_mine", "gate", Mine), ["'cifar_mine'", "backbones"]),
         (("mine", "gate", LateChannels), ["LateChannels takes 'reduction' first", "`channels`"]),
         (("mine", "gate", Halves), ["(2, 32, 16, 16)", "same shape"]),
+        (("mine", "gate", Listed), ["Listed computes with conv", "none of its parameters", "HybridSequential"]),
+        (("mine", "gate", Deferred), ["of Deferred waits for the first image", "in_channels=channels"]),
+        (("mine", "head", Deferred), ["of Deferred waits for the first image", "in_units=channels"]),
         (("mine", "fuse", Mine), ["Mine(64)", "x and the shortcut"]),
         (("mine", "gate", Mine(8)), ["<a Mine>", "neither a name nor a class"]),
         (("mine", "gate", types.SimpleNamespace), ["no HybridBlock"]),
@@ -201,6 +293,46 @@ def test_mistakes_are_sentences(arguments, words):
         gluon_attn.register_attention(*arguments)
     assert all(word in str(error.value) for word in words), error.value
     assert gluon_attn.list_models() == before
+
+
+class Grouped(Whole):
+    def __init__(self, channels, groups=8, **kwargs):
+        super().__init__(channels, **kwargs)
+
+
+class Chosen(Whole):
+    def __init__(self, channels, features=4, **kwargs):
+        super().__init__(channels, **kwargs)
+
+
+class Dense(Whole):
+    def __init__(self, channels, growth=4, **kwargs):
+        super().__init__(channels, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("slot", "block", "word"),
+    [("gate", Grouped, "groups"), ("stage", Chosen, "features"), ("gate", Dense, "growth"), ("stage", Dense, "")],
+)
+def test_words_of_get_model_and_of_the_backbones_are_taken(slot, block, word):
+    """Also where no mechanism would hear of them. Only DenseNets know `growth`, and a stage's has none there."""
+    if word:
+        with pytest.raises(GluonAttnError, match=f"{block.__name__} takes {word}=, a word of .* as in m_{word}"):
+            gluon_attn.register_attention("m", slot, block, **{word: 2})
+    else:
+        gluon_attn.register_attention("m", slot, block, growth=2)
+        gluon_attn.forget_attention("m")
+
+
+def test_a_word_for_two_is_a_sentence_where_a_class_is_given():
+    with pytest.raises(GluonAttnError, match="groups=4 would reach the backbone alone.*rename it"):
+        gluon_attn.get_model("resnet50", gate=Grouped, groups=4)
+    assert isinstance(gluon_attn.get_model("resnext50_32x4d", gate=Grouped).stages[0][0].gate, Grouped)
+
+
+@pytest.mark.parametrize("name", [name for name, m in MECHANISMS.items() if m.slot in PLACES and m.block and m.on])
+def test_every_mechanism_keeps_the_words_that_outsiders_must(name):
+    register._refuse_words_of_networks(MECHANISMS[name], name, accepted(MECHANISMS[name].slot, name))
 
 
 def test_twice_is_a_sentence(mine):

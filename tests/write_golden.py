@@ -13,6 +13,7 @@ import mxnet as mx
 
 import gluon_attn
 from gluon_attn import zoo
+from gluon_attn.catalogue.names import is_own
 from gluon_attn.complexity import complexity
 
 GOLDEN = Path(__file__).with_name("zoo_golden.json")
@@ -29,7 +30,7 @@ def describe(name):
 
 def main(words):
     known = json.loads(GOLDEN.read_text()) if "--new" in words else {}
-    rows = {name: known[name] if name in known else describe(name) for name in gluon_attn.list_models()}
+    rows = {name: known[name] if name in known else describe(name) for name in filter(is_own, gluon_attn.list_models())}
     lines = [f'"{name}": {json.dumps(row)}' for name, row in rows.items()]
     GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

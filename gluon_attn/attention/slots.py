@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Set
 
 import mxnet as mx
 from mxnet.gluon import Block, HybridBlock
@@ -60,7 +60,8 @@ def made_by(slot: str, chosen: Any) -> Callable:
             plugins.load()
         if chosen not in TABLES[slot]:
             # As the card of a network has it that was built with a class (zoo.own_arch).
-            remedy = f"Give the class itself: {slot}={chosen.rpartition(':')[2]}." if ":" in chosen else ""
+            _, colon, name = chosen.rpartition(":")
+            remedy = f"Give the class itself: {slot}={name}." if colon else plugins.without()
             raise unknown(KINDS.get(slot, slot), chosen, TABLES[slot], remedy=remedy)
         return TABLES[slot][chosen]
     refuse_what_makes_no_block(slot, chosen)
@@ -141,7 +142,8 @@ def _check_head(made, arguments):
 def _traced(made, place, arguments, inputs, how):
     """The shape of what the block makes of `inputs`; a sentence where it makes nothing."""
     try:
-        output = made(*place, **arguments)(*inputs)
+        block = made(*place, **arguments)
+        output = block(*inputs)
     except GluonAttnError:
         raise
     except Exception as problem:  # whatever a class of somebody else's raises
@@ -149,7 +151,27 @@ def _traced(made, place, arguments, inputs, how):
         raise GluonAttnError(
             f"{called(made)}({given}) does not work: {type(problem).__name__}: {problem}. Note that {how}."
         ) from problem
-    return _shape_of(output, [x.name for x in inputs])
+    names = [x.name for x in inputs]
+    _refuse_loose_parameters(called(made), block.collect_params(), output, names)
+    return _shape_of(output, names)
+
+
+def _refuse_loose_parameters(name, parameters, output, inputs):
+    """Parameters that no training would find, or that have no shape before the first image."""
+    used = output.list_inputs() if isinstance(output, mx.sym.Symbol) else ()
+    strange = [found for found in used if found not in inputs and found not in parameters]
+    if strange:
+        raise GluonAttnError(
+            f"{name} computes with {strange[0]}, which is none of its parameters: Gluon does not look for blocks in "
+            "lists and dicts. Make it an attribute, or a child of a HybridSequential."
+        )
+    shapes = {found: parameter.shape or (0,) for found, parameter in parameters.items()}  # 0: not yet known
+    waiting = [found for found, shape in shapes.items() if min(shape) < 1]
+    if waiting:
+        raise GluonAttnError(
+            f"The shape of {waiting[0]} of {name} waits for the first image, and networks here have theirs before: say "
+            "what comes in, as in nn.Dense(8, in_units=channels) and nn.Conv2D(8, 1, in_channels=channels)."
+        )
 
 
 _CHANNELS = 64
@@ -187,6 +209,21 @@ def is_own(chosen: Any) -> bool:
         return chosen in OWN
     module = getattr(getattr(chosen, "func", chosen), "__module__", None) or ""
     return module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def of_outsiders(chosen: Mapping) -> Set[str]:
+    """Keywords of the mechanisms in {slot: mechanism} that are not the package's: they may mean something of their own.
+
+    >>> of_outsiders({"stage": made_by("stage", "bam"), "fuse": "aff"})
+    set()
+    """
+    filled = {slot: chosen.get(slot) for slot in PLACES}
+    outside = [(slot, found) for slot, found in filled.items() if _is_known(found) and not is_own(found)]
+    return {keyword for slot, found in outside for keyword in accepted(slot, found)}
+
+
+def _is_known(found):
+    return callable(found) or (isinstance(found, str) and found in MECHANISMS)
 
 
 def called(chosen: Any) -> str:

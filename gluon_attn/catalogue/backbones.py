@@ -25,11 +25,13 @@ class Backbone:
     d_form: str = ""
 
     def takes(self, filled: Mapping) -> bool:
-        """Whether the family has every slot of {slot: name}.
+        """Whether the family has every slot of {slot: name}, and its block the one that `conv` fills.
 
         >>> BACKBONES["cifar_vgg"].takes({"head": "ltpa"}), BACKBONES["cifar_vgg"].takes({"head": "abn"})
         (True, False)
         """
+        if "conv" in filled and self.arch.get("block", "bottleneck") != "bottleneck":
+            return False  # it takes the place of a bottleneck's 3x3
         wanted = ({slot, f"{slot}={name}"} for slot, name in filled.items())
         return not self.slots or all(names.intersection(self.slots) for names in wanted)
 

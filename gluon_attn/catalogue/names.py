@@ -5,6 +5,7 @@ Pure data: this module imports no framework.
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Mapping
@@ -48,6 +49,11 @@ class Spec:
     @property
     def classes(self):
         return self.record.classes
+
+    def load(self):
+        """The family: a class that its `arch` makes a network of."""
+        module, _, family = self.family.partition(":")
+        return getattr(importlib.import_module(module), family)
 
     @property
     def input_size(self):
@@ -138,6 +144,15 @@ def _all_specs():
 
 SPECS: Dict[str, Spec] = {spec.name: spec for spec in _all_specs()}
 OWN = frozenset(MECHANISMS)  # what the package brings
+
+
+def is_own(name: str) -> bool:
+    """Whether a network is the package's, and not named after a mechanism from outside.
+
+    >>> is_own("resnet50"), is_own("se_resnet50")
+    (True, True)
+    """
+    return SPECS[name].attention in OWN.union([""])
 
 
 def add(mechanism: Mechanism) -> List[str]:

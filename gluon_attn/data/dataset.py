@@ -8,7 +8,7 @@ import hashlib
 import math
 import numbers
 import reprlib
-from typing import Optional, Sequence, Tuple
+from typing import Iterable, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class Dataset:
 
 
 class ArrayDataset(Dataset):
-    """Images held in memory: `images` uint8 (N, H, W, 3), `labels` (N,).
+    """Images held in memory: `images` uint8 (N, H, W, 3), `labels` (N,), each the place of its class in `classes`.
 
     >>> ArrayDataset("mine", np.zeros((4, 32, 32, 3), np.uint8), [0, 1, 0, 1], ["a", "b"], (0.5,) * 3, (0.25,) * 3)
     <mine: 4 images for 32x32, 2 classes (a, b)>
@@ -102,14 +102,30 @@ class ArrayDataset(Dataset):
         mean: Sequence[float],
         std: Sequence[float],
     ):
+        if not isinstance(classes, Iterable):
+            raise DataError(f"classes={classes!r} of {name} are no names: give a list of one a class.")
         self.name, self.classes, self.mean, self.std = name, list(classes), tuple(mean), tuple(std)
-        self.images, self.labels = images, np.asarray(labels, np.int32)
-        if len(self.images) != len(self.labels):
+        if len(images) != len(labels):
             raise DataError(f"{name} has {len(images)} images and {len(labels)} labels: give one label an image.")
+        self.images, self.labels = images, _labels(labels, len(self.classes), name)
         self.image_size = images.shape[1]
 
     def __getitem__(self, index):
         return self.images[index], int(self.labels[index])
+
+
+def _labels(labels, count, name):
+    """`labels` as int32 (N,), each a class of `count`; another one would be trained on, as some class or as none."""
+    found = np.asarray(labels)
+    if found.ndim != 1 or found.dtype.kind not in "biuf":
+        raise DataError(f"The labels of {name} are {found.dtype} of shape {found.shape}: give whole numbers (N,).")
+    wrong = np.flatnonzero(~((found >= 0) & (found < count) & (found == np.floor(found))))  # ~: NaN is none of these
+    if wrong.size:
+        raise DataError(
+            f"Label {wrong[0]} of {name} is {found[wrong[0]]:g}, and it has {count} classes: give whole numbers from 0 "
+            f"to {count - 1}."
+        )
+    return found.astype(np.int32)
 
 
 class Subset(Dataset):

@@ -23,7 +23,8 @@ from gluon_attn.recipe.values import read_value, shown
 MOST = {int: 2**31 - 1, float: 10**6}  # of numbers that say nothing else; MXNet's whole numbers have 32 bits
 IN_RUN = "recipe.yaml"  # in the folder of a run
 
-# What `zoo.get_model` and `data.get_dataset` take beside a network's keywords and a data set's options.
+# What `zoo.get_model` and `data.get_dataset` take beside a network's keywords and a data set's options. No card keeps
+# it: what no flag says would be lost where the run is loaded.
 _NOT_IN_ARCH = dict(
     name="--model says it",
     pretrained="--pretrained says it",
@@ -34,6 +35,8 @@ _NOT_IN_ARCH = dict(
     root="a --pretrained FILE may lie anywhere",
     features="the whole network is trained",
     norm_layer="it is a class of Python, which no word can be",
+    norm_kwargs="a run keeps the words of its network alone, and what is loaded would have Gluon's BatchNorm",
+    use_global_stats="--use-global-stats says it",
 )
 _NOT_IN_OPTIONS = dict(
     name="--dataset says it",
@@ -148,7 +151,8 @@ class Recipe:
     )
     auto_aug_variant: str = option(
         "paper",
-        "increasing: Posterize and Color as open-aff's autogluon had them",
+        "of AutoAugment; increasing: as open-aff's autogluon had it: before the crop, black corners, Posterize down to "
+        "no bits, Solarize from the other end, at most ten pixels of translation, two rows of the tables changed",
         choices=("paper", "increasing"),
         group="augmentation",
     )

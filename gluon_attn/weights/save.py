@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from gluon_attn._compat import mxnet_explained
 from gluon_attn.errors import WeightsError, unknown
-from gluon_attn.files import replacing
+from gluon_attn.files import AnyPath, replacing
 from gluon_attn.weights.expressible import form, refuse_what_it_lacks
 from gluon_attn.weights.files import values_of, write_checked
 from gluon_attn.weights.layouts import source_of
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @mxnet_explained()
-def save_weights(net: HybridBlock, path: os.PathLike, format: str = "gluon") -> None:
+def save_weights(net: HybridBlock, path: AnyPath, format: str = "gluon") -> None:
     """Write the parameters of `net`, a network of the zoo, as `path`, under the names of `format`; whole or not at all.
 
     format : 'gluon' (ours, what `net.save_parameters` writes: the mean where devices differ), 'timm', 'torchvision',

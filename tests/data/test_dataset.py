@@ -92,9 +92,8 @@ def test_mistakes(arguments, options, message):
     [([], []), ([2, 0, 2], [7, 5, 7]), (np.array([False, True, True]), [6, 7]), (range(1), [5]), ([-1], [7])],
 )
 def test_a_subset_is_where_the_indices_say(indices, labels):
-    whole = data.ArrayDataset(
-        "mine", np.arange(5, 8, dtype=np.uint8).repeat(12).reshape(3, 2, 2, 3), [5, 6, 7], "ab", (0,) * 3, (1,) * 3
-    )
+    images = np.arange(5, 8, dtype=np.uint8).repeat(12).reshape(3, 2, 2, 3)
+    whole = data.ArrayDataset("mine", images, [5, 6, 7], "abcdefgh", (0,) * 3, (1,) * 3)
     part = data.Subset(whole, indices)
     assert len(part) == len(labels) and part.labels.tolist() == labels
     assert [part[i][0][0, 0, 0] for i in range(len(part))] == [part[i][1] for i in range(len(part))] == labels
@@ -109,6 +108,27 @@ def test_a_subset_of_what_is_not_there(indices):
 def test_every_image_in_memory_has_its_label():
     with pytest.raises(DataError, match="mine has 5 images and 2 labels: give one label an image"):
         data.ArrayDataset("mine", np.zeros((5, 4, 4, 3), np.uint8), [0, 1], "ab", (0,) * 3, (1,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "said"),
+    [
+        ([0, 5, 0, 1], "ab", "Label 1 of mine is 5, and it has 2 classes: give whole numbers from 0 to 1"),
+        ([0, 1, 0, -1], "ab", "Label 3 of mine is -1"),
+        ([0.5, 1, 0, 1], "ab", "Label 0 of mine is 0.5"),
+        ([0, math.nan, 0, 1], "ab", "Label 1 of mine is nan"),
+        ([[0], [1], [0], [1]], "ab", r"of shape \(4, 1\): give whole numbers \(N,\)"),
+        (["a", "b", "a", "b"], "ab", r"labels of mine are <U1 of shape \(4,\)"),
+        ([0, 1, 0, 1], None, "classes=None of mine are no names: give a list"),
+        ([0, 1, 0, 1], 2, "classes=2 of mine are no names"),
+    ],
+)
+def test_a_label_is_the_place_of_its_class(labels, classes, said):
+    images, facts = np.zeros((4, 4, 4, 3), np.uint8), ((0,) * 3, (1,) * 3)
+    with pytest.raises(DataError, match=said):
+        data.ArrayDataset("mine", images, labels, classes, *facts)
+    read = data.ArrayDataset("mine", images, np.array([0.0, 1.0, 2.0, 1.0]), "abc", *facts)
+    assert read.labels.tolist() == [0, 1, 2, 1] and read.labels.dtype == np.int32
 
 
 def test_bad_image_survives_the_way_out_of_a_worker():

@@ -1,9 +1,13 @@
 """The front door: one screen, which runs as it stands, no long table, and no link into nothing."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
+
+from gluon_attn import cli
+from gluon_attn.parser import Parser
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +38,17 @@ def test_its_first_lines_run():
     for block, arguments in ((scope["gate"], [x]), (scope["fuse"], [x, x])):
         block.initialize()
         assert block(*arguments).shape == x.shape
+
+
+def test_the_commands_that_take_a_run_are_named():
+    takers = set()
+    for name in cli.COMMANDS:
+        parser = Parser(description="")
+        importlib.import_module(f"gluon_attn.commands.{name}").add_arguments(parser)
+        takers |= {name for action in parser._actions if "--run" in action.option_strings}
+    page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"`--run DIR` of (.*?), and `gluon_attn.load", page, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", said)) == takers
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import aff_table
+import gluon_attn
+from benchmarks import aff_table, mechanism_table, stage_costs
 from gluon_attn import zoo
 from gluon_attn.catalogue.mechanisms import MECHANISMS
+from tests import write_golden
 
 
 def test_every_mechanism_has_its_formula():
@@ -20,6 +22,29 @@ def test_the_page_has_what_the_records_say():
     for name, record in MECHANISMS.items():
         row = f"| {name} | {' + '.join(record.slots)} | {record.formula} | {record.paper} |"
         assert not record.on or row in page, f"{name}: run `python benchmarks/mechanism_table.py`"
+
+
+@pytest.fixture
+def somebodys():
+    """A mechanism of an installed package, say: no fact of this repository."""
+    gluon_attn.register_attention("somebodys", "gate", "gluon_attn.attention.simam:SimAM")
+    yield
+    gluon_attn.forget_attention("somebodys")
+
+
+@pytest.mark.parametrize(("module", "file"), [(write_golden, "GOLDEN"), (stage_costs, "FILE")])
+def test_what_is_written_here_has_our_names_alone(somebodys, module, file, tmp_path, monkeypatch):
+    before = getattr(module, file).read_text(encoding="utf-8")
+    monkeypatch.setattr(module, file, tmp_path / "written.json")
+    (tmp_path / "written.json").write_text(before, encoding="utf-8")
+    module.main(["--new"])
+    assert (tmp_path / "written.json").read_text(encoding="utf-8") == before
+
+
+def test_the_table_of_mechanisms_has_ours_alone(somebodys, monkeypatch):
+    monkeypatch.setattr(mechanism_table, "cost", lambda label: ("", "", ""))
+    labels = [row[0] for row in mechanism_table.rows()]
+    assert "simam" in labels and "somebodys" not in labels
 
 
 @pytest.mark.parametrize("row", [*aff_table.ROWS, *aff_table.MORE], ids=lambda row: f"{row.model}-{row.source}")

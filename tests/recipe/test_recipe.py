@@ -93,6 +93,8 @@ def test_values_that_cannot_be_read(values, sentence):
         (dict(label_smoothing=1.0), "--label-smoothing cannot be 1.0 .*: give a number from 0 to below 1"),
         (dict(mixup=-1.0), "--mixup cannot be -1.0 .*: give a number from 0 to"),
         (dict(mixup=1.0, epochs=5, mixup_off_epochs=5), "no epoch to mix in"),
+        (dict(auto_aug_variant="increasing"), "a form of AutoAugment, and --auto-aug none has none: give --auto-aug-v"),
+        (dict(auto_aug="rand", auto_aug_variant="increasing"), "--auto-aug rand has none: give --auto-aug-variant pap"),
         (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader pil"),
         (dict(dataset="imagenet-rec", reader="native", crop="pad"), "not --crop pad: use --reader pil, or --crop res"),
         (dict(dataset="cifar10", reader="native"), "RecordIO only, not 'cifar10'"),
@@ -116,7 +118,7 @@ def test_names_that_do_not_exist(tmp_path):
 
 
 NOT_KEYWORDS = {
-    "arch": (zoo.get_model, {"arch", "norm_kwargs", "use_global_stats"}),
+    "arch": (zoo.get_model, {"arch"}),
     "dataset_options": (data.get_dataset, {"options", "validation", "per_class"}),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
@@ -69,13 +70,16 @@ def test_nothing_is_set_before_everything_fits(arrays):
     same(own(X), before)
 
 
-def test_a_layout_that_nobody_publishes_is_named():
+def test_a_layout_that_nobody_publishes_is_named_and_so_is_one_of_two(monkeypatch):
     with pytest.raises(
         WeightsError, match=r"none of the known layouts \(gluon_attn, openaff, imgclsmob, timm.*2 tensors, a, b"
     ):
         translate({"a": 1, "b": 2})
     with pytest.raises(WeightsError, match="Unknown source of weights 'tim'. Did you mean 'timm'?"):
         translate({"a": 1}, "tim")
+    monkeypatch.setitem(maps.SOURCES, "everything", SimpleNamespace(recognises=lambda names: True))
+    with pytest.raises(WeightsError, match="has the layout of timm and of everything: it holds 2 tensors.*source="):
+        translate({"conv1.weight": 1, "layer1.0.bn1.weight": 2})
 
 
 def test_two_tensors_for_one_place_are_an_error(arrays):

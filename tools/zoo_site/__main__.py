@@ -10,11 +10,13 @@ import importlib.util
 import shutil
 import sys
 from pathlib import Path
+from typing import Iterable
 
 from benchmarks import stage_costs
 from gluon_attn import list_models
-from gluon_attn.catalogue.names import SPECS
+from gluon_attn.catalogue.names import SPECS, is_own
 from tools.zoo_site.cards import card
+from tools.zoo_site.reference import with_every_mechanism
 from tools.zoo_site.zoo_page import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +32,7 @@ def main(argv=None) -> int:
         parser.error("the site needs the extra docs, on Python 3.11 or 3.12: make docs PYTHON=python3.11")
     source, html = args.output / "source", args.output / "html"
     shutil.rmtree(html, ignore_errors=True)
-    write_source(source, costs_of(list_models()))
+    write_source(source, costs_of(filter(is_own, list_models())))
     from sphinx.cmd.build import main as sphinx
 
     status = sphinx(["-W", "--keep-going", "-q", "-E", "-b", "html", str(source), str(html)])
@@ -39,7 +41,7 @@ def main(argv=None) -> int:
     return status
 
 
-def costs_of(names: list) -> dict:
+def costs_of(names: Iterable[str]) -> dict:
     """{name: {stage: [parameters, MACs]}}: from results/, and counted for names that are newer than that file."""
     known = stage_costs.known()
     return {name: known[name] if name in known else stage_costs.count(name) for name in names}
@@ -56,6 +58,8 @@ def write_source(folder: Path, costs: dict) -> None:
         text = card(name, stages, costs[SPECS[name].plain])
         (networks / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / "zoo.md").write_text(page(costs), encoding="utf-8")
+    api = folder / "api.md"
+    api.write_text(with_every_mechanism(api.read_text(encoding="utf-8")), encoding="utf-8")
     index = folder / "index.md"
     index.write_text(with_every_page(index.read_text(encoding="utf-8"), folder), encoding="utf-8")
 

@@ -24,10 +24,12 @@ def recognise(names, where="the file"):
     """The one source whose files have such names."""
     names = list(names)
     matching = [source for source, module in SOURCES.items() if module.recognises(names)]
-    if len(matching) != 1:
+    holds = f"it holds {len(names)} tensors, {', '.join(names[:4])}, ..."
+    if not matching:
+        raise WeightsError(f"{where} has none of the known layouts ({', '.join(SOURCES)}): {holds}")
+    if len(matching) > 1:
         raise WeightsError(
-            f"{where} has none of the known layouts ({', '.join(SOURCES)}): it holds {len(names)} tensors, "
-            f"{', '.join(names[:4])}, ..."
+            f"{where} has the layout of {' and of '.join(matching)}: {holds} Say which: load_weights(..., source=)."
         )
     return matching[0]
 
