@@ -95,11 +95,6 @@ def _faults(r):
         mixed and r.mixup_off_epochs >= r.epochs,
         f"--mixup-off-epochs {r.mixup_off_epochs} of {r.epochs} epochs leaves no epoch to mix in: give fewer.",
     )
-    yield (
-        r.auto_aug_variant != "paper" and r.auto_aug in ("", "none", "rand"),
-        f"--auto-aug-variant {r.auto_aug_variant} is a form of AutoAugment, and --auto-aug {r.auto_aug or 'none'} has "
-        "none: give --auto-aug-variant paper.",
-    )
     yield from _reader_faults(r, augmented)
 
 

@@ -151,8 +151,7 @@ class Recipe:
     )
     auto_aug_variant: str = option(
         "paper",
-        "of AutoAugment; increasing: as open-aff's autogluon had it: before the crop, black corners, Posterize down to "
-        "no bits, Solarize from the other end, at most ten pixels of translation, two rows of the tables changed",
+        "increasing: Posterize and Color as open-aff's autogluon had them",
         choices=("paper", "increasing"),
         group="augmentation",
     )

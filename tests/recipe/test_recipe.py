@@ -93,8 +93,6 @@ def test_values_that_cannot_be_read(values, sentence):
         (dict(label_smoothing=1.0), "--label-smoothing cannot be 1.0 .*: give a number from 0 to below 1"),
         (dict(mixup=-1.0), "--mixup cannot be -1.0 .*: give a number from 0 to"),
         (dict(mixup=1.0, epochs=5, mixup_off_epochs=5), "no epoch to mix in"),
-        (dict(auto_aug_variant="increasing"), "a form of AutoAugment, and --auto-aug none has none: give --auto-aug-v"),
-        (dict(auto_aug="rand", auto_aug_variant="increasing"), "--auto-aug rand has none: give --auto-aug-variant pap"),
         (dict(dataset="imagenet-rec", reader="native", auto_aug="imagenet"), "no AutoAugment.*--reader pil"),
         (dict(dataset="imagenet-rec", reader="native", crop="pad"), "not --crop pad: use --reader pil, or --crop res"),
         (dict(dataset="cifar10", reader="native"), "RecordIO only, not 'cifar10'"),
