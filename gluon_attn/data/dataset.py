@@ -77,6 +77,16 @@ class Dataset:
         size = f"{self.image_size}x{self.image_size}"
         return f"<{self.name}: {len(self)} images for {size}, {len(self.classes)} classes ({names})>"
 
+    def check_labels(self) -> None:
+        """DataError where an image is of none of the classes: it would be trained on as one of none."""
+        count = len(self.classes)
+        wrong = np.flatnonzero(self.labels >= count)
+        if wrong.size:
+            raise DataError(
+                f"Label {wrong[0]} of {self.name} is {self.labels[wrong[0]]}, and it has {count} classes: give whole "
+                f"numbers from 0 to {count - 1}."
+            )
+
     def __getitem__(self, index):
         """(uint8 array (H, W, 3), int label)."""
         raise NotImplementedError
@@ -107,24 +117,21 @@ class ArrayDataset(Dataset):
         self.name, self.classes, self.mean, self.std = name, list(classes), tuple(mean), tuple(std)
         if len(images) != len(labels):
             raise DataError(f"{name} has {len(images)} images and {len(labels)} labels: give one label an image.")
-        self.images, self.labels = images, _labels(labels, len(self.classes), name)
+        self.images, self.labels = images, _labels(labels, name)
         self.image_size = images.shape[1]
 
     def __getitem__(self, index):
         return self.images[index], int(self.labels[index])
 
 
-def _labels(labels, count, name):
-    """`labels` as int32 (N,), each a class of `count`; another one would be trained on, as some class or as none."""
+def _labels(labels, name):
+    """`labels` as int32 (N,), each the place of a class."""
     found = np.asarray(labels)
     if found.ndim != 1 or found.dtype.kind not in "biuf":
         raise DataError(f"The labels of {name} are {found.dtype} of shape {found.shape}: give whole numbers (N,).")
-    wrong = np.flatnonzero(~((found >= 0) & (found < count) & (found == np.floor(found))))  # ~: NaN is none of these
+    wrong = np.flatnonzero(~((found >= 0) & (found == np.floor(found))))  # ~: NaN is neither
     if wrong.size:
-        raise DataError(
-            f"Label {wrong[0]} of {name} is {found[wrong[0]]:g}, and it has {count} classes: give whole numbers from 0 "
-            f"to {count - 1}."
-        )
+        raise DataError(f"Label {wrong[0]} of {name} is {found[wrong[0]]:g}: give the places of classes, 0, 1, 2, ...")
     return found.astype(np.int32)
 
 

@@ -82,6 +82,9 @@ class RecordDataset(EncodedDataset):
         """By its index, and how long it is: the labels of a large one take minutes to read."""
         return f"{sha256(self.index)} {self.record.stat().st_size}"
 
+    def check_labels(self):
+        """Each is compared with the number of names where it is read."""
+
     def _label(self, number):
         try:
             return self._records.label(number)

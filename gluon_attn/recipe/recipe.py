@@ -151,7 +151,8 @@ class Recipe:
     )
     auto_aug_variant: str = option(
         "paper",
-        "increasing: Posterize and Color as open-aff's autogluon had them",
+        "of AutoAugment; increasing: as open-aff's autogluon had it: before the crop, black corners, Posterize down to "
+        "no bits, Solarize from the other end, at most ten pixels of translation, two rows of the tables changed",
         choices=("paper", "increasing"),
         group="augmentation",
     )

@@ -68,6 +68,7 @@ def _seen(train_set, evaluation_set):
 
 def check_fits(recipe, dataset, rank=0, workers=1):
     """GluonAttnError where the recipe and the training images do not go together; --dry-run asks it, too."""
+    dataset.check_labels()
     known = len(dataset.classes)
     if 0 < recipe.classes < known:
         raise GluonAttnError(

@@ -92,8 +92,9 @@ def test_mistakes(arguments, options, message):
     [([], []), ([2, 0, 2], [7, 5, 7]), (np.array([False, True, True]), [6, 7]), (range(1), [5]), ([-1], [7])],
 )
 def test_a_subset_is_where_the_indices_say(indices, labels):
-    images = np.arange(5, 8, dtype=np.uint8).repeat(12).reshape(3, 2, 2, 3)
-    whole = data.ArrayDataset("mine", images, [5, 6, 7], "abcdefgh", (0,) * 3, (1,) * 3)
+    whole = data.ArrayDataset(
+        "mine", np.arange(5, 8, dtype=np.uint8).repeat(12).reshape(3, 2, 2, 3), [5, 6, 7], "ab", (0,) * 3, (1,) * 3
+    )
     part = data.Subset(whole, indices)
     assert len(part) == len(labels) and part.labels.tolist() == labels
     assert [part[i][0][0, 0, 0] for i in range(len(part))] == [part[i][1] for i in range(len(part))] == labels
@@ -126,7 +127,7 @@ def test_every_image_in_memory_has_its_label():
 def test_a_label_is_the_place_of_its_class(labels, classes, said):
     images, facts = np.zeros((4, 4, 4, 3), np.uint8), ((0,) * 3, (1,) * 3)
     with pytest.raises(DataError, match=said):
-        data.ArrayDataset("mine", images, labels, classes, *facts)
+        data.ArrayDataset("mine", images, labels, classes, *facts).check_labels()
     read = data.ArrayDataset("mine", images, np.array([0.0, 1.0, 2.0, 1.0]), "abc", *facts)
     assert read.labels.tolist() == [0, 1, 2, 1] and read.labels.dtype == np.int32
 
