@@ -1,7 +1,7 @@
 """`python -m pytest -p tests.as_if_amx`: the suite as on a CPU with matrix units, on one that has none.
 
-What is ours then takes the other way: widths of groups, fences, what int8 files keep in bfloat16, what the logs say. The
-kernels stay those of this CPU: oneDNN takes DNNL_MAX_CPU_ISA for a maximum.
+What is ours then takes the other way: widths of groups, fences, what int8 files keep in bfloat16, what the logs say.
+The kernels stay those of this CPU: oneDNN takes DNNL_MAX_CPU_ISA for a maximum.
 """
 
 from __future__ import annotations
