@@ -11,14 +11,18 @@ from gluon_attn.data.seen import Seen
 FOLDER = "folder"
 
 
-def open_folder(split, root, options, origin):
-    """The data set; where `options` do not say which pictures are tested on, the weights of `origin` do."""
+def open_folder(split, root, options, origin, share=0):
+    """The data set; where `options` do not say which pictures are tested on, the weights of `origin` do.
+
+    share : what their training held out, where the recipe of the run is known
+    """
     said = {"run", "whole", "validation"} & set(options)
-    dataset = data.get_dataset(FOLDER, split, root=root, **options, **({} if said else _tested_on(origin)))
-    if said or not _was_trained_on_one(origin) or Seen.beside(origin.path or os.devnull):
+    how = dict(options, root=root, **({} if said else _tested_on(origin, share)))
+    dataset = data.get_dataset(FOLDER, split, **how)
+    if said or "run" in how or not _was_trained_on_one(origin):
         return dataset
-    # Of these weights it is known what they were trained on, but not by which picture.
-    halves = [data.get_dataset(FOLDER, half, root=root, **options, **_tested_on(origin)) for half in ("train", "test")]
+    # It is known how many pictures of each class they were not trained on, but not which.
+    halves = [data.get_dataset(FOLDER, half, **how) for half in ("train", "test")]
     if Seen(*(frozenset(half.marks) for half in halves)).digest == origin.card.notes.get("trained_on"):
         dataset.split = dataset.split or ("train" if split == "train" else "validation")
     else:
@@ -31,17 +35,18 @@ def open_folder(split, root, options, origin):
     return dataset
 
 
-def _tested_on(origin):
+def _tested_on(origin, share):
     """An option of the data set `folder`."""
+    held_out = {"validation": share} if share else {}
     if origin is None:
-        return {}
+        return held_out
     if origin.path is not None and Seen.beside(origin.path):
         return {"run": os.path.dirname(origin.path) or "."}
     if _was_trained_on_one(origin):
         share = origin.card.notes.get("validation")
-        return {"validation": share} if share else {}
+        return {"validation": share} if share else held_out
     elsewhere = origin.card is not None or origin.entry is not None
-    return {"whole": True} if elsewhere else {}
+    return {"whole": True} if elsewhere else held_out
 
 
 def _was_trained_on_one(origin):

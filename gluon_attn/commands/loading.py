@@ -106,6 +106,7 @@ def data_of_run(args):
     args.dataset = recipe.dataset or None
     args.data_root = args.data_root or recipe.data_root or None
     # Of a folder that is not divided the weights say what is tested on (commands/_undivided.py).
+    args.held_out = recipe.validation
     divided = args.dataset and own_splits(args.dataset, args.data_root)
     held_out = {"validation": recipe.validation} if recipe.validation and divided else {}
     args.dataset_options = {**recipe.dataset_options, **held_out, **_options(args)}
@@ -240,7 +241,7 @@ def open_dataset(args, origin=None, split="test"):
         return data.get_dataset(args.dataset, split, root=args.data_root, **options)
     from gluon_attn.commands._undivided import open_folder
 
-    return open_folder(split, args.data_root, options, origin)
+    return open_folder(split, args.data_root, options, origin, getattr(args, "held_out", 0))
 
 
 def fits_data(args, entry):
