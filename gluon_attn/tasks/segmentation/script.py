@@ -57,11 +57,7 @@ def _parse(argv):
         description="Train segmentation networks on digits canvases, side by side: "
         "python train_segmentation.py --output runs/segmentation",
     )
-
-    def add(flag, default, help, **shape):
-        parser.add_argument(flag, default=default, help=f"{help} (default: %(default)s)", **shape)
-
-    count, from_0 = number(least=1), number(least=0)
+    add, count, from_0 = parser.add_option, number(least=1), number(least=0)
     add("--methods", "dilated,danet,fcn,aff_fcn", "of gluon_attn.tasks.segmentation.model")
     add("--model", "cifar_resnet20", "backbone, a name of `gluon-attn list`")
     add("--layers", [1, 1, 1], "blocks of its stages; 0: its own number", type=from_0, nargs="+", metavar="N")
