@@ -1,8 +1,9 @@
 """Images a second and memory against batch, image size, devices and data workers; nothing grows faster than it must.
 
-What must be: time an image falls with the batch and then stays; it grows with the square of the side; memory is linear
-in the batch and in the square of the side; devices cpu:0 to cpu:3 share the same cores, so they gain nothing and may
-lose what splitting costs; workers gain until the cores are busy.
+What must be: time an image falls with the batch until it stays; it grows with the square of the side at most; memory is
+linear in the batch and in the square of the side; devices cpu:0 to cpu:3 share the same cores, so they gain nothing and
+may lose what splitting costs; workers lose what handing over costs, and gain until the cores are busy. What is:
+docs/speed.md (`python -m benchmarks.speed_page`).
 
     python -m benchmarks.growth              # writes results/growth.csv and docs/growth.png
     python -m benchmarks.growth --redraw     # the picture anew, from what is in results/

@@ -5,6 +5,8 @@ python -m benchmarks.speed_page
 
 from __future__ import annotations
 
+import textwrap
+
 from benchmarks.common import DOCS, RESULTS, processor_of, read
 from gluon_attn.files import write_text
 
@@ -63,9 +65,7 @@ outputs are rounded to it.
 
 ![images per second and memory against batch, side, devices and workers](growth.png)
 
-What must be: images/s rise with the batch and then stay, fall with the square of the side; memory is linear in the
-batch and in the square of the side; the devices cpu:0 to cpu:3 share the same cores and gain nothing; workers gain
-until the cores are busy. Columns: results/growth.csv.
+{growth}
 """
 
 CPU = ("CPU", "cpu")
@@ -137,8 +137,47 @@ def main():
         bfloat16=table(bfloat16, BFLOAT16),
         losses=table(losses, LOSSES),
         int8=table(int8, INT8),
+        growth=growth(read(RESULTS / "growth.csv")),
     )
     write_text(DOCS / "speed.md", page)
+
+
+def growth(rows):
+    """What the rows of results/growth.csv show, in words."""
+    values, speeds, memories = {}, {}, {}
+    for row in rows:
+        for of, key in ((values, "value"), (speeds, "images_per_second"), (memories, "memory_mib")):
+            of.setdefault(row["axis"], []).append(float(row[key] or "nan"))
+    (small, *_, before, large), speed = values["size"], speeds["size"]
+    images = [memory_slope(values["batch"], memories["batch"], at) for at in (0, -2)]
+    pixels = [1000 * memory_slope([side**2 for side in values["size"]], memories["size"], at) for at in (0, -2)]
+    text = (
+        f"Training aff_resnet18, from batch {values['batch'][0]:g} to {values['batch'][-1]:g} images/s grow to "
+        f"{speeds['batch'][-1] / speeds['batch'][0]:.1f} times, in the last doubling to "
+        f"{speeds['batch'][-1] / speeds['batch'][-2]:.2f} times. From side {small:g} to {large:g}, which has "
+        f"{(large / small) ** 2:.1f} times the pixels, they fall to 1/{speed[0] / speed[-1]:.1f}; from {before:g} to "
+        f"{large:g}, {(large / before) ** 2:.2f} times the pixels, to 1/{speed[-2] / speed[-1]:.2f}. Memory grows by "
+        f"{images[0]:.1f} MiB an image at the first step of the batch and {images[1]:.1f} at the last, and by "
+        f"{pixels[0]:.1f} and {pixels[1]:.1f} MiB per 1,000 pixels of the side's square (a line has the same at both "
+        f"ends). Devices cpu:0, cpu:1, ... share the same cores: {shares(values['devices'], speeds['devices'])} of the "
+        "images/s of one. Workers that read digits hand over what they have read: "
+        f"{shares(values['workers'], speeds['workers'])} of the images/s of none. MXNet had "
+        f"{rows[0]['cores_of_mxnet']} of {rows[0]['cores']} cores. Columns: results/growth.csv."
+    )
+    return textwrap.fill(text, 120)
+
+
+def memory_slope(x, y, at):
+    """Of the step that begins at that place."""
+    return (y[at + 1] - y[at]) / (x[at + 1] - x[at])
+
+
+def shares(values, speeds):
+    """Of the first speed, what each other gives: '2 give 0.75, 3 give 0.71'."""
+    said = [
+        f"{value:g} {'give' if value > 1 else 'gives'} {speed / speeds[0]:.2f}" for value, speed in zip(values, speeds)
+    ]
+    return ", ".join(said[1:])
 
 
 def table(rows, columns):

@@ -56,7 +56,8 @@ def _run(name, argv):
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
     command = importlib.import_module(f"gluon_attn.commands.{name}")
-    parser = Parser(prog=f"gluon-attn {name}", description=COMMANDS[name].capitalize() + ".")
+    text = COMMANDS[name]
+    parser = Parser(prog=f"gluon-attn {name}", description=f"{text[0].upper()}{text[1:]}.")  # ONNX stays ONNX
     command.add_arguments(parser)
     return command.run(parser.parse_args(argv))
 

@@ -34,6 +34,14 @@ class Parser(argparse.ArgumentParser):
             words = "a module of yours that registers mechanisms; may stand several times"
             self.add_argument("--import", dest="imports", action="append", default=[], metavar="MODULE", help=words)
 
+    def add_option(self, flag: str, default: Any, help: str, **shape: Any) -> None:
+        """`add_argument` of a flag whose help says its default.
+
+        >>> parser = Parser(prog="greet")
+        >>> parser.add_option("--times", 3, "how often", type=int)
+        """
+        self.add_argument(flag, default=default, help=f"{help} (default: %(default)s)", **shape)
+
     def parse_args(self, args: Optional[Sequence[str]] = None, namespace: Any = None) -> argparse.Namespace:
         found = super().parse_args(args, namespace)
         plugins.want(vars(found).pop("imports", ()))

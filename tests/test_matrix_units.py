@@ -279,6 +279,13 @@ def test_the_plan_says_it(machine):
     assert "\nrun       float32 on cpu(0), seed 0" in plan(recipe.replace(dtype="float32"))
 
 
+def test_the_plan_says_why_behind_the_device(machine, monkeypatch):
+    _no_amx(monkeypatch, machine[0])
+    recipe = Recipe.load("digits", model="cifar_resnet20", devices="cpu:0", dtype="bfloat16")
+    matrix_units.take(recipe.dtype, recipe.amx)
+    assert "\nrun       bfloat16 without AMX on cpu(0) (this CPU has none), seed 0" in plan(recipe)
+
+
 def test_the_log_says_it(machine):
     matrix_units.take("bfloat16")
     for dtype, lines in (

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gluon_attn.parser import exit_status
+from gluon_attn.parser import Parser, exit_status
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP])
@@ -51,3 +51,12 @@ def test_anything_is_printed(encoding, said):
 
 def test_nobody_need_listen():
     subprocess.run(["sh", "-c", '"$0" -c "$1" >&-', sys.executable, PRINTS], check=True)
+
+
+def test_an_option_says_its_default(capsys):
+    parser = Parser(prog="greet")
+    parser.add_option("--times", 3, "how often", type=int)
+    assert parser.parse_args([]).times == 3 and parser.parse_args(["--times", "5"]).times == 5
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    assert "how often (default: 3)" in capsys.readouterr().out

@@ -62,7 +62,8 @@ class Gating(nn.HybridBlock):
         if name not in GATINGS:
             raise unknown("gating", name, GATINGS)
         if not 0 < alpha <= 1:
-            raise GluonAttnError(f"alpha={alpha} is outside (0, 1]: the weights would leave [0, 1].")
+            why = "the weights would be constant" if alpha == 0 else "the weights would leave [0, 1]"
+            raise GluonAttnError(f"alpha={alpha} is outside (0, 1]: {why}.")
         if alpha != 1 and name not in _TAKES_ALPHA:
             raise GluonAttnError(f"alpha={alpha} has no meaning for gating={name!r}: only for {_TAKES_ALPHA}.")
         self.name_of_gating, self.alpha = name, alpha

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass, replace
 
 from gluon_attn.commands.loading import (
@@ -17,7 +18,7 @@ from gluon_attn.commands.loading import (
     open_dataset,
     take_run,
 )
-from gluon_attn.errors import GluonAttnError
+from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.parser import number
 
 
@@ -45,7 +46,12 @@ def add_arguments(parser):
     parser.add_argument(
         "--stage", metavar="S", help="stage of the CAM methods: stage3, or -2 (default: the last with places)"
     )
-    parser.add_argument("--target", type=int, metavar="CLASS", help="class to explain (default: the predicted one)")
+    parser.add_argument(
+        "--target",
+        metavar="CLASS",
+        help="class to explain, by its number from 0 or its name; a word that is both is the number (default: the "
+        "predicted one)",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="the picture; with --score the table as CSV")
     parser.add_argument("--html", metavar="FILE", help="a page with all pictures, to filter and hover")
     parser.add_argument("--score", action="store_true", help="measure the maps on a data set that has boxes (clutter)")
@@ -79,6 +85,7 @@ def run(args):
     if args.score:
         return _score(args, candidates, methods, dataset)
     names = list(candidates[0].card.classes)
+    args.target = _class_of(args.target, names)
     bad = BadPictures()
     subjects = _subjects(args, names, dataset, bad)
     if subjects:
@@ -192,6 +199,19 @@ def _indices(args, dataset, count):
     if args.score:
         return range(min(args.count or count, len(dataset)))
     return of_each_class(dataset.labels, args.count or count)
+
+
+def _class_of(word, names):
+    """The number that --target means; one that is no class is left to whoever looks."""
+    number = int(word) if re.fullmatch("-?[0-9]{1,18}", word or "") else None
+    if word is None or (number is not None and (0 <= number < len(names) or word not in names)):
+        return number
+    if word not in names:
+        raise unknown("class in --target", word, names, remedy="A number from 0 names one, too.")
+    if names.count(word) > 1:
+        numbers = [str(place) for place, name in enumerate(names) if name == word]
+        raise GluonAttnError(f"--target {word} is the name of the classes {' and '.join(numbers)}: give the number.")
+    return names.index(word)
 
 
 def _views(candidate, subjects, methods, args):

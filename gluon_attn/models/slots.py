@@ -7,7 +7,7 @@ import inspect
 from mxnet.gluon import nn
 
 from gluon_attn.attention.plain import Add, Identity, plain_conv
-from gluon_attn.attention.slots import accepted, called, made_by
+from gluon_attn.attention.slots import TABLES, accepted, called, known, made_by
 from gluon_attn.catalogue.arguments import STAGED
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, relu
@@ -43,12 +43,20 @@ class Slots:
         return () if self.names[slot] is None else accepted(slot, self.names[slot])
 
     def _refuse_unknown(self, mechanism, family):
-        known = set().union(*self.taken.values())
+        taken = set().union(*self.taken.values())
         for keyword in mechanism:
-            if keyword not in known:
-                choices = known.union(inspect.signature(family).parameters) - {"mechanism"}
+            if keyword not in taken:
+                choices = taken.union(inspect.signature(family).parameters) - {"mechanism"}
                 given = ", ".join(f"{slot}={called(name)!r}" for slot, name in self.names.items())
-                raise unknown(f"argument ({given})", keyword, choices)
+                raise unknown(f"argument ({given})", keyword, choices, remedy=self._takers(keyword))
+
+    def _takers(self, keyword):
+        """A sentence on the mechanisms that do take it, where the network has none of them; '' where none does."""
+        by_slot = {
+            slot: [name for name in known(TABLES[slot]) if keyword in accepted(slot, name)] for slot in self.names
+        }
+        said = [f"{slot}={', '.join(map(repr, names))}" for slot, names in by_slot.items() if names]
+        return f"It is an argument of {'; of '.join(said)}." if said else ""
 
     def _create(self, slot, number, channels, **place):
         arguments = {k: v[number - 1] for k, v in self.arguments.items() if k in self.taken[slot]}

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 import re
+from collections import Counter
 
 import yaml
 
@@ -80,6 +81,7 @@ def read_value(spec, value):
                 read = "on" if value else "off"
     except (TypeError, ValueError, OverflowError, AttributeError):
         wanted = f"{kind.__name__}s, as in 60,120" if is_list else WANTED[kind]
+        wanted += _repeated(value) if kind is dict else ""
         raise GluonAttnError(f"--{flag} cannot be {shown(value)}: it takes {wanted}.") from None
     if isinstance(value, bool) and kind is str and not (choices or spec.metadata["true"]):
         raise GluonAttnError(
@@ -119,6 +121,13 @@ def mapping(value, keys=(str,)):
     if not all(type(key) in (*keys, str) for key in read) or not all(map(_plain, read.values())):
         raise ValueError
     return read
+
+
+def _repeated(value):
+    """Half a sentence on the name that stands twice in 'name=value,name=value', where one does."""
+    names = Counter(re.findall(r"(?:^|,)\s*(\w+)=", value if isinstance(value, str) else ""))
+    twice = [name for name, times in names.most_common(1) if times > 1]
+    return f", and {twice[0]!r} stands twice" if twice else ""
 
 
 def _plain(value):

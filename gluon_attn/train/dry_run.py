@@ -50,7 +50,7 @@ def plan(recipe: Recipe) -> str:
         f"optimise  {_optimiser(recipe)}",
         f"schedule  {recipe.epochs} epochs of {steps or 'as yet unknown'} updates of {recipe.batch_size}; "
         + _rates(recipe, steps or _ANY),
-        f"run       {_arithmetic(recipe)} on {_devices(recipe)}, seed {recipe.seed}, into {recipe.folder}",
+        f"run       {_arithmetic(recipe, _devices(recipe))}, seed {recipe.seed}, into {recipe.folder}",
         *_taken(recipe),
         *missing,
         *untaught,
@@ -127,8 +127,10 @@ def _rates(recipe, steps):
     return ", ".join(f"{name} {learning_rate(recipe, steps, step):.4g}" for name, step in points.items())
 
 
-def _arithmetic(recipe):
-    return f"{recipe.dtype} {matrix_units.words()}".strip() if recipe.dtype == "bfloat16" else recipe.dtype
+def _arithmetic(recipe, devices):
+    """The devices stand before the reason that the words on the matrix units may give."""
+    units, _, why = matrix_units.words().partition(": ") if recipe.dtype == "bfloat16" else ("", "", "")
+    return " ".join(filter(None, (recipe.dtype, units, "on", devices, why and f"({why})")))
 
 
 def _devices(recipe):

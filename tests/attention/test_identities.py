@@ -81,6 +81,7 @@ def test_float16_leaves_batch_norm_in_float32(create, names):
         (lambda: create_gate("se", 8, reductoin=4), ["'reductoin'", "Did you mean 'reduction'"]),
         (lambda: create_gate("se", 8, gating="inverse"), ["gating 'inverse'", "complement"]),
         (lambda: create_gate("se", 8, gating="complement", alpha=1.5), ["alpha=1.5", "(0, 1]"]),
+        (lambda: create_gate("se", 8, alpha=0), ["alpha=0", "(0, 1]: the weights would be constant"]),
         (lambda: create_gate("se", 8, gating="negated", alpha=0.5), ["alpha=0.5", "negated", "complement"]),
         (lambda: create_gate("cbam", 8, spatial_order="mean"), ["spatial_order 'mean'", "mean_max"]),
         (lambda: create_gate("eca", 8, kernel=4), ["kernel=4", "odd"]),

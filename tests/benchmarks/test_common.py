@@ -70,6 +70,37 @@ def test_a_table_with_older_columns_is_gone_on_with(tmp_path, monkeypatch):
     assert [(row["network"], row["new"]) for row in rows] == [("b", "3"), ("a", "")] and "old" not in rows[0]
 
 
+def test_the_words_on_growth_are_those_of_the_figures():
+    """They were what must be, whatever had been measured."""
+    figures = {
+        "batch": {1: (10, 100), 2: (20, 103), 4: (30, 110)},
+        "size": {10: (30, 50), 20: (10, 350), 30: (5, 850)},
+        "devices": {1: (10, ""), 2: (7, "")},
+        "workers": {0: (10, ""), 1: (8, ""), 2: (12, "")},
+    }
+    rows = [
+        dict(
+            axis=axis,
+            value=str(value),
+            images_per_second=str(speed),
+            memory_mib=str(memory),
+            cores_of_mxnet="1",
+            cores="2",
+        )
+        for axis, measured in figures.items()
+        for value, (speed, memory) in measured.items()
+    ]
+    said = " ".join(speed_page.growth(rows).split())
+    for words in (
+        "from batch 1 to 4 images/s grow to 3.0 times, in the last doubling to 1.50 times",
+        "From side 10 to 30, which has 9.0 times the pixels, they fall to 1/6.0; from 20 to 30, 2.25 times",
+        "by 3.0 MiB an image at the first step of the batch and 3.5 at the last, and by 1000.0 and 1000.0 MiB",
+        "2 give 0.70 of the images/s of one",
+        "1 gives 0.80, 2 give 1.20 of the images/s of none. MXNet had 1 of 2 cores.",
+    ):
+        assert words in said
+
+
 def test_benchmarks_are_run_by_name(capsys):
     with pytest.raises(SystemExit):
         everything.main(["--help"])

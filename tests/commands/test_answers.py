@@ -65,6 +65,9 @@ def test_help_of_all_and_of_one(capsys):
         cli.main(["help", "predict"])
     assert ended.value.code == 0 and "--format" in capsys.readouterr().out
     assert call(capsys, "help", "pedict")[0] == 2
+    with pytest.raises(SystemExit):
+        cli.main(["help", "export"])
+    assert "\nONNX, PyTorch or symbol files." in capsys.readouterr().out
 
 
 def test_python_m():

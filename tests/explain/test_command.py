@@ -11,7 +11,8 @@ import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from gluon_attn import cli, data
+from gluon_attn import GluonAttnError, cli, data
+from gluon_attn.commands import explain as command
 from gluon_attn.data import canvas
 from gluon_attn.explain import pictures
 from gluon_attn.explain.methods import shown
@@ -165,6 +166,38 @@ def test_the_class_that_was_asked_for_is_said(weights, tmp_path, monkeypatch):
     lines = [axes.get_ylabel().split("\n")[-1] for axes in seen[0].axes]
     assert [line for line in lines if line and line != "picture"] == ["gradcam for 7", "attention", "gradcam for 7"]
     assert '"methods": ["gradcam for 7", "attention"]' in page.read_text(encoding="utf-8")
+
+
+NAMES = ["bee", "ant", "3", "1", "1997", "bee"]
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [(None, None), ("0", 0), ("ant", 1), ("1", 1), ("3", 3), ("1997", 4), ("1998", 1998), ("-1", -1)],
+)
+def test_a_class_is_asked_for_by_its_number_or_its_name(word, number):
+    """A number that no class has is refused by whoever looks (test_mistakes_are_sentences)."""
+    assert command._class_of(word, NAMES) == number
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("an", "Unknown class in --target 'an'. Did you mean 'ant'. Choices: .* A number from 0 names one, too."),
+        ("bee", "--target bee is the name of the classes 0 and 5: give the number"),
+    ],
+)
+def test_a_name_that_is_no_class_is_a_sentence(word, sentence):
+    with pytest.raises(GluonAttnError, match=sentence):
+        command._class_of(word, NAMES)
+
+
+def test_a_class_is_asked_for_by_name_on_the_command_line(weights, tmp_path):
+    classes, page = tmp_path / "classes.txt", tmp_path / "out.html"
+    classes.write_text("\n".join(f"class {letter}" for letter in "abcdefghij"))
+    flags = ["--image", "docs/digits/digit-3.png", "--classes-file", str(classes), "--html", str(page)]
+    assert explain(weights, *flags, "--target", "class h") == 0
+    assert '"methods": ["gradcam for class h"]' in page.read_text(encoding="utf-8")
 
 
 def test_long_labels_do_not_run_into_each_other():

@@ -78,11 +78,16 @@ def test_what_has_no_head_has_no_logits():
     )
 
 
-def test_gluoncv_trains_a_detector_on_it():
-    """Every parameter of the backbone gets a gradient from GluonCV's own loss."""
+def detector():
     spec = importlib.util.spec_from_file_location("gluoncv_ssd", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
+    return example
+
+
+def test_gluoncv_trains_a_detector_on_it():
+    """Every parameter of the backbone gets a gradient from GluonCV's own loss."""
+    example = detector()
     mx.random.seed(0), np.random.seed(0), random.seed(0)  # the augmentation of SSD draws from all three
     net = example.ssd("se_resnet18", ["digit", "letter"], 128)
     net.initialize(mx.init.Xavier())
@@ -94,3 +99,23 @@ def test_gluoncv_trains_a_detector_on_it():
     net.hybridize()
     ids, scores, boxes = net(mx.nd.zeros((1, 3, 128, 128)))
     assert ids.shape == scores.shape == (1, 100, 1) and boxes.shape == (1, 100, 4)
+
+
+@pytest.mark.parametrize("words", ["cifar_resnet20 --image-size 42", "cifar_abn_resnet20 --image-size 32", "resnet18"])
+def test_a_detector_on_any_backbone(words, capsys):
+    """Of three stages; with a branch that SSD leaves out; of fewer boxes than SSD would keep."""
+    assert detector().main(["--image-size", "32", "--backbone", *words.split()]) == 0
+    assert "detections: classes (1, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ("--backbone nope", "Unknown model 'nope'"),
+        ("--backbone resnet18 --image-size 10", "--image-size: '10' cannot be: give a whole number from 32"),
+        ("--backbone cifar_ge_resnet20 --image-size 64", "cannot take images of 3x64x64"),
+        ("--pretrained nope", "Unknown weights tag"),
+    ],
+)
+def test_mistakes_of_the_detector_are_sentences(words, sentence, capsys):
+    assert detector().main(words.split()) == 2 and sentence in capsys.readouterr().err

@@ -173,6 +173,7 @@ def test_list_models_in_natural_order():
     [
         (lambda: gluon_attn.get_model("iaff_resnext50"), ["model 'iaff_resnext50'", "'iaff_resnext50_32x4d'"]),
         (lambda: gluon_attn.get_model("cifar_resnet20", reduction=4), ["'reduction'", "gate='identity'"]),
+        (lambda: gluon_attn.get_model("cifar_resnet20", reduction=4), ["argument of gate='cbam', ", "; of fuse='aff'"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", clases=3), ["'clases'", "'classes'"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", stages=(4,)), ["no stage 4", "1 to 3"]),
         (lambda: gluon_attn.get_model("cifar_se_resnet20", reduction=(8, 4)), ["2 entries", "3 stages"]),

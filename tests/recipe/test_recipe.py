@@ -76,6 +76,7 @@ def test_every_built_in_recipe_is_consistent():
         ({"milestones": "a,b"}, "--milestones cannot be 'a,b': it takes ints, as in 60,120"),
         ({"schedule": "cosin"}, "Unknown --schedule 'cosin'. Did you mean 'cosine'"),
         ({"arch": "reduction"}, "--arch cannot be 'reduction': it takes name=value"),
+        ({"arch": "reduction=8,reduction=4"}, "it takes name=value,name=value, and 'reduction' stands twice"),
     ],
 )
 def test_values_that_cannot_be_read(values, sentence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import mxnet as mx
@@ -12,6 +13,7 @@ import gluon_attn
 from gluon_attn import DataError, GluonAttnError
 from gluon_attn.attention.spatial_weights import SpatialWeights
 from gluon_attn.complexity import complexity
+from gluon_attn.data.gaze import leave_one_person_out
 from gluon_attn.tasks.gaze import fit as gaze
 from gluon_attn.tasks.gaze import script
 from tests.helpers import build, images
@@ -167,20 +169,109 @@ def test_mistakes_on_the_command_line(capsys, words, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_the_command_reads_files_in_the_true_format(tmp_path, monkeypatch, capsys):
-    """Two people, a few 96x96 faces, the tiny network: the command's way through reader, training and errors.json."""
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """What starts the command on three people, a few 96x96 faces each, with the tiny network."""
     h5py = pytest.importorskip("h5py")
 
     rng = np.random.RandomState(0)
-    for person in ("p00", "p04"):
+    for person in ("p00", "p04", "p07"):
         with h5py.File(tmp_path / f"{person}.mat", "w") as file:
             file["Data/data"] = rng.randint(0, 256, (4, 3, 96, 96)).astype("float32")
             file["Data/label"] = rng.uniform(-0.3, 0.3, (4, 16)).astype("float32")
     monkeypatch.setattr(script, "network", lambda args, ctx: tiny_network())
-    argv = ["--data-root", str(tmp_path), "--epochs", "1", "--batch-size", "2", "--output", str(tmp_path / "out")]
-    assert script.main(argv) == 0
-    errors = json.loads((tmp_path / "out" / "errors.json").read_text())
-    assert set(errors) == {"mean", "p00", "p04"} and errors["mean"] == (errors["p00"] + errors["p04"]) / 2
-    assert "degrees" in capsys.readouterr().out
-    assert script.main([*argv[:1], str(tmp_path / "nowhere")]) == 2 and "p00.mat" in capsys.readouterr().err
-    assert script.main([*argv, "--people", "p01"]) == 2 and "'p01'" in capsys.readouterr().err
+    monkeypatch.setattr("gluon_attn.zoo.get_model", functools.partial(gluon_attn.get_model, **TINY))
+    return ["--data-root", str(tmp_path), "--epochs", "1", "--batch-size", "2", "--output", str(tmp_path / "out")]
+
+
+def errors_in(folder):
+    found = json.loads((folder / "out" / "errors.json").read_text())
+    mean = found.pop("mean")
+    assert mean == pytest.approx(sum(found.values()) / len(found)) and list(found) == sorted(found)
+    return found
+
+
+def test_the_command_reads_files_in_the_true_format(files, tmp_path, capsys):
+    assert script.main(files) == 0
+    assert set(errors_in(tmp_path)) == {"p00", "p04", "p07"}
+    assert "degrees" in capsys.readouterr().out and not list(tmp_path.glob("out/*.params"))
+    assert script.main([*files[:1], str(tmp_path / "nowhere")]) == 2 and "p00.mat" in capsys.readouterr().err
+    assert script.main([*files, "--people", "p01"]) == 2 and "'p01'" in capsys.readouterr().err
+
+
+def test_an_interruption_loses_one_person_at_most(files, tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def network(args, ctx):
+        seen.append(len(seen))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return tiny_network()
+
+    monkeypatch.setattr(script, "network", network)
+    assert script.main(files) == 130 and set(errors_in(tmp_path)) == {"p00"}
+    before = errors_in(tmp_path)["p00"]
+    assert script.main([*files, "--dry-run"]) == 0
+    assert "output    has p00 already: not trained again" in capsys.readouterr().out
+    assert script.main([*files, "--people", "p07"]) == 0 and set(errors_in(tmp_path)) == {"p00", "p07"}
+    assert "mean of 2: " in capsys.readouterr().out
+    assert script.main(files) == 0 and len(seen) == 4  # that of p04 alone
+    said = capsys.readouterr().out
+    assert f"p00: {before:.2f} degrees, in {tmp_path / 'out'} already: not trained again" in said
+    assert errors_in(tmp_path)["p00"] == before and len(errors_in(tmp_path)) == 3
+    log = (tmp_path / "out" / "train.log").read_text().splitlines()
+    assert [line.partition(":")[0] for line in log] == ["p00", "p07", "p04"]
+
+
+def test_errors_of_other_settings_are_not_averaged(files, tmp_path, capsys):
+    assert script.main([*files, "--people", "p00"]) == 0
+    capsys.readouterr()
+    sentence = "holds errors.json of other settings (--epochs 1 and not 2, --milestones 10 13 and not 1): take another"
+    other = [*files, "--people", "p04", "--epochs", "2", "--milestones", "1"]
+    assert script.main(other) == 2 and sentence in capsys.readouterr().err
+    assert script.main([*other, "--dry-run"]) == 0 and f"output    TAKEN: '{tmp_path}" in capsys.readouterr().out
+    (tmp_path / "p07.mat").unlink()
+    assert script.main(files) == 2 and "other settings (--data-root (sha256 " in capsys.readouterr().err
+    (tmp_path / "out" / "settings.json").unlink()
+    assert script.main(files) == 2 and "does not say of which settings" in capsys.readouterr().err
+    (tmp_path / "out" / "errors.json").write_text("[1")
+    assert script.main(files) == 2 and "is not what train_gaze.py wrote" in capsys.readouterr().err
+
+
+def test_networks_are_kept_where_they_are_asked_for(files, tmp_path):
+    words = [*files, "--people", "p00"]
+    assert script.main(words) == 0 and errors_in(tmp_path)
+    assert script.main([*words, "--save-networks"]) == 0  # the error is there, and the network is not
+    net = tiny_network()
+    net.load_parameters(str(tmp_path / "out" / "p00.params"))
+    test = leave_one_person_out(tmp_path)
+    assert gaze.evaluate(net, next(test)[2]) == pytest.approx(errors_in(tmp_path)["p00"], rel=1e-5)
+
+
+def test_the_plan_says_what_the_run_says(files, tmp_path, monkeypatch, capsys):
+    def planned(*words, status=0):
+        assert script.main([*files, *words, "--dry-run"]) == status
+        return "".join(capsys.readouterr())
+
+    said = planned("--epochs", "15", "--milestones", "10", "60")  # the last is never reached, as in gluon-attn train
+    assert said.startswith("model     fullface_gaze: ") and " MACs at 96x96\n" in said
+    assert "data      12 faces of 3 people; left out in turn: p00 p04 p07\n" in said
+    assert "15 epochs of 4 updates of 2; learning rate start 0.01, middle 0.01, end 0.001\n" in said
+    assert "Unknown person in --people 'p01'. Did you mean" in planned("--people", "p01", status=2)
+    assert "weights   MISSING: nowhere.params is not a file" in planned("--alexnet", "nowhere.params")
+    assert "cpu:0,cpu:1 names 2: gaze is trained on one" in planned("--device", "cpu:0,cpu:1", status=2)
+    assert "on gpu:63 (MISSING: There is no gpu:63" in planned("--device", "gpu:63")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()  # without faces the plan is that of the published size
+    (tmp_path / "p04.mat").unlink(), (tmp_path / "p07.mat").unlink()
+    assert "data      MISSING: " in planned() and "holds p00.mat alone" in planned()
+    (tmp_path / "p00.mat").unlink()
+    assert "holds none of p00.mat to p14.mat" in planned() and "updates of 2" in planned()
+    assert "Unknown person in --people 'p15'" in planned("--people", "p15", status=2)
+
+
+def test_help_says_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(f"(default: {value})" in said for value in ("15", "[10, 13]", "32", "0.01", "0", "runs/gaze"))

@@ -219,13 +219,47 @@ def test_errors_are_sentences(call, words):
         (["--methods", "fcn, dilate", "--dry-run"], "Unknown segmentation method 'dilate'. Did you mean 'dilated'"),
         (["--model", "resnet", "--dry-run"], "Unknown model 'resnet'"),
         (["--image-size", "17"], "does not fit a canvas of 17"),
+        (["--output-stride", "3"], "output_stride=3: this network can have one of [1, 2, 4]"),
+        (["--methods", "fcn", "--layers", "1", "1"], "has 3 entries for the 2 stages of layers=(1, 1)"),
+        (["--methods", "fcn", "--batch-size", "1001"], "batch_size=1001 is more than the 1000 training images"),
+        (["--methods", "danet", "--model", "cifar_ge_resnet20"], "cannot take images of 3x48x48"),
     ],
 )
 def test_mistakes_of_the_command_are_sentences(words, sentence, tmp_path, capsys):
+    """Before anything is trained; the plan finds what the run finds."""
     from gluon_attn.tasks.segmentation import script as train_segmentation
 
-    assert train_segmentation.main([*words, "--output", str(tmp_path / "run")]) == 2
-    assert sentence in capsys.readouterr().err and not (tmp_path / "run").exists()
+    for how in ([], ["--dry-run"]):
+        assert train_segmentation.main([*words, *how, "--output", str(tmp_path / "run")]) == 2
+        assert sentence in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_written_over(tmp_path, capsys):
+    """Nor is that of another method: the table in the same folder would lose it."""
+    (tmp_path / "run" / "danet").mkdir(parents=True)
+    (tmp_path / "run" / "danet" / "metrics.json").write_text("{}")
+    argv = ["--methods", "fcn", "--train-images", "8", "--test-images", "4", "--epochs", "1"]
+    argv += ["--output", str(tmp_path / "run")]
+    sentence = "danet' holds a run already (metrics.json), which this one would destroy"
+    assert script.main(argv) == 2 and sentence in capsys.readouterr().err
+    assert script.main([*argv, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "model     cifar_resnet20, fcn: 90,811 parameters, 52.2 M MACs at 48x48\n" in said
+    assert "1 epochs of 1 updates of 8" in said and f"output    TAKEN: '{tmp_path}" in said and sentence in said
+
+
+def test_help_says_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        script.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(f"(default: {value})" in said for value in ("48", "10", "0.1", "runs/segmentation", "cifar_resnet20"))
+
+
+def test_a_backbone_that_is_tied_to_its_images_can_be_one():
+    net = create("fcn", "cifar_ge_resnet20", classes=3)
+    assert net(mx.sym.Variable("data")).infer_shape(data=(1, 3, 32, 32))[1] == [(1, 3, 32, 32)]
+    with pytest.raises(GluonAttnError, match="cannot take images of 3x64x64"):
+        create("fcn", "cifar_ge_resnet20", classes=3, input_size=64)
 
 
 def test_the_command_writes_what_it_says(tmp_path, capsys):

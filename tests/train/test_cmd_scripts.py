@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shlex
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from gluon_attn.commands import train as script
 from gluon_attn.recipe.files import list_recipes
 from gluon_attn.weights import all_published
 
+ROOT = Path(__file__).parents[2]
 LINES = [
     line
-    for line in (Path(__file__).parents[2] / "cmd_scripts.txt").read_text(encoding="utf-8").splitlines()
+    for line in (ROOT / "cmd_scripts.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 ]
 
@@ -63,6 +65,14 @@ def test_a_line(line, capsys, tmp_path):
     if not {"launch", "data"}.intersection(line.split()[:2]):
         assert "model " in output.out
     assert [path.name for path in tmp_path.iterdir()] == ["hosts.txt"]  # nothing is written
+
+
+@pytest.mark.parametrize("tag", ["clutter", "tiny-imagenet"])
+def test_how_long_the_stored_networks_took(tag):
+    files = (ROOT / "params" / tag).rglob("metrics.json")
+    minutes = [json.loads(path.read_text(encoding="utf-8"))["seconds"] / 60 for path in files]
+    text = (ROOT / "cmd_scripts.txt").read_text(encoding="utf-8").replace("\n# ", " ")
+    assert f" {min(minutes):.0f} to {max(minutes):.0f} minutes each on one core" in text
 
 
 def test_each_recipe_has_its_command():

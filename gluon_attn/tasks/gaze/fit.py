@@ -60,6 +60,11 @@ def batches(dataset, order, batch_size):
         yield mx.nd.array(images.transpose(0, 3, 1, 2)), mx.nd.array(np.stack(angles))
 
 
+def learning_rate(lr, milestones, epoch):
+    """That of an epoch (from 0): lr times 0.1 for each milestone that it has reached."""
+    return lr * 0.1 ** sum(epoch >= milestone for milestone in milestones)
+
+
 def fit(net, dataset, *, epochs, batch_size, lr, wd=1e-4, milestones=(), seed=0, device=None):
     """SGD (Nesterov 0.9) on the L1 distance of the two angles; lr times 0.1 at the milestones (epochs, from 0).
 
@@ -68,7 +73,7 @@ def fit(net, dataset, *, epochs, batch_size, lr, wd=1e-4, milestones=(), seed=0,
     trainer = gluon.Trainer(net.collect_params(), "nag", {"learning_rate": lr, "momentum": 0.9, "wd": wd})
     loss_of, history, device = gluon.loss.L1Loss(), [], device or mx.cpu()
     for epoch in range(epochs):
-        trainer.set_learning_rate(lr * 0.1 ** sum(epoch >= milestone for milestone in milestones))
+        trainer.set_learning_rate(learning_rate(lr, milestones, epoch))
         order, total = random_state(seed, epoch, stream="order").permutation(len(dataset)), 0.0
         for images, angles in batches(dataset, order, batch_size):
             with mx.autograd.record():
@@ -89,11 +94,12 @@ def evaluate(net, dataset, batch_size=32, device=None):
     return float(np.concatenate(errors).mean())
 
 
-def leave_one_person_out(folds, make_net, log=print, **options):
+def leave_one_person_out(folds, make_net, log=print, keep=None, **options):
     """{person: mean error in degrees of a network that never saw that person}: one network a person is trained.
 
     folds : (person, training set, test set), as gluon_attn.data.gaze.leave_one_person_out(root) yields them
     make_net : () -> an initialised network
+    keep : called with (person, error, network) as soon as they are known
     options : of `fit`
     """
     errors = {}
@@ -101,5 +107,7 @@ def leave_one_person_out(folds, make_net, log=print, **options):
         net = make_net()
         fit(net, train, **options)
         errors[person] = evaluate(net, test, device=options.get("device"))
+        if keep:
+            keep(person, errors[person], net)
         log(f"{person}: {errors[person]:.2f} degrees")
     return errors

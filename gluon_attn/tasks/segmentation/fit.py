@@ -65,6 +65,13 @@ def predict(net, images):
     return logits_of(net, net(mx.nd.array(images)))
 
 
+def updates_an_epoch(images, batch_size):
+    """How many, of as many training images; GluonAttnError where these fill no batch."""
+    if batch_size > images:
+        raise GluonAttnError(f"batch_size={batch_size} is more than the {images} training images.")
+    return images // batch_size
+
+
 def fit(make_net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed=0, log=print):
     """Train with SGD (Nesterov 0.9) on a cosine; returns (network that holds the trained weights, rows of the history).
 
@@ -74,9 +81,7 @@ def fit(make_net, train, test, classes, *, epochs, batch_size, lr, wd=1e-4, seed
     train, test : (images, masks) as `arrays` gives them
     """
     images, masks = train
-    batches = len(images) // batch_size
-    if not batches:
-        raise GluonAttnError(f"batch_size={batch_size} is more than the {len(images)} training images.")
+    batches = updates_an_epoch(len(images), batch_size)
     net = make_net()
     evaluated = Evaluated(net, make_net())
     schedule = mx.lr_scheduler.CosineScheduler(epochs * batches, base_lr=lr, final_lr=0, warmup_steps=batches // 2)

@@ -23,6 +23,7 @@ from mxnet.gluon import nn
 from gluon_attn import zoo
 from gluon_attn.attention import create_fuse
 from gluon_attn.attention.danet import DualAttention
+from gluon_attn.complexity import check_size
 from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.layers import batch_norm, conv, relu, sequence
 
@@ -126,10 +127,11 @@ METHODS = {
 }
 
 
-def create(method, backbone, classes, outputs="logits", head=None, **arch):
+def create(method, backbone, classes, outputs="logits", head=None, input_size=None, **arch):
     """The segmentation network `method` on the zoo's `backbone` (with the arguments `arch`), uninitialised.
 
     head : arguments of the head: channel_form of DANet, width and reduction of the FCNs
+    input_size : side of its images, by default that of the backbone's; a mechanism that is tied to another is refused
     """
     if method not in METHODS:
         raise unknown("segmentation method", method, METHODS)
@@ -139,13 +141,14 @@ def create(method, backbone, classes, outputs="logits", head=None, **arch):
         raise GluonAttnError(
             f"{backbone} looks through a branch before its last stage, for which no method has a place."
         )
-    return cls(net, stage_channels(net), classes, outputs=outputs, **arguments, **(head or {}))
+    channels = stage_channels(net, input_size or zoo.find(backbone).input_size)
+    return cls(net, channels, classes, outputs=outputs, **arguments, **(head or {}))
 
 
-def stage_channels(net):
-    """Output channels of every stage."""
+def stage_channels(net, size=224):
+    """Output channels of every stage; images of that size are what they are found with."""
+    check_size(net, size)
     features = net.features_at(mx.sym.Variable("data"))
     graph = mx.sym.Group([feature for name, feature in features.items() if name != "stem"])
-    size = zoo.find("resnet50").input_size
     _, shapes, _ = graph.infer_shape(data=(1, 3, size, size))
     return tuple(shape[1] for shape in shapes)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from gluon_attn._compat import mxnet_explained
-from gluon_attn.errors import unknown
+from gluon_attn.errors import GluonAttnError, unknown
 from gluon_attn.files import write_csv, write_text
 from gluon_attn.parser import Parser, exit_status, number
 
@@ -39,17 +39,14 @@ def main(argv=None):
 
 @mxnet_explained()
 def _train(args):
-    from gluon_attn import zoo
     from gluon_attn.tasks.segmentation.model import METHODS
 
     args.methods = [method.strip() for method in args.methods.split(",")]
     for method in args.methods:
         if method not in METHODS:
             raise unknown("segmentation method", method, METHODS)
-    zoo.find(args.model)
     if args.dry_run:
-        methods = ",".join(args.methods)
-        print(f"model {args.model}, {methods}; {args.train_images} digits canvases; writes {args.output}")
+        print(plan(args))
     else:
         run(args)
 
@@ -60,54 +57,107 @@ def _parse(argv):
         description="Train segmentation networks on digits canvases, side by side: "
         "python train_segmentation.py --output runs/segmentation",
     )
-    parser.add_argument("--methods", default="dilated,danet,fcn,aff_fcn", help="of gluon_attn.tasks.segmentation.model")
-    parser.add_argument("--model", default="cifar_resnet20", help="backbone, a name of `gluon-attn list`")
-    parser.add_argument(
-        "--layers", type=number(least=0), nargs="+", default=[1, 1, 1], help="blocks of its stages; 0: its own number"
-    )
-    parser.add_argument("--output-stride", type=number(least=1), default=2, help="of the dilated backbones")
-    parser.add_argument("--width", type=number(least=1), default=32, help="channels of the skip connections of an FCN")
-    parser.add_argument("--image-size", type=number(least=1), default=48, help="side of the canvas")
-    parser.add_argument("--train-images", type=number(least=1), default=1000)
-    parser.add_argument("--test-images", type=number(least=1), default=300)
-    parser.add_argument("--epochs", type=number(least=1), default=10)
-    parser.add_argument("--batch-size", type=number(least=1), default=8)
-    parser.add_argument("--lr", type=number(float, above=0), default=0.1)
-    parser.add_argument("--seed", type=number(least=0), default=0)
-    parser.add_argument("--output", default="runs/segmentation", help="folder of the run")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be trained")
+    add, count, from_0 = parser.add_option, number(least=1), number(least=0)
+    add("--methods", "dilated,danet,fcn,aff_fcn", "of gluon_attn.tasks.segmentation.model")
+    add("--model", "cifar_resnet20", "backbone, a name of `gluon-attn list`")
+    add("--layers", [1, 1, 1], "blocks of its stages; 0: its own number", type=from_0, nargs="+", metavar="N")
+    add("--output-stride", 2, "of the dilated backbones", type=count, metavar="N")
+    add("--width", 32, "channels of the skip connections of an FCN", type=count, metavar="N")
+    add("--image-size", 48, "side of the canvas", type=count, metavar="N")
+    add("--train-images", 1000, "canvases that are trained on", type=count, metavar="N")
+    add("--test-images", 300, "canvases that are tested on", type=count, metavar="N")
+    add("--epochs", 10, "passes over the training images", type=count, metavar="N")
+    add("--batch-size", 8, "images an update", type=count, metavar="N")
+    add("--lr", 0.1, "learning rate, which falls to 0 on a cosine", type=number(float, above=0), metavar="X")
+    add("--seed", 0, "of the initial weights and of the order of the images", type=from_0, metavar="N")
+    add("--output", "runs/segmentation", "folder of the run", metavar="DIR")
+    parser.add_argument("--dry-run", action="store_true", help="build everything, print the plan, train nothing")
     args = parser.parse_args(argv)
     args.words = sys.argv[1:] if argv is None else list(argv)
     return args
 
 
-def run(args):
-    """A folder a method (metrics.json, history.csv, last.params), and segmentation.csv, .md and .png of them all."""
-    from gluon_attn import data
+def plan(args):
+    """The plan as text; what `run` would refuse is refused here, and a folder that is taken is reported."""
+    from gluon_attn.complexity import complexity
     from gluon_attn.tasks.segmentation import fit as segmentation
 
-    splits = {}
-    for split, count in (("train", args.train_images), ("test", args.test_images)):
-        dataset = data.get_dataset("digits-canvas", split=split, count=count, size=args.image_size)
-        splits[split] = segmentation.arrays(dataset)
+    datasets, nets = _inputs(args)
+    lines = []
+    for method, net in nets.items():
+        cost = complexity(net, args.image_size)
+        lines.append(
+            f"model     {args.model}, {method}: {cost.parameters:,} parameters, {cost.macs / 1e6:,.1f} M MACs at "
+            f"{args.image_size}x{args.image_size}"
+        )
+    updates = segmentation.updates_an_epoch(args.train_images, args.batch_size)
+    train, test = datasets.values()
+    lines += [
+        f"data      {train.name}: {len(train)} training images, {len(test)} of split 'test'",
+        f"schedule  {args.epochs} epochs of {updates} updates of {args.batch_size}; learning rate {args.lr:g}, cosine",
+        f"run       seed {args.seed}, into {args.output}",
+    ]
+    try:
+        _refuse_another_run(args)
+    except GluonAttnError as error:
+        lines.append(f"output    TAKEN: {error}")
+    return "\n".join(lines)
+
+
+def run(args):
+    """A folder a method (metrics.json, history.csv, last.params), and segmentation.csv, .md and .png of them all."""
+    from gluon_attn.tasks.segmentation import fit as segmentation
+
+    _refuse_another_run(args)
+    datasets, nets = _inputs(args)
+    dataset = datasets["test"]
+    splits = {split: segmentation.arrays(images) for split, images in datasets.items()}
     rows, predictions = [], []
-    for method in args.methods:
-        net, row = _train_one(args, method, splits, len(dataset.classes))
+    for method, untrained in nets.items():
+        net, row = _train_one(args, method, untrained, splits, len(dataset.classes))
         rows.append(row)
         predictions.append(segmentation.predict(net, splits["test"][0][:SHOWN]).asnumpy().argmax(1))
     _write_table(args, rows)
     shown = [dataset[i][0] for i in range(min(SHOWN, len(dataset)))], splits["test"][1][:SHOWN]
-    segmentation.draw(Path(args.output) / "segmentation.png", *shown, predictions, args.methods, dataset.classes)
+    segmentation.draw(Path(args.output) / "segmentation.png", *shown, predictions, list(nets), dataset.classes)
 
 
-def _train_one(args, method, splits, classes):
+def _refuse_another_run(args):
+    """GluonAttnError where the folder holds a run, of these methods or of others: their table would be replaced."""
+    from gluon_attn.tasks.segmentation.model import METHODS
+    from gluon_attn.train.folder import refuse_another_run
+
+    folder = Path(args.output)
+    for place in (folder, *(folder / method for method in METHODS)):
+        refuse_another_run(place, resume="")
+
+
+def _inputs(args):
+    """({split: data set}, {method: untrained network}), or the sentence why one of them cannot be trained."""
+    from gluon_attn import data
+    from gluon_attn.complexity import check_size
+    from gluon_attn.tasks.segmentation import fit as segmentation
+
+    counts = {"train": args.train_images, "test": args.test_images}
+    segmentation.updates_an_epoch(args.train_images, args.batch_size)
+    datasets = {
+        split: data.get_dataset("digits-canvas", split=split, count=count, size=args.image_size)
+        for split, count in counts.items()
+    }
+    nets = {method: _network(args, method, len(datasets["test"].classes)) for method in args.methods}
+    for net in nets.values():
+        check_size(net, args.image_size)
+    return datasets, nets
+
+
+def _train_one(args, method, untrained, splits, classes):
     """(network, row of the table) of one method."""
     from gluon_attn.complexity import count_parameters
     from gluon_attn.tasks.segmentation import fit as segmentation
 
     start = time.time()
     options = dict(epochs=args.epochs, batch_size=args.batch_size, lr=args.lr, seed=args.seed)
-    print(f"{method}: {count_parameters(_network(args, method, classes)):,} parameters", flush=True)
+    print(f"{method}: {count_parameters(untrained):,} parameters", flush=True)
     net, history = segmentation.fit(
         lambda: _network(args, method, classes), splits["train"], splits["test"], classes, **options
     )
@@ -137,7 +187,7 @@ def _network(args, method, classes):
     if any(args.layers):
         arch["layers"] = tuple(args.layers)
     head = {} if method in DILATED else {"width": args.width}
-    net = create(method, args.model, classes, outputs="all", head=head, **arch)
+    net = create(method, args.model, classes, outputs="all", head=head, input_size=args.image_size, **arch)
     net.initialize(mx.init.MSRAPrelu())
     net.hybridize(static_alloc=True)
     return net
