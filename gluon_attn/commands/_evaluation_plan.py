@@ -57,7 +57,8 @@ def _data(args, origin):
         dataset = open_dataset(args, origin)
     except (GluonAttnError, OSError) as error:
         return None, f"MISSING: {error}"
-    images = f"{args.dataset}: {len(dataset)} images of split {args.split!r}, {len(dataset.classes)} classes"
+    split = dataset.split or args.split
+    images = f"{args.dataset}: {len(dataset)} images of split {split!r}, {len(dataset.classes)} classes"
     return dataset, images + in_plan(dataset)
 
 

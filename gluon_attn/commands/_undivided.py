@@ -17,21 +17,27 @@ def open_folder(split, root, options, origin, share=0):
     share : what their training held out, where the recipe of the run is known
     """
     said = {"run", "whole", "validation"} & set(options)
-    how = dict(options, root=root, **({} if said else _tested_on(origin, share)))
+    chosen = {} if said else _tested_on(origin, share)
+    if split == "train":  # of all there are none to train on
+        chosen.pop("whole", None)
+    how = dict(options, root=root, **chosen)
+    if "run" in chosen:  # which knows the ones that are left
+        how.pop("per_class", None)
     dataset = data.get_dataset(FOLDER, split, **how)
     if said or "run" in how or not _was_trained_on_one(origin):
         return dataset
     # It is known how many pictures of each class they were not trained on, but not which.
+    known = origin.card.notes.get("trained_on")
     halves = [data.get_dataset(FOLDER, half, **how) for half in ("train", "test")]
-    if Seen(*(frozenset(half.marks) for half in halves)).digest == origin.card.notes.get("trained_on"):
+    if Seen(*(frozenset(half.marks) for half in halves)).digest == known:
         dataset.split = dataset.split or ("train" if split == "train" else "validation")
-    else:
-        print(
-            f"gluon-attn: {root} is not the folder that these weights were trained on, or not as it was then: of the "
-            f"{len(dataset)} pictures that are tested on they may have learnt from some. --dataset-options whole=true "
-            "takes all pictures of another folder, and --run the pictures that a training has not seen.",
-            file=sys.stderr,
-        )
+        return dataset
+    why = "other pictures may have been held out then" if known is None else "this is not that folder as it was then"
+    print(
+        f"gluon-attn: These weights were trained on a folder of pictures, and {why}: of the {len(dataset)} in {root} "
+        "that are tested on they may have learnt from some. --dataset-options whole=true takes all of another folder.",
+        file=sys.stderr,
+    )
     return dataset
 
 

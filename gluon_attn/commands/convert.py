@@ -19,6 +19,7 @@ def add_arguments(parser):
 def run(args):
     from gluon_attn import weights, zoo
     from gluon_attn.recipe.recipe import Recipe
+    from gluon_attn.weights.load import fitting
 
     model, options = _known(args)
     options.update(Recipe.of({"arch": args.arch}).arch)
@@ -27,6 +28,9 @@ def run(args):
     if "classes" not in options:
         options["classes"] = weights.classes_of(zoo.get_model(model, **options), args.file)
     net = zoo.get_model(model, **options)
+    told = fitting(net, args.file, options)
+    if told and "variant" not in options:
+        net = zoo.get_model(model, **options, **told)
     weights.load_weights(net, args.file)
     weights.save_weights(net, args.output, format=args.to)
     print(f"{args.output}: {model}, under the names of {args.to}")

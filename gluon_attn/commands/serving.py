@@ -115,13 +115,13 @@ def evaluated(args):
     predictor, origin = open_predictor(args)
     card, dataset = predictor.card, open_dataset(args, origin)
     check_classes(card, dataset)
-    name, engine = args.file or args.model, predictor.describe()
+    name, engine, split = args.file or args.model, predictor.describe(), dataset.split or args.split
     weights = Path(args.file).name if args.file else origin.tag or args.pretrained
     if args.dry_run:
         return (
             f"model     {name}: {card.model}, {len(card.classes)} classes\n"
             f"weights   {weights}\n"
-            f"data      {args.dataset}: {len(dataset)} images of split {args.split!r}{in_plan(dataset)}\n"
+            f"data      {args.dataset}: {len(dataset)} images of split {split!r}{in_plan(dataset)}\n"
             f"prepare   {card.preparation}\nrun       {engine}, {args.batch_size} images at once"
         )
     say_division(dataset)
@@ -131,7 +131,7 @@ def evaluated(args):
         model=card.model,
         pretrained=weights,
         dataset=args.dataset,
-        split=dataset.split or args.split,
+        split=split,
         images=result["images"],
         **measured(result),
         published_top1_error="",

@@ -146,7 +146,9 @@ class Subset(Dataset):
         self.dataset, self.indices = dataset, _places(indices, len(dataset))
         for fact in ("name", "classes", "mean", "std", "image_size"):
             setattr(self, fact, copy.copy(getattr(dataset, fact)))
-        self.division = getattr(dataset, "division", "")
+        self.division, self.split = getattr(dataset, "division", ""), getattr(dataset, "split", "")
+        if getattr(dataset, "marks", None):
+            self.marks = [dataset.marks[index] for index in self.indices]
         self.labels = dataset.labels[self.indices]
         if hasattr(dataset, "box"):
             self.box = self._box
@@ -191,8 +193,8 @@ def stratified_indices(
 
     per_class : how many; below 1 the share of each class, of which at least one image is drawn and one left
     names : of the classes, for errors
-    marks : of the images (data/seen.py): they are drawn by these instead of their places, so that an image stays on its
-        side where others come, go or are called otherwise
+    marks : of the images (data/seen.py): they are drawn by these instead of their places, so that it does not matter
+        what they are called
 
     The same seed gives the same split on every machine.
 

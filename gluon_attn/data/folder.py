@@ -86,6 +86,7 @@ def folder(split, root=None, image_size=224, validation=0, names=None, run=None,
     whole : every picture, for a network that was trained elsewhere
     """
     found = layout(root)
+    run = str(run) if run is not None else ""  # a folder may be called 7
     if bool(run) + bool(whole) + bool(validation) > 1:
         raise DataError("run=, whole=true and validation= are three ways to say what is tested on: give one of them.")
     if found.splits:
@@ -102,12 +103,24 @@ def folder(split, root=None, image_size=224, validation=0, names=None, run=None,
         return _of_run(pictures, split, found.train, run)
     share = validation or SHARE
     left, drawn = stratified_indices(pictures.labels, share, names=pictures.classes, marks=pictures.marks)
-    part = pictures.at(left if split == "train" else drawn)
+    kept = _without_copies(pictures, left, drawn)
+    part = pictures.at(kept if split == "train" else drawn)
     part.division = (
         f"{found.train} is not divided: of its {len(pictures)} pictures {len(drawn)} are held out "
         f"({share:g} of each class, always the same)"
     )
+    if len(kept) < len(left):
+        part.division += f", and {len(left) - len(kept)} that are the same as one of these are left out"
     return part
+
+
+def _without_copies(pictures, left, drawn):
+    """Those of `left` that no drawn picture is the same as: they would be learnt by another name. All of them where
+    a class has no others.
+    """
+    held_out = {pictures.marks[at] for at in drawn}
+    kept = np.array([at for at in left if pictures.marks[at] not in held_out], int)
+    return kept if set(pictures.labels[kept]) == set(pictures.labels[left]) else left
 
 
 def _whole(pictures, split, root):

@@ -61,18 +61,21 @@ def is_hidden(name):
 def _walk(where):
     """(folder, sorted names of its files), hidden ones passed over; what cannot be listed is no empty folder.
 
-    Links to folders are followed, to each once: one may lead back to where it lies.
+    Links to folders are followed, to each once, but not to one that `where` itself lies in.
     """
-    been = {os.path.realpath(where)}
+    top = os.path.realpath(where)
+    been = {top}
 
     def refuse(problem):
         if not isinstance(problem, (FileNotFoundError, NotADirectoryError)):
             raise unlisted(problem.filename, problem)
 
     def is_new(folder):
+        place = os.path.realpath(folder)
+        is_above = os.path.commonpath([place, top]) == place
         known = len(been)
-        been.add(os.path.realpath(folder))
-        return len(been) > known
+        been.add(place)
+        return len(been) > known and not is_above
 
     for parent, folders, files in os.walk(where, onerror=refuse, followlinks=True):
         folders[:] = (name for name in sorted(folders) if not is_hidden(name) and is_new(os.path.join(parent, name)))

@@ -75,6 +75,7 @@ def _updates(run, stop):
 def _update(run, images, labels, lr):
     if images is None:  # none can be read: the batch counts, so that a run goes on where it was
         run.batch += 1
+        run.passed_over += 1
         return
     if run.random:
         mx.random.seed(run.recipe.seed * 1_000_003 + run.step)  # dropout: a function of the step, as all else

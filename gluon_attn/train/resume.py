@@ -59,28 +59,13 @@ def go_on(run, arrays, meta):
             f"The run in {str(run.folder)!r} was started with {was}: repeat that, or take another --output, or "
             "name the checkpoint file (--resume FILE) to go on under the new settings."
         )
-    known = _images(run, meta)
-    if known != run.inputs.images and run.recipe.resume == "auto":
-        raise GluonAttnError(
-            f"The run in {str(run.folder)!r} had {known} training images, and {run.recipe.dataset} has "
-            f"{run.inputs.images} now: bring them back, take another --output, or name the checkpoint file "
-            "(--resume FILE) to go on with these."
-        )
     _refuse_other_classes(run, meta)
-    if run.recipe.resume == "auto":
-        _refuse_other_pictures(run, meta)
-    if meta.get("threads", threads.taken()) != threads.taken():
-        run.log.warn(
-            f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
-            f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
-        )
-    if meta.get("amx", matrix_units.taken()) != matrix_units.taken():
-        change = "with AMX until now, and goes on without" if meta["amx"] else "without AMX until now, and goes on with"
-        remedy = "" if meta["amx"] else " (--amx off goes on as before)"
-        run.log.warn(f"this run was trained {change}: its results will differ by the rounding of bfloat16{remedy}")
+    _refuse_other_images(run, meta)
+    _say_what_differs(run, meta)
     checkpoint.restore(arrays, run.net, run.trainer, run.updater.totals, run.evaluated)
     run.epoch, run.batch, run.images = meta["epoch"], meta["batch"], meta["images"]
-    run.trainer.optimizer.begin_num_update = run.step  # AdamW's count of updates
+    run.passed_over = meta.get("passed_over", 0)
+    run.trainer.optimizer.begin_num_update = run.step - run.passed_over  # AdamW's count of updates
     run.skipped_before = Counter(meta.get("skipped", {}))
     run.history, run.clock = meta["history"], Clock(meta["seconds"])
     if not changed:  # else it is another run, which begins here
@@ -90,24 +75,48 @@ def go_on(run, arrays, meta):
     run.log.line(f"resumed at epoch {run.epoch + 1}, batch {run.batch}{other}")
 
 
+def _say_what_differs(run, meta):
+    """What the results will not be the same for."""
+    if run.inputs.seen and "identity" not in meta:
+        run.log.warn(
+            "an earlier version held other pictures out: some of those that choose the best epoch now were trained on, "
+            "and its accuracy is too high"
+        )
+    if meta.get("threads", threads.taken()) != threads.taken():
+        run.log.warn(
+            f"this run had {meta['threads']} CPU cores until now, and has {threads.taken()}: it goes on, but its "
+            f"results will differ in the last digits (--threads or {threads.VARIABLE} say how many)"
+        )
+    if meta.get("amx", matrix_units.taken()) != matrix_units.taken():
+        change = "with AMX until now, and goes on without" if meta["amx"] else "without AMX until now, and goes on with"
+        remedy = "" if meta["amx"] else " (--amx off goes on as before)"
+        run.log.warn(f"this run was trained {change}: its results will differ by the rounding of bfloat16{remedy}")
+
+
 def _flag(key, value):
     flag = f"--{key.replace('_', '-')}"
     return f"no {flag}" if value in ("", {}, ()) else f"{flag} {value}"
 
 
-def _refuse_other_pictures(run, meta):
-    """As many as before, and not the same: some that it was trained on would be among those that it is tested on."""
-    known = meta.get("identity", "" if run.inputs.seen else run.inputs.identity)
-    if known == run.inputs.identity:
+def _refuse_other_images(run, meta):
+    """By `auto`, which goes on with the same run: with other images some that it was trained on would be tested on."""
+    if run.recipe.resume != "auto":
         return
-    what = (
-        "pictures have come, gone, changed or been renamed" if known else "an earlier version held other pictures out"
-    )
-    raise GluonAttnError(
-        f"{run.recipe.data_root or run.recipe.dataset} has other training images than the run in {str(run.folder)!r}"
-        f" was started with ({what}): bring them back, take another --output, or name the checkpoint file (--resume "
-        "FILE) to go on with these."
-    )
+    known = _images(run, meta)
+    if known != run.inputs.images:
+        raise GluonAttnError(
+            f"The run in {str(run.folder)!r} had {known} training images, and {run.recipe.dataset} has "
+            f"{run.inputs.images} now: bring them back, take another --output, or name the checkpoint file "
+            "(--resume FILE) to go on with these."
+        )
+    known = meta.get("identity", "" if run.inputs.seen else run.inputs.identity)
+    if known != run.inputs.identity:
+        what = "pictures have come, gone, changed or been renamed" if known else "an earlier version held others out"
+        raise GluonAttnError(
+            f"{run.recipe.data_root or run.recipe.dataset} has other training images than the run in "
+            f"{str(run.folder)!r} was started with ({what}): bring them back, take another --output, or name the "
+            "checkpoint file (--resume FILE) to go on with these."
+        )
 
 
 def _refuse_other_classes(run, meta):

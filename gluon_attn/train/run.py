@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import shlex
 import sys
 from collections import Counter
@@ -27,6 +28,7 @@ from gluon_attn.train.log import Clock, RunLog, row_text, versions
 from gluon_attn.train.update import SumOverWorkers, Updater, create_trainer, open_store
 from gluon_attn.weights.files import write_parameters
 from gluon_attn.weights.load import quietly
+from gluon_attn.weights.origin import is_path
 
 
 class Run:
@@ -53,12 +55,14 @@ class Run:
         objective = network.objective(recipe, self.inputs.card, self.devices)
         self.trainer = create_trainer(self.net, recipe, store or recipe.kvstore)
         self.updater = Updater(self.net, self.trainer, objective, self.devices, recipe, self.inputs.classes)
+        self.seen = self._seen()
         self.card = self._card()
         self.over_workers = SumOverWorkers(store, key=len(self.trainer._params))  # its own keys are the numbers below
         self.epoch = self.batch = self.images = 0
         self.history, self.clock = [], Clock()
         self.command = shlex.join(sys.argv)  # of the run's beginning
         self.said, self.skipped_before = set(), Counter()
+        self.passed_over = 0  # batches without an image
         self.best_file = BestFile(self.folder)
         self._open = contextlib.ExitStack()
         if self.rank == 0:  # only now: the loaders' workers would hold the lock of a killed run
@@ -69,13 +73,21 @@ class Run:
     def _network(self):
         return network.build(self.recipe, self.inputs.classes, self.devices)
 
+    def _seen(self):
+        """Of a folder that nobody has divided, what the weights have learnt from: before this run, too."""
+        seen, recipe = self.inputs.seen, self.recipe
+        weights = os.path.expanduser(recipe.pretrained) if is_path(recipe.pretrained) else None
+        for place in (weights, recipe.checkpoint, self.folder if recipe.resume == "auto" else None):
+            seen = seen and place and seen.and_before(Seen.beside(place)) or seen
+        return seen
+
     def _card(self):
         chosen = f"the first epoch of the highest accuracy on the {self.inputs.chosen_on} images"
         notes = dict(best=chosen, seed=self.recipe.seed, validation=self.recipe.validation, versions=versions())
         if self.inputs.division:
             notes["division"] = self.inputs.division
-        if self.inputs.seen:
-            notes["trained_on"] = self.inputs.seen.digest
+        if self.seen:
+            notes["trained_on"] = self.seen.digest
         return self.inputs.card.but(arch=zoo.own_arch(self.net, zoo.find(self.recipe.model)), notes=notes)
 
     @property
@@ -106,14 +118,22 @@ class Run:
         if self.inputs.division:
             self.log.line(self.inputs.division)
 
+    def _say_what_was_seen(self):
+        known = self.inputs.seen.chosen_on - self.seen.chosen_on if self.seen else ()
+        if known:
+            self.log.warn(
+                f"the weights that this run starts from were trained on {len(known)} of the "
+                f"{len(self.inputs.seen.chosen_on)} pictures that choose its best epoch: its accuracy is too high"
+            )
+
     def _say_what_it_is(self):
         """The files that make the folder a model, once it is sure that the run will go on."""
         if self.rank == 0:
+            self._say_what_was_seen()
             self.card.write(self.folder)
             write_text(self.folder / IN_RUN, self.recipe.to_yaml())
-            if self.inputs.seen:
-                before = Seen.beside(self.recipe.checkpoint) if self.recipe.checkpoint else None
-                self.inputs.seen.and_before(before).write(self.folder)
+            if self.seen:
+                self.seen.write(self.folder)
 
     def close(self):
         self.log.close()
@@ -232,6 +252,7 @@ class Run:
             identity=self.inputs.identity,
             classes=list(self.card.classes),
             skipped=dict(report.skipped(self)),
+            passed_over=self.passed_over,
             history=self.history,
             **self.best_file.facts,
             seconds=self.clock.seconds,

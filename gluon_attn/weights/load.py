@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Container, Dict, Iterator, Mapping, Optional
 
 import numpy as np
 
@@ -72,8 +72,10 @@ def classes_of(net: HybridBlock, path: AnyPath) -> Optional[int]:
     return outputs_of_file(net, net._collect_params_with_prefix(), arrays)
 
 
-def fitting(net: HybridBlock, path: AnyPath) -> Dict[str, Any]:
+def fitting(net: HybridBlock, path: AnyPath, given: Container[str] = ()) -> Dict[str, Any]:
     """{keyword: value} that the network of the file has, and `net` has not, though names and shapes agree.
+
+    given : keywords that somebody has chosen, which are left as they are
 
     >>> fitting(gluon_attn.get_model("cifar_aff_resnet20"), weights.choose("cifar_aff_resnet20", "digits").path)
     {}
@@ -83,7 +85,7 @@ def fitting(net: HybridBlock, path: AnyPath) -> Dict[str, Any]:
     if set(translate(arrays, source, path)) != set(net._collect_params_with_prefix()):
         return {}  # loading says what is wrong
     found = unsaid(net, source, list(arrays))
-    told = {**found.told, **found.likely}
+    told = {key: value for key, value in {**found.told, **found.likely}.items() if key not in given}
     if told:
         log.warning("%s, %s: the network is built with %s", path, _TOLD, _in_words(told))
     return told

@@ -83,7 +83,7 @@ class Origin:
         by its layout alone; `build` makes the network without them."""
         if self.path is None or self.card is not None or self.entry is not None:
             return {}
-        return {key: value for key, value in fitting(build(), self.path).items() if key not in given}
+        return fitting(build(), self.path, given)
 
     def load(self, net, root=None, ctx=None, adapt=False):
         """Into `net`, which was built for them; `adapt` as in `load_weights`."""

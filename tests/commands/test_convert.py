@@ -50,3 +50,15 @@ def test_a_model_written_otherwise_keeps_its_card(tmp_path, capsys):
         assert cli.main([*words, "--model", model]) == 2
         assert "'gating': 'reciprocal'" in capsys.readouterr().err
     assert not (tmp_path / "a.params").exists()
+
+
+def test_what_a_file_tells_of_its_network_is_kept(tmp_path, capsys):
+    """imgclsmob's bottlenecks stride in their 1x1: written as ours they would be other networks."""
+    theirs, ours = str(tmp_path / "a.params"), str(tmp_path / "b.params")
+    net = build("se_resnet50", classes=7, stride_in="1x1")
+    save_weights(net, theirs, format="imgclsmob")
+    words = ["--model", "se_resnet50"]
+    assert cli.main(["convert", theirs, "--to", "timm", "-o", str(tmp_path / "c.safetensors"), *words]) == 2
+    assert "'timm' has no network with" in capsys.readouterr().err
+    assert cli.main(["convert", theirs, "--to", "gluon", "-o", ours, *words]) == 0
+    assert cli.main(["convert", theirs, "--to", "timm", "-o", ours, *words, "--arch", "stride_in=3x3"]) == 0

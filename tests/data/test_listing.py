@@ -97,5 +97,6 @@ def test_links_to_folders_are_followed_and_lead_nowhere_twice(tmp_path):
         (tmp_path / path).touch()
     (tmp_path / "ant" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "ant")
+    (tmp_path / "ant" / "up").symlink_to("..")
     found = [os.path.relpath(path, tmp_path / "ant") for path in listing.pictures_in(tmp_path / "ant")]
     assert found == ["0.png", "linked/1.png", "linked/more/2.png"]

@@ -68,6 +68,26 @@ def test_what_a_training_has_not_learnt_from(pictures, tmp_path):
     assert len(whole) == 61 and "all of its 61 pictures" in whole.division
 
 
+def test_a_copy_is_not_learnt_of_what_is_held_out(pictures):
+    """Under another name, or of another class; but of a class of one picture alone something must be."""
+    for path in sorted(pictures.glob("*/*.png")):
+        path.with_name(f"{path.stem} (1).png").write_bytes(path.read_bytes())
+    train, test = (data.get_dataset("folder", split, root=pictures, validation=3) for split in ("train", "test"))
+    assert len(test) == 9 and not set(train.marks) & set(test.marks)
+    left_out = 120 - len(train) - 9
+    assert left_out > 0 and f"and {left_out} that are the same as one of these are left out" in test.division
+    for path in sorted(pictures.glob("cow/*.png")):
+        path.write_bytes((pictures / "ant" / "0.png").read_bytes())
+    assert set(data.get_dataset("folder", "train", root=pictures, validation=3).labels) == {0, 1, 2}
+
+
+def test_a_run_may_be_called_by_a_number(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7").mkdir()
+    Seen(frozenset(), frozenset()).write("7")
+    assert len(data.get_dataset("folder", "test", root=pictures, run=7)) == 60
+
+
 def test_a_training_that_goes_on_has_seen_what_it_saw_before():
     before, now = Seen(frozenset("ab"), frozenset("c")), Seen(frozenset("cd"), frozenset("ae"))
     both = now.and_before(before)

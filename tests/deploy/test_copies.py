@@ -40,8 +40,10 @@ def test_copies_open_the_file_anew(files, copied, engine, monkeypatch):
     np.testing.assert_array_equal(other.logits(PICTURES[:4]), predictor.logits(PICTURES[:4]))
 
 
-def test_copies_of_names_make_the_network_anew(files):
-    predictor = Predictor(CARD.model, files / "net.params", "onnxruntime", classes=10, **ONE_BLOCK)
+def test_copies_of_names_make_the_network_anew(files, monkeypatch):
+    monkeypatch.chdir(files)
+    predictor = Predictor(CARD.model, "net.params", "onnxruntime", classes=10, **ONE_BLOCK)
+    monkeypatch.chdir(files.parent)
     other = pickle.loads(pickle.dumps(predictor))
     np.testing.assert_array_equal(other.logits(PICTURES[:2]), predictor.logits(PICTURES[:2]))
 

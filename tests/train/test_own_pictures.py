@@ -172,4 +172,51 @@ def test_a_renamed_picture_is_another_run(run, pictures, tmp_path, capsys):
     assert "has other training images than the run in" in capsys.readouterr().err
     edited(max(folder.glob("checkpoint-*.npz")), lambda arrays, meta: meta.pop("identity"))
     assert cli.main([*flags[:4], str(pictures), *flags[5:]]) == 2
-    assert "an earlier version held other pictures out" in capsys.readouterr().err
+    assert "an earlier version held others out" in capsys.readouterr().err
+
+
+def _trained(pictures, folder, *words):
+    flags = [
+        "--model",
+        "cifar_resnet20",
+        "--arch",
+        "layers=[1,1,1],widths=[4,8,8],stem_widths=[4]",
+        "--dataset",
+        "folder",
+    ]
+    flags += ["--data-root", str(pictures), "--image-size", "16", "--batch-size", "8", "--lr", "0.01", "--crop", "none"]
+    assert cli.main(["train", *flags, "--devices", "cpu:0", *map(str, words), "--output", str(folder)]) == 0
+    return folder
+
+
+def _learnt(folder):
+    return set(json.loads((folder / "pictures.json").read_text())["trained"])
+
+
+@pytest.mark.parametrize("how", ["--resume", "--pretrained"])
+def test_what_weights_have_learnt_before_stays_known(how, pictures, tmp_path, capsys):
+    """By every way in which a run goes on with another's weights, and holds more out than that did."""
+    first = _trained(pictures, tmp_path / "a", "--epochs", 1, "--validation", 2)
+    of_first = max(first.glob("checkpoint-*.npz")) if how == "--resume" else first / "last.params"
+    words = ("--epochs", 2, "--validation", 5)
+    second = _trained(pictures, tmp_path / "b", *words, how, of_first)
+    assert len(_learnt(first)) == 24 and _learnt(first) <= _learnt(second)
+    said = "the weights that this run starts from were trained on 9 of the 15 pictures that choose its best epoch"
+    assert said in (second / "train.log").read_text()
+    assert cli.main(["train", "--output", str(second), "--resume", "auto"]) == 0
+    assert _learnt(first) <= _learnt(second), "nor is it forgotten by going on once more"
+    capsys.readouterr()
+    assert _evaluated(capsys, tmp_path, "--run", second)[:2] == (6, "validation")
+    export = tmp_path / "net.onnx"
+    assert cli.main(["export", "--run", str(second), "--output", str(export)]) == 0
+    said = _evaluated(capsys, tmp_path, "--file", export, "--dataset", "folder", "--data-root", pictures)[2]
+    assert "they may have learnt from some" in said
+
+
+def test_fewer_pictures_of_each_class_are_remembered_too(pictures, tmp_path, capsys):
+    run = _trained(pictures, tmp_path / "run", "--epochs", 1, "--dataset-options", "per_class=4")
+    assert len(_learnt(run)) == 12
+    capsys.readouterr()
+    images, split, _ = _evaluated(capsys, tmp_path, "--run", run)
+    assert (images, split) == (18, "test"), "what it was not trained on, among it what chose the epoch"
+    assert _evaluated(capsys, tmp_path, "--run", run, "--split", "train")[1] == "train"

@@ -122,15 +122,18 @@ def test_a_folder_that_cannot_be_written_is_said_at_once(pictures, tmp_path, mon
     assert not (tmp_path / "run").exists()
 
 
-def test_a_batch_without_a_picture_that_can_be_read_does_not_end_a_run(pictures, tmp_path, monkeypatch):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_batch_without_a_picture_that_can_be_read_does_not_end_a_run(optimizer, tmp_path, monkeypatch):
     """Batches of one: each bad picture is one, in training and in evaluation; and where it stopped behind one."""
-    for name in ("a", "b", "c", "d"):
-        (pictures / "cat" / f"bad-{name}.png").write_bytes(f"no picture {name}".encode())
-    how = dict(on_bad_image="skip", batch_size=1, epochs=2, checkpoint_steps=1)
+    pictures = tmp_path / "halves"
+    for half in ("train", "val"):
+        for name in write(pictures / half, count=4) and "abc":
+            (pictures / half / "cat" / f"bad-{name}.png").write_bytes(f"no picture {name}".encode())
+    how = dict(on_bad_image="skip", batch_size=1, epochs=2, checkpoint_steps=1, optimizer=optimizer, lr=1e-3)
     whole = fit(_recipe(tmp_path / "whole", pictures, **how), progress=False)
-    assert len(whole["skipped_images"]) == 4 and set(whole["skipped_images"].values()) == {2}
+    assert len(whole["skipped_images"]) == 6 and set(whole["skipped_images"].values()) == {2}
     with monkeypatch.context() as context, pytest.raises(Stopped):
-        stop_after(5, context)
+        stop_after(14, context)
         fit(_recipe(tmp_path / "run", pictures, **how), progress=False)
     fit(_recipe(tmp_path / "run", pictures, resume="auto", **how), progress=False)
     assert all((weights(tmp_path / "whole")[key] == value).all() for key, value in weights(tmp_path / "run").items())

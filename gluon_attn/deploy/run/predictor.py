@@ -77,7 +77,8 @@ class Predictor:
         self.threads = getattr(self.engine, "threads", self.threads)
         given = dict(batch_size=batch_size, threads=threads, cache=cache and os.path.abspath(cache))
         given.update(options, engine=self.name, precision=precision, card=card, device=device)
-        self._anew = functools.partial(type(self), _absolute(path), pretrained, **given)
+        file = _absolute(path, path.endswith(engines.SUFFIXES)), _absolute(pretrained, _is_file(pretrained))
+        self._anew = functools.partial(type(self), *file, **given)
 
     def __reduce__(self):
         if self.calibrated:
@@ -276,9 +277,13 @@ def _means_a_file(path):
     return looks_so or (os.path.isfile(path) and path not in zoo.list_models())
 
 
-def _absolute(path):
-    """A file wherever the process that opens it anew stands; a name as it is."""
-    return os.path.abspath(path) if path.endswith(engines.SUFFIXES) else path
+def _is_file(pretrained):
+    return isinstance(pretrained, (str, os.PathLike)) and os.path.isfile(pretrained)
+
+
+def _absolute(given, is_file):
+    """A file wherever the process that opens it anew stands; a name, or a tag, as it is."""
+    return os.path.abspath(given) if is_file else given
 
 
 def _count(key, value, least, most=None):
