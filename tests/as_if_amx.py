@@ -13,6 +13,8 @@ from gluon_attn import matrix_units
 
 
 def pytest_configure(config):
+    if matrix_units.missing() == "":  # there Linux has to be asked in earnest
+        return
     flags = " ".join(("", *matrix_units.NEEDED, "amx_int8"))
     known = Path(matrix_units.CPUINFO).read_text(encoding="utf-8")
     made_up = config.rootpath / ".pytest_cache" / "cpuinfo"
