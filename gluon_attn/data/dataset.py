@@ -49,7 +49,8 @@ class Dataset:
 
     `name`, `classes` (names), `mean` and `std` (of RGB in 0..1), `image_size` (side that networks see),
     `division` (where a folder of pictures was divided: how), `split` (what the images are to the weights that they are
-    opened for, where that is known).
+    opened for, where that is known), `marks` (of each image one by what it holds, see data/seen.py, where a folder has
+    to be divided).
 
     >>> image, label = data.get_dataset("digits", "test")[0]
     >>> image.shape, image.dtype
@@ -64,6 +65,7 @@ class Dataset:
     labels: np.ndarray
     division: str = ""
     split: str = ""
+    marks: Optional[Sequence[str]] = None
 
     def __len__(self):
         return len(self.labels)

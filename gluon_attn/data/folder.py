@@ -183,12 +183,7 @@ def _refuse_strange(where, classes, having):
 
 
 class PictureFolder(EncodedDataset):
-    """`folder/<class>/**/<picture>`; class i is the i-th of `classes`. Hidden files are passed over.
-
-    marks : of the pictures (data/seen.py), where nobody has divided the folder
-    """
-
-    marks = None
+    """`folder/<class>/**/<picture>`; class i is the i-th of `classes`. Hidden files are passed over."""
 
     def __init__(self, folder, classes, image_size=224):
         super().__init__("folder", image_size)

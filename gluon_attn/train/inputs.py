@@ -62,8 +62,8 @@ def open_inputs(recipe, rank=0, workers=1):
 
 
 def _seen(train_set, evaluation_set):
-    marks = [getattr(dataset, "marks", None) for dataset in (train_set, evaluation_set)]
-    return Seen(*map(frozenset, marks)) if all(marks) else None
+    halves = train_set.marks, evaluation_set.marks
+    return Seen(*map(frozenset, halves)) if all(halves) else None
 
 
 def check_fits(recipe, dataset, rank=0, workers=1):

@@ -102,21 +102,20 @@ def _refuse_other_images(run, meta):
     """By `auto`, which goes on with the same run: with other images some that it was trained on would be tested on."""
     if run.recipe.resume != "auto":
         return
-    known = _images(run, meta)
-    if known != run.inputs.images:
-        raise GluonAttnError(
-            f"The run in {str(run.folder)!r} had {known} training images, and {run.recipe.dataset} has "
-            f"{run.inputs.images} now: bring them back, take another --output, or name the checkpoint file "
-            "(--resume FILE) to go on with these."
-        )
-    known = meta.get("identity", "" if run.inputs.seen else run.inputs.identity)
-    if known != run.inputs.identity:
-        what = "pictures have come, gone, changed or been renamed" if known else "an earlier version held others out"
-        raise GluonAttnError(
-            f"{run.recipe.data_root or run.recipe.dataset} has other training images than the run in "
-            f"{str(run.folder)!r} was started with ({what}): bring them back, take another --output, or name the "
-            "checkpoint file (--resume FILE) to go on with these."
-        )
+    count, known = _images(run, meta), meta.get("identity", "" if run.inputs.seen else run.inputs.identity)
+    if count != run.inputs.images:
+        other = f"The run in {str(run.folder)!r} had {count} training images, and {run.recipe.dataset} has "
+        other += f"{run.inputs.images} now"
+    elif known != run.inputs.identity:
+        why = "pictures have come, gone, changed or been renamed" if known else "an earlier version held others out"
+        other = f"{run.recipe.data_root or run.recipe.dataset} has other training images than the run in "
+        other += f"{str(run.folder)!r} was started with ({why})"
+    else:
+        return
+    raise GluonAttnError(
+        f"{other}: bring them back, take another --output, or name the checkpoint file (--resume FILE) to go on with "
+        "these."
+    )
 
 
 def _refuse_other_classes(run, meta):

@@ -78,7 +78,8 @@ class Run:
         seen, recipe = self.inputs.seen, self.recipe
         weights = os.path.expanduser(recipe.pretrained) if is_path(recipe.pretrained) else None
         for place in (weights, recipe.checkpoint, self.folder if recipe.resume == "auto" else None):
-            seen = seen and place and seen.and_before(Seen.beside(place)) or seen
+            if seen and place:
+                seen = seen.and_before(Seen.beside(place))
         return seen
 
     def _card(self):
