@@ -1,4 +1,4 @@
-"""Pictures of a folder that nobody has divided, to test weights on: those that they were not trained on."""
+"""Pictures to test weights on that were trained on a folder which nobody had divided: those that are new to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 
 from gluon_attn import data
-from gluon_attn.data.seen import Seen
+from gluon_attn.data.seen import Seen, marks
 
 FOLDER = "folder"
 
@@ -39,6 +39,21 @@ def open_folder(split, root, options, origin, share=0):
         file=sys.stderr,
     )
     return dataset
+
+
+def warn_of_learnt(dataset, origin):
+    """Where the options, or somebody who has divided the folder since, say what is tested on."""
+    seen = Seen.beside(origin.path) if origin is not None and origin.path is not None else None
+    if seen is None:
+        return
+    learnt = len(dataset) - len(seen.unseen(dataset.marks or marks(dataset.paths)))
+    if learnt:
+        print(
+            f"gluon-attn: These weights have learnt from {learnt} of the {len(dataset)} pictures that are tested on: "
+            f"the figure is too good. On the folder as it was, --run {os.path.dirname(origin.path) or '.'} without "
+            "--dataset-options takes only pictures that are new to them.",
+            file=sys.stderr,
+        )
 
 
 def _tested_on(origin, share):

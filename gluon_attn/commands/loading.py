@@ -226,6 +226,7 @@ def named_dataset(args):
 def open_dataset(args, origin=None, split="test"):
     """The data set that the flags mean, with the labels that the weights know; one of classes, or it is refused."""
     from gluon_attn import data
+    from gluon_attn.commands import _undivided
     from gluon_attn.data.sources import own_splits
 
     options = _options(args)
@@ -238,10 +239,12 @@ def open_dataset(args, origin=None, split="test"):
         options = {"names": list(card.classes), **options}  # a test half may lack some of the network's classes
     split = getattr(args, "split", split)
     if own_splits(args.dataset, args.data_root):
-        return data.get_dataset(args.dataset, split, root=args.data_root, **options)
-    from gluon_attn.commands._undivided import open_folder
-
-    return open_folder(split, args.data_root, options, origin, getattr(args, "held_out", 0))
+        dataset = data.get_dataset(args.dataset, split, root=args.data_root, **options)
+    else:
+        dataset = _undivided.open_folder(split, args.data_root, options, origin, getattr(args, "held_out", 0))
+    if args.dataset == _undivided.FOLDER and split != "train":
+        _undivided.warn_of_learnt(dataset, origin)
+    return dataset
 
 
 def fits_data(args, entry):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gluon_attn import cli, data
+from gluon_attn.data.seen import marks
 from gluon_attn.train import fit
 from tests.train.tiny import TINY, edited, tiny
 
@@ -141,6 +142,28 @@ def test_its_own_folder_is_tested_on_what_it_has_not_learnt_from(run, pictures, 
     images, split, said = _evaluated(capsys, tmp_path, "--run", run, "--data-root", more)
     assert images in (7, 8) and split == "test" and "of the others chose the best epoch" in said
     assert _evaluated(capsys, tmp_path, "--run", run, "--split", "train")[:2] == (24, "train")
+
+
+def test_testing_on_what_was_learnt_is_said(run, pictures, tmp_path, capsys):
+    """Whoever chooses the pictures: an option, or a folder that was divided after the training."""
+    learnt, divided = _learnt(run), tmp_path / "divided"
+    for name in ("zero", "one", "two"):
+        for at, path in enumerate(sorted((pictures / name).iterdir())):
+            part = divided / ("val" if at < 4 else "train") / name
+            part.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, part)
+    among = sum(mark in learnt for mark in marks(sorted(divided.glob("val/*/*"))))
+    assert among and len(learnt) == 24
+    for words, images, count in (
+        (["--dataset-options", "whole=true"], 30, 24),
+        (["--dataset-options", "validation=5"], 15, None),
+        (["--data-root", divided], 12, among),
+    ):
+        found, _, said = _evaluated(capsys, tmp_path, "--run", run, *words)
+        start, rest = said.split("have learnt from ")
+        assert found == images and f" of the {images} pictures that are tested on" in rest, words
+        assert int(rest.split()[0]) == (count or pytest.approx(9, abs=3)), words
+    assert "have learnt" not in _evaluated(capsys, tmp_path, "--run", run, "--split", "train")[2]
 
 
 def test_another_folder_is_tested_on_as_a_whole(run, pictures, tmp_path, capsys):
