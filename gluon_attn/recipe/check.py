@@ -30,6 +30,30 @@ def check_repeated(recipe, runs):
         )
 
 
+def idle(recipe):
+    """A sentence for each option that was set and that nothing reads, as the others stand.
+
+    >>> from gluon_attn.train import Recipe
+    >>> idle(Recipe(temperature=4.0))
+    ['--temperature 4.0 changes nothing without --teacher.']
+    """
+    changed, mixed = recipe.as_dict(changed_only=True), recipe.mixup > 0 or recipe.cutmix > 0
+    needs = {  # options: whether they are read, and what they are read with
+        ("lr_decay",): (recipe.schedule == "step", "--schedule step"),
+        ("momentum",): (recipe.optimizer != "adamw", "--optimizer sgd or nag"),
+        ("teacher_weights", "temperature", "hard_weight"): (recipe.teacher, "--teacher"),
+        ("auto_aug_variant",): (recipe.auto_aug not in ("", "none", "rand"), "--auto-aug cifar10 or imagenet"),
+        ("mixup_off_epochs",): (mixed, "--mixup or --cutmix"),
+        ("amx",): (recipe.dtype == "bfloat16", "--dtype bfloat16"),
+    }
+    return [
+        f"--{name.replace('_', '-')} {changed[name]} changes nothing without {need}."
+        for names, (read, need) in needs.items()
+        for name in names
+        if name in changed and not read
+    ]
+
+
 def check_numbers(recipe):
     """Raise a sentence for the first number that is none, or not within the bounds of its field."""
     for spec in dataclasses.fields(recipe):

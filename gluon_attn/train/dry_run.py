@@ -8,7 +8,7 @@ from gluon_attn import matrix_units, weights, zoo
 from gluon_attn.complexity import complexity
 from gluon_attn.devices import check_arithmetic, parse_devices
 from gluon_attn.errors import GluonAttnError
-from gluon_attn.recipe.check import check
+from gluon_attn.recipe.check import check, idle
 from gluon_attn.train import build as network
 from gluon_attn.train.folder import refuse_another_run
 from gluon_attn.train.inputs import card_of, check_fits, facts, open_datasets, progressive_transform
@@ -52,6 +52,7 @@ def plan(recipe: Recipe) -> str:
         + _rates(recipe, steps or _ANY),
         f"run       {_arithmetic(recipe, _devices(recipe))}, seed {recipe.seed}, into {recipe.folder}",
         *_taken(recipe),
+        *(f"idle      {sentence}" for sentence in idle(recipe)),
         *missing,
         *untaught,
     ]

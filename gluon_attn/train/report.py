@@ -10,18 +10,21 @@ from gluon_attn import matrix_units, threads
 from gluon_attn.accuracy import in_words
 from gluon_attn.complexity import count_parameters
 from gluon_attn.errors import GluonAttnError, WriteError
+from gluon_attn.recipe.check import idle
 from gluon_attn.train.log import versions
 from gluon_attn.train.parts import weights_in_all
 from gluon_attn.weights.files import write_parameters
 
 
 def begin(run):
-    """The first line of the log."""
+    """The first lines of the log."""
     run.log.line(
         f"{run.recipe.model} on {run.recipe.dataset}: {_size(run)}, "
         f"{run.inputs.images} training images, {run.recipe.epochs} epochs of {len(run.inputs.train)} updates "
         f"on {_where(run)}"
     )
+    for sentence in idle(run.recipe):
+        run.log.warn(sentence)
 
 
 def say_matrix_units(run):

@@ -16,7 +16,7 @@ from gluon_attn import data, zoo
 from gluon_attn.commands.train import DEFAULTS
 from gluon_attn.errors import GluonAttnError
 from gluon_attn.recipe.arguments import add_arguments, recipe_from
-from gluon_attn.recipe.check import check
+from gluon_attn.recipe.check import check, idle
 from gluon_attn.train import Recipe, list_recipes
 from gluon_attn.train import build as network
 from gluon_attn.train.dry_run import plan
@@ -320,3 +320,29 @@ def test_files_that_are_no_text(tmp_path, monkeypatch):
 def test_options_that_are_no_text(key):
     with pytest.raises(GluonAttnError, match="Unknown option of a recipe"):
         Recipe.of({key: 1})
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_option_of_a_built_in_recipe_is_read(name):
+    assert idle(Recipe.load(name)) == []
+
+
+@pytest.mark.parametrize(
+    "option, needs",
+    [
+        ({"lr_decay": 0.5}, {"schedule": "step", "milestones": [1]}),
+        ({"momentum": 0.5}, {"optimizer": "nag"}),
+        ({"hard_weight": 0.7}, {"teacher": "cifar_resnet20"}),
+        ({"auto_aug_variant": "increasing"}, {"auto_aug": "cifar10"}),
+        ({"mixup_off_epochs": 3}, {"cutmix": 1.0}),
+        ({"amx": "off"}, {"dtype": "bfloat16"}),
+    ],
+)
+def test_an_option_that_nothing_reads_is_named(option, needs, tmp_path):
+    name, value = next(iter(option.items()))
+    others = {"optimizer": "adamw", "auto_aug": "rand", **option}
+    (said,) = idle(Recipe(**others))
+    assert said.startswith(f"--{name.replace('_', '-')} {value} changes nothing without --")
+    assert idle(Recipe(**{**others, **needs})) == []
+    lines = plan(Recipe(model="cifar_resnet20", dataset="digits", output=str(tmp_path), **others)).splitlines()
+    assert f"idle      {said}" in lines

@@ -46,7 +46,7 @@ def test_a_few_epochs_on_digits_beat_ninety_percent(tmp_path):
 
 @pytest.mark.curves
 def test_the_folder_of_a_run(tmp_path):
-    metrics = fit(tiny(tmp_path, label_smoothing=0.1, mixup=0.2, mixup_off_epochs=1), progress=False)
+    metrics = fit(tiny(tmp_path, label_smoothing=0.1, mixup=0.2, mixup_off_epochs=1, temperature=4.0), progress=False)
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert stored == metrics and stored["epochs"] == 2 and stored["seed"] == 0 and stored["versions"]["mxnet"]
     assert {"model", "dataset", "best_accuracy", "last_accuracy", "seconds", "command"} <= stored.keys()
@@ -54,7 +54,8 @@ def test_the_folder_of_a_run(tmp_path):
         rows = list(csv.DictReader(stream))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert float(rows[-1]["top1"]) == pytest.approx(metrics["last_accuracy"])
-    assert "epoch 2/2" in (tmp_path / "train.log").read_text()
+    log = (tmp_path / "train.log").read_text()
+    assert "epoch 2/2" in log and "warning: --temperature 4.0 changes nothing without --teacher." in log
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert arrays(tmp_path / "best.params").keys() == arrays(tmp_path / "last.params").keys()
     assert not list(tmp_path.glob(".*.tmp"))
